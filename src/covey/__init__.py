@@ -1,0 +1,1 @@
+"""Covey: a self-hosted server for batches of slow, expensive, outside work."""

@@ -1,0 +1,1 @@
+"""The words of Covey and its rules: batches, items, runs, limits, ids, time, errors. No I/O."""

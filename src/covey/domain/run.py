@@ -1,0 +1,241 @@
+"""One execution of an item: what a claim hands out, what a runner answers, and what that makes of the item.
+
+`decide` is the outcome table of the engine. Every store asks it, so both databases decide alike.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, assert_never
+
+Json = Mapping[str, Any]
+
+LICENCE_SECONDS = 0.5
+"""How long a claim allows a start, counted from before the worker asked."""
+
+START_HORIZON = timedelta(milliseconds=200)
+"""How far ahead a claim hands out start times."""
+
+MAX_RETURNS = 3
+MAX_LOSSES = 3
+RETURN_DELAYS = (timedelta(seconds=2), timedelta(seconds=10), timedelta(seconds=30))
+
+NOT_STARTED = "not_started"
+OUTCOME_UNKNOWN = "outcome_unknown"
+PROVIDER_ERROR = "provider_error"
+WORKER_LOST = "worker_lost"
+DO_NOT_CALL = "do_not_call"
+
+
+class RunState(StrEnum):
+    """How a run ended. A run that ended `retried` or `returned` was not its item's last."""
+
+    succeeded = "succeeded"
+    failed = "failed"
+    canceled = "canceled"
+    retried = "retried"
+    returned = "returned"
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The work was done. `code` names the kind of success, `seconds` is what averages and usage count."""
+
+    code: str
+    result: Json = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The far side was reached, or may have been, and the work was not done.
+
+    `message` is a sentence for a person. `suspect` says that the lane may be to blame rather than the item.
+    """
+
+    code: str
+    message: str
+    result: Json = field(default_factory=dict)
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again at `at`, as long as tries are left; `otherwise` is what holds when none is."""
+
+    at: datetime
+    otherwise: Succeeded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Nobody was reached: the item goes back, and no try is used."""
+
+    code: str
+    message: str = ""
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The run was dropped on demand before it reached anybody."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker died with the run in its hands. Only settling says this, never a runner."""
+
+
+Outcome = Succeeded | Failed | Retry | Returned | Aborted
+"""What a runner answers for one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that came to its end in a worker, to be written down.
+
+    `attempt` is the fence. `started_at` is the moment the far side was first addressed, None if it never was.
+    """
+
+    batch: str
+    seq: int
+    attempt: int
+    outcome: Outcome
+    started_at: datetime | None
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run handed to a worker. `start_at` is its own start time on the store's clock."""
+
+    seq: int
+    attempt: int
+    tries: int
+    custom_id: str | None
+    ref: str | None
+    input: bytes
+    start_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Bite:
+    """What one claim took, all of one batch. `now` is the store's clock at the claim; `config` is JSON."""
+
+    batch: str
+    workspace: str
+    kind: str
+    lane: str
+    config: bytes
+    now: datetime
+    runs: tuple[Claimed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the table must know about an item and its batch.
+
+    `tries`, `returns` and `losses` are what was spent before this outcome; `lane_works` is whether the lane's
+    breaker is closed after it.
+    """
+
+    stopped: bool
+    aborted: bool
+    repeatable: bool
+    tries: int
+    max_tries: int
+    returns: int
+    losses: int
+    lane_works: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The item ends here, in `state`."""
+
+    state: RunState
+    code: str
+    message: str = ""
+    result: Json = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """The item is to start again at `at` (None: at once), with these budgets spent.
+
+    The run that led here is written down as `state`, unless it reached nobody and is not worth a row (None).
+    """
+
+    at: datetime | None
+    reason: str
+    state: RunState | None
+    tries: int
+    returns: int
+    losses: int
+    message: str = ""
+    result: Json = field(default_factory=dict)
+
+
+Decision = End | Defer
+
+
+def decide(outcome: Outcome | Lost, standing: Standing, now: datetime) -> Decision:
+    """The outcome table: what `outcome` makes of an item with this `standing`."""
+    match outcome:
+        case Succeeded() | Failed():
+            return _ended(outcome)
+        case Retry():
+            return _retried(outcome, standing)
+        case Returned():
+            return _returned(outcome, standing, now)
+        case Aborted():
+            return End(RunState.canceled, outcome.code)
+        case Lost():
+            return _lost(standing)
+        case _:
+            assert_never(outcome)
+
+
+def _ended(outcome: Succeeded | Failed) -> End:
+    if isinstance(outcome, Succeeded):
+        return End(RunState.succeeded, outcome.code, "", outcome.result, outcome.seconds)
+    return End(RunState.failed, outcome.code, outcome.message, outcome.result)
+
+
+def _retried(outcome: Retry, standing: Standing) -> Decision:
+    final = _ended(outcome.otherwise)
+    if standing.aborted:
+        return End(RunState.canceled, final.code, final.message, final.result)
+    tries = standing.tries + 1
+    if standing.stopped or tries >= standing.max_tries:
+        return final
+    return Defer(
+        outcome.at, final.code, RunState.retried, tries, standing.returns, standing.losses, final.message, final.result
+    )
+
+
+def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
+    if standing.stopped:
+        return End(RunState.canceled, outcome.code, outcome.message)
+    if outcome.code == NOT_STARTED:
+        return Defer(None, NOT_STARTED, None, standing.tries, standing.returns, standing.losses)
+    returns = standing.returns + 1 if standing.lane_works else standing.returns
+    if returns >= MAX_RETURNS:
+        return End(RunState.failed, PROVIDER_ERROR, outcome.message)
+    at = now + RETURN_DELAYS[min(returns, len(RETURN_DELAYS) - 1)]
+    return Defer(at, outcome.code, RunState.returned, standing.tries, returns, standing.losses, outcome.message)
+
+
+def _lost(standing: Standing) -> Decision:
+    if not standing.repeatable:
+        return End(RunState.failed, OUTCOME_UNKNOWN, "The server stopped during the run; what came of it is not known")
+    if standing.stopped:
+        return End(RunState.canceled, WORKER_LOST)
+    losses = standing.losses + 1
+    if losses >= MAX_LOSSES:
+        return End(RunState.failed, WORKER_LOST, f"The worker was lost {losses} times with this item in its hands")
+    return Defer(None, WORKER_LOST, RunState.returned, standing.tries, standing.returns, losses)
