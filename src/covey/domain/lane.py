@@ -1,0 +1,70 @@
+"""A lane: the trunk or model a batch runs on, with its limits, its start times and its breaker."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+SPACING = 1.06
+"""Starts are this much further apart than the pace asks, so that small delays never put one too many in a second."""
+
+BREAKER_ITEMS = 5
+"""So many different items that fail alike in a row, with no success between, open the breaker."""
+
+BATCH_STREAK = 30
+"""So many items of a batch that end with one code in a row pause it."""
+
+PATIENCE_CODES = frozenset({"busy", "no_answer"})
+"""Codes that say nothing about a lane or a list, however often they come."""
+
+HOPELESS_PROBES = 4
+"""So many failed probes in a row pause the batch whose item was the last of them."""
+
+_FIRST_OPEN = timedelta(seconds=1)
+_LONGEST_OPEN = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane's settings: `cap` is the most active at once, `pace` the most starts in any second (None: no limit)."""
+
+    name: str
+    cap: int
+    pace: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """A lane as it is now. `open_until` is set while its breaker is open, `open_reason` says why."""
+
+    name: str
+    cap: int
+    pace: float | None
+    active: int
+    open_until: datetime | None
+    open_reason: str | None
+    open_since: datetime | None
+
+
+def gap(pace: float | None) -> timedelta:
+    """The time between two starts at `pace` starts a second; nothing without a pace."""
+    return timedelta(seconds=SPACING / pace) if pace else timedelta(0)
+
+
+def start_times(
+    now: datetime, horizon: timedelta, *paces: tuple[datetime | None, timedelta]
+) -> Iterator[datetime]:
+    """The free start times from `now` to `now + horizon`, each pace given as (next free moment, gap).
+
+    Every pace is kept: the first start comes when all are free, each further one a whole gap of each later.
+    """
+    at = max([now, *(free for free, _ in paces if free)])
+    step = max((space for _, space in paces), default=timedelta(0))
+    while at <= now + horizon:
+        yield at
+        at += step
+
+
+def open_for(times: int) -> timedelta:
+    """How long the breaker stays open when it opens for the `times`-th time in a row (1-based)."""
+    factor: int = 2 ** min(times - 1, 10)
+    return min(_FIRST_OPEN * factor, _LONGEST_OPEN)

@@ -1,0 +1,31 @@
+"""Hints between the parts of one process: there may be work on a lane, there may be a run to drop.
+
+A hint is never needed for what is right, only for what is quick: every loop also looks by itself.
+"""
+
+import asyncio
+
+
+class Hints:
+    """Wakes the loops that wait."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, asyncio.Event] = {}
+        self._drops = asyncio.Event()
+
+    def lane(self, name: str) -> asyncio.Event:
+        """The event that is set when there may be work on lane `name`."""
+        return self._lanes.setdefault(name, asyncio.Event())
+
+    def work(self, lane: str) -> None:
+        """There may be work on a lane."""
+        self.lane(lane).set()
+
+    @property
+    def drops(self) -> asyncio.Event:
+        """The event that is set when an active run may have to be dropped."""
+        return self._drops
+
+    def drop(self) -> None:
+        """An active run may have to be dropped."""
+        self._drops.set()

@@ -1,0 +1,359 @@
+"""What Covey needs of a database, in the engine's own language, split by role.
+
+`tests/conformance` is the specification: every store passes the same suite. All methods are safe to call from any
+task. Errors: `Unavailable` when the database cannot answer (nothing happened, or what happened is found out by asking
+again); everything else is named by the method.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Workspace
+from covey.domain.batch import Batch, BatchState, Event, NewBatch, NewItem, Quota, StopReason
+from covey.domain.item import Item, ItemState
+from covey.domain.lane import Lane, LaneStatus
+from covey.domain.run import Bite, Finished, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim came to: a bite or nothing, and when asking again may bring more (None: not before a hint)."""
+
+    bite: Bite | None
+    again_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishReport:
+    """What a finish wrote. `stale` are runs whose fence had fallen: they changed nothing. `ended` are the batches
+    that came to their end with it, `paused` those that it paused."""
+
+    written: int
+    stale: tuple[tuple[str, int, int], ...] = ()
+    ended: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A stop's answer: the batch as it is now, and whether this call was the one that stopped it."""
+
+    batch: Batch
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A run its worker is told to drop, and why: `aborted` or `expired`."""
+
+    batch: str
+    seq: int
+    attempt: int
+    reason: str
+
+
+class Drafts(Protocol):
+    """Filling a batch: nobody sees or claims a draft until it is accepted."""
+
+    async def draft(self, batch: NewBatch, owner: str) -> None:
+        """Begin a draft; `owner` is the worker whose death lets it be swept."""
+        ...
+
+    async def append(self, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
+        """Add items `first_seq …` to a draft, a few hundred at a time."""
+        ...
+
+    async def accept(self, batch: str, total: int, quota: Quota, actor: str | None = None) -> Batch:
+        """Make the draft a batch, in one transaction.
+
+        Raises Conflict: `duplicate_batch` (with `batchId`), `too_many_batches`, `too_many_items`.
+        """
+        ...
+
+    async def discard(self, batch: str) -> None:
+        """Remove a draft and its items; nothing happens if it is a batch already or unknown."""
+        ...
+
+
+class Claims(Protocol):
+    """Handing items to workers."""
+
+    async def claim(self, worker: str, lane: str, room: int) -> Claim:
+        """Take at most `room` items of one batch of the lane, fairly chosen, within every limit.
+
+        Raises Conflict `worker_gone` if the worker was given up.
+        """
+        ...
+
+
+class Finishes(Protocol):
+    """Writing down what came of runs."""
+
+    async def finish(self, worker: str, finished: Sequence[Finished]) -> FinishReport:
+        """Record runs by the outcome table, fenced by attempt and worker, in one transaction."""
+        ...
+
+
+class Control(Protocol):
+    """What people do to a batch. All but `drop` raise NotFound for a batch that is not the workspace's."""
+
+    async def stop(
+        self,
+        batch: str,
+        reason: StopReason,
+        *,
+        abort: bool = False,
+        message: str | None = None,
+        actor: str | None = None,
+    ) -> Stopped:
+        """Stop a batch: what waits is canceled, what is active goes on, or with `abort` is dropped. A batch that has
+        ended or was stopped before keeps its first reason (a later `abort` still counts)."""
+        ...
+
+    async def pause(self, batch: str, reason: str, actor: str | None = None) -> Batch:
+        """Start nothing more of it until it is resumed. Raises Conflict `ended` after the end or a stop."""
+        ...
+
+    async def resume(self, batch: str, actor: str | None = None) -> Batch:
+        """Go on with a paused batch. Raises Conflict `ended` after the end or a stop."""
+        ...
+
+    async def adjust(self, batch: str, changes: Json, actor: str | None = None) -> Batch:
+        """Change `name`, `cap` or `pace` of a batch that has not ended."""
+        ...
+
+    async def drop(self, batch: str, seq: int, actor: str | None = None) -> bool:
+        """Tell the worker of one active item to drop it; False if the item is not active."""
+        ...
+
+    async def erase_batch(self, batch: str, actor: str | None = None) -> None:
+        """Hide an ended batch at once and let the sweeper remove its data. Raises Conflict `not_ended`."""
+        ...
+
+
+class Liveness(Protocol):
+    """Which workers are alive, and what becomes of the runs of those that are not."""
+
+    async def enlist(self, worker: str) -> None:
+        """Begin a worker's life."""
+        ...
+
+    async def retire(self, worker: str) -> None:
+        """End a worker's life whose runs are all finished."""
+        ...
+
+    async def dead_workers(self, me: str) -> list[str]:
+        """Workers that are given up and still have something to settle, now declared dead if they were not."""
+        ...
+
+    async def settle(self, worker: str, hold_until: datetime | None) -> int:
+        """Settle some of a dead worker's runs by the outcome table; how many are left.
+
+        Their slots stay taken until `hold_until` if given: a far side may still be busy with them.
+        """
+        ...
+
+    async def in_hand(self, worker: str) -> list[tuple[str, int, int]]:
+        """The runs (batch, seq, attempt) that the store believes in the worker's hands."""
+        ...
+
+    async def to_drop(self, worker: str) -> list[Dropped]:
+        """The worker's active runs that it is to drop."""
+        ...
+
+
+class Lanes(Protocol):
+    """The lanes' limits and breakers."""
+
+    async def put_lane(self, lane: Lane) -> None:
+        """Create a lane or change its limits."""
+        ...
+
+    async def lane(self, name: str) -> LaneStatus | None: ...
+
+    async def lanes(self) -> list[LaneStatus]: ...
+
+    async def open_lane(self, name: str, until: datetime, reason: str) -> None:
+        """Open a lane's breaker: nothing starts on it until `until`, then one probe at a time."""
+        ...
+
+    async def close_lane(self, name: str) -> None:
+        """Close a lane's breaker."""
+        ...
+
+
+class Reading(Protocol):
+    """Looking. Each method reads one snapshot; batches that are drafts or erased are not there."""
+
+    async def batch(self, batch: str, workspace: str | None = None) -> Batch:
+        """Raises NotFound, also for a batch of another workspace than the one given."""
+        ...
+
+    async def batches(
+        self,
+        workspace: str | None,
+        *,
+        kind: str | None = None,
+        states: Sequence[BatchState] | None = None,
+        origin: str | None = "batch",
+        offset: int = 0,
+        limit: int = 20,
+    ) -> tuple[list[Batch], int]:
+        """A page, newest first, and how many there are in all (`origin` None: single ones too)."""
+        ...
+
+    async def find_fingerprint(self, workspace: str, fingerprint: str, since: datetime) -> str | None:
+        """The newest batch of this fingerprint that has not ended or was accepted after `since`."""
+        ...
+
+    async def items(
+        self,
+        batch: str,
+        state: ItemState | None = None,
+        *,
+        offset: int = 0,
+        after: int | None = None,
+        limit: int = 20,
+    ) -> tuple[Batch, list[Item]]:
+        """Items in the list's order, and the batch as it is in the same snapshot (so counts fit). `after` is the seq
+        of the last item already seen, and takes the place of `offset`."""
+        ...
+
+    async def item(self, batch: str, seq: int) -> Item:
+        """One item with all its runs. Raises NotFound."""
+        ...
+
+    async def recent(self, batch: str, limit: int = 10) -> list[Item]:
+        """The succeeded and failed items that ended last, newest first."""
+        ...
+
+    async def outcomes(self, batch: str) -> dict[str, int]:
+        """How many items ended with which code."""
+        ...
+
+    async def history(self, batch: str) -> list[Event]:
+        """What happened to the batch, oldest first."""
+        ...
+
+    async def by_ref(self, workspace: str, ref: str, limit: int = 1000) -> list[Item]:
+        """Every item of the workspace about `ref`, newest batch first."""
+        ...
+
+    async def recount(self, batch: str) -> dict[str, tuple[int, int]]:
+        """The counts that do not agree with the rows: name → (kept, counted). Empty is right. Slow."""
+        ...
+
+
+class Upkeep(Protocol):
+    """What the sweeper does, in pieces, again and again. Each returns how many rows or batches it dealt with."""
+
+    async def expire(self, limit: int = 100) -> list[str]:
+        """Stop the batches whose `expires_at` has passed; the batches."""
+        ...
+
+    async def sweep_drafts(self, me: str) -> int:
+        """Remove drafts whose owner is dead."""
+        ...
+
+    async def sweep_erased(self, limit: int = 500) -> list[str]:
+        """Remove a piece of the erased batches' rows; the batches now gone entirely (their files may go too)."""
+        ...
+
+    async def sweep_leftovers(self, limit: int = 500) -> int:
+        """Remove what stopped batches left deferred, slots held past their time, idempotency answers past 24 h."""
+        ...
+
+    async def retire_batches(self, kind: str, ended_before: datetime, limit: int = 100) -> int:
+        """Erase the batches of a kind that ended before a time."""
+        ...
+
+
+class Accounts(Protocol):
+    """Workspaces, keys, agents, blocked refs, idempotency."""
+
+    async def add_workspace(self, workspace: Workspace) -> None:
+        """Raises Conflict `exists`."""
+        ...
+
+    async def workspace(self, workspace: str) -> Workspace:
+        """Raises NotFound."""
+        ...
+
+    async def workspaces(self) -> list[Workspace]: ...
+
+    async def change_workspace(self, workspace: Workspace) -> None:
+        """Write name, weight and settings. Raises NotFound."""
+        ...
+
+    async def add_key(self, key: Key) -> None: ...
+
+    async def key_by_digest(self, digest: bytes) -> Key | None:
+        """The key with this SHA-256, revoked and expired ones too."""
+        ...
+
+    async def keys(self, workspace: str | None = None) -> list[Key]: ...
+
+    async def revoke_key(self, key: str) -> bool:
+        """Holds from the next request on; False if there is no such key or it was revoked."""
+        ...
+
+    async def touch_keys(self, used: dict[str, datetime]) -> None:
+        """Write when keys were last used."""
+        ...
+
+    async def put_agent(self, agent: AgentRecord) -> None: ...
+
+    async def agent(self, workspace: str, agent: str) -> AgentRecord:
+        """Raises NotFound."""
+        ...
+
+    async def agents(self, workspace: str) -> list[AgentRecord]: ...
+
+    async def delete_agent(self, workspace: str, agent: str) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def block(self, workspace: str, refs: Sequence[str], reason: str) -> int:
+        """Never touch these refs again; how many are new."""
+        ...
+
+    async def unblock(self, workspace: str, ref: str) -> bool: ...
+
+    async def blocked(self, workspace: str, *, after: str = "", limit: int = 1000) -> list[Blocked]: ...
+
+    async def erase_ref(self, workspace: str, ref: str, replacement: str) -> int:
+        """Erase a person: overwrite ref, input and results of every ended item about `ref`; how many items.
+
+        Raises Conflict `active` if an item about it is waiting or active.
+        """
+        ...
+
+    async def begin_answer(self, meaning: Meaning, owner: str, created: str | None) -> KeptAnswer | str | None:
+        """Begin an idempotent request that will create the object `created`.
+
+        None: go on. A `KeptAnswer`: it was answered before. A str: it was begun by a process that is gone, and would
+        have created that object. Raises Unprocessable (other meaning) or Conflict `still_running`.
+        """
+        ...
+
+    async def keep_answer(self, meaning: Meaning, answer: KeptAnswer | None) -> None:
+        """Keep the answer for 24 h; None forgets the request, so that it may be tried again."""
+        ...
+
+
+class Store(
+    Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep, Accounts, Protocol
+):
+    """A whole database."""
+
+    async def open(self) -> None:
+        """Connect, check or run the migrations. Raises StoreError with a sentence if that cannot be."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def backup(self, path: str) -> None:
+        """Copy the database, while it is in use, to a new file."""
+        ...
