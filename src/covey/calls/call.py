@@ -1,10 +1,10 @@
 """What the parts of the calls runner say to each other: the script of a call, the order to place it, its report.
 
-    agents       an agent and a row of the CSV make a `Script`
-    speech       makes every line of the script sound (`Clip`), before anybody is rung
-    runner       puts both into a `CallOrder` and gives it to a trunk
-    trunks       place the call; in it the `conversation` speaks, listens and decides
-    outcome      turns the `CallReport` into an outcome of the engine
+agents       an agent and a row of the CSV make a `Script`
+speech       makes every line of the script sound (`Clip`), before anybody is rung
+runner       puts both into a `CallOrder` and gives it to a trunk
+trunks       place the call; in it the `conversation` speaks, listens and decides
+outcome      turns the `CallReport` into an outcome of the engine
 """
 
 from collections.abc import Awaitable, Callable
@@ -67,9 +67,7 @@ class Script:
 
     def lines(self) -> tuple[Line, ...]:
         """Every line, in the order it could be said."""
-        asked = [
-            line for ask in self.asks for line in (ask.question, ask.again, ask.confirm_yes, ask.confirm_no)
-        ]
+        asked = [line for ask in self.asks for line in (ask.question, ask.again, ask.confirm_yes, ask.confirm_no)]
         last = (self.voicemail_message,) if self.voicemail_message else ()
         return (*self.opening, *asked, self.goodbye, *last)
 

@@ -11,7 +11,7 @@
     ├── TooMany         429
     └── Unavailable     503   the store cannot answer now; asking again later is safe
 
-A subclass is made where a caller has to tell it apart; its docstring is its default text.
+A subclass is made where somebody has to tell it apart; its docstring is its default text.
 """
 
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""A lane: the trunk or model a batch runs on, with its limits, its start times and its breaker."""
+"""A lane: what a batch runs on, with its limits, its start times and its breaker."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,9 +50,7 @@ def gap(pace: float | None) -> timedelta:
     return timedelta(seconds=SPACING / pace) if pace else timedelta(0)
 
 
-def start_times(
-    now: datetime, horizon: timedelta, *paces: tuple[datetime | None, timedelta]
-) -> Iterator[datetime]:
+def start_times(now: datetime, horizon: timedelta, *paces: tuple[datetime | None, timedelta]) -> Iterator[datetime]:
     """The free start times from `now` to `now + horizon`, each pace given as (next free moment, gap).
 
     Every pace is kept: the first start comes when all are free, each further one a whole gap of each later.

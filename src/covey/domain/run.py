@@ -38,6 +38,14 @@ class RunState(StrEnum):
     returned = "returned"
 
 
+class Blame(StrEnum):
+    """What a failure tells about its lane: that it works (`item`), that it may be broken (`either`), or `nothing`."""
+
+    item = "item"
+    either = "either"
+    nothing = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Succeeded:
     """The work was done. `code` names the kind of success, `seconds` is what averages and usage count."""
@@ -51,13 +59,13 @@ class Succeeded:
 class Failed:
     """The far side was reached, or may have been, and the work was not done.
 
-    `message` is a sentence for a person. `suspect` says that the lane may be to blame rather than the item.
+    `message` is a sentence for a person.
     """
 
     code: str
     message: str
     result: Json = field(default_factory=dict)
-    suspect: bool = False
+    blame: Blame = Blame.item
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Returned:
 
     code: str
     message: str = ""
-    suspect: bool = False
+    blame: Blame = Blame.nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +162,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The item ends here, in `state`."""
+    """The item ends here, in `state`. `tried` says whether this run used a try: it may have reached the far side."""
 
     state: RunState
     code: str
     message: str = ""
     result: Json = field(default_factory=dict)
     seconds: float = 0.0
+    tried: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +202,7 @@ def decide(outcome: Outcome | Lost, standing: Standing, now: datetime) -> Decisi
         case Returned():
             return _returned(outcome, standing, now)
         case Aborted():
-            return End(RunState.canceled, outcome.code)
+            return End(RunState.canceled, outcome.code, tried=False)
         case Lost():
             return _lost(standing)
         case _:
@@ -220,12 +229,12 @@ def _retried(outcome: Retry, standing: Standing) -> Decision:
 
 def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
     if standing.stopped:
-        return End(RunState.canceled, outcome.code, outcome.message)
+        return End(RunState.canceled, outcome.code, outcome.message, tried=False)
     if outcome.code == NOT_STARTED:
         return Defer(None, NOT_STARTED, None, standing.tries, standing.returns, standing.losses)
     returns = standing.returns + 1 if standing.lane_works else standing.returns
     if returns >= MAX_RETURNS:
-        return End(RunState.failed, PROVIDER_ERROR, outcome.message)
+        return End(RunState.failed, PROVIDER_ERROR, outcome.message, tried=False)
     at = now + RETURN_DELAYS[min(returns, len(RETURN_DELAYS) - 1)]
     return Defer(at, outcome.code, RunState.returned, standing.tries, returns, standing.losses, outcome.message)
 
@@ -234,7 +243,7 @@ def _lost(standing: Standing) -> Decision:
     if not standing.repeatable:
         return End(RunState.failed, OUTCOME_UNKNOWN, "The server stopped during the run; what came of it is not known")
     if standing.stopped:
-        return End(RunState.canceled, WORKER_LOST)
+        return End(RunState.canceled, WORKER_LOST, tried=False)
     losses = standing.losses + 1
     if losses >= MAX_LOSSES:
         return End(RunState.failed, WORKER_LOST, f"The worker was lost {losses} times with this item in its hands")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from covey.domain.ids import item_id
-from covey.domain.run import Aborted, Failed, Outcome, Retry, Returned, Succeeded
+from covey.domain.run import Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
 
-__all__ = ["Aborted", "Failed", "Outcome", "Retry", "Returned", "Run", "Runner", "Succeeded"]
+__all__ = ["Aborted", "Blame", "Failed", "Outcome", "Retry", "Returned", "Run", "Runner", "Succeeded"]
 
 
 @dataclass(slots=True)

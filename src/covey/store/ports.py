@@ -343,9 +343,7 @@ class Accounts(Protocol):
         ...
 
 
-class Store(
-    Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep, Accounts, Protocol
-):
+class Store(Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep, Accounts, Protocol):
     """A whole database."""
 
     async def open(self) -> None:

@@ -1,0 +1,67 @@
+# Everything runs in .venv, which tools/setup makes and which is safe to delete. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+
+BIN := .venv/bin
+SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
+CODE := src tests $(if $(wildcard benchmarks/*.py),benchmarks)
+
+# Words after the target: KEEP=1 for demo, ARGS='…' for test, bench and soak.
+KEEP ?=
+ARGS ?=
+
+.PHONY: help demo test check lint format types imports fix bench soak lock clean
+
+help: ## List what there is to do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.ready-run ## Place 24 calls to demo phones on this machine, and cancel a batch (KEEP=1 leaves the server running)
+	@exec $(BIN)/covey demo $(if $(KEEP),--keep)
+
+test: .venv/.ready-dev ## Run the default test suite and say what it skipped (ARGS='-k cancel')
+	@exec $(BIN)/pytest $(ARGS)
+
+check: lint format types imports ## Lint, formatting, strict types, and which room imports which
+
+lint: .venv/.ready-dev
+	@$(BIN)/ruff check $(CODE)
+
+format: .venv/.ready-dev
+	@$(BIN)/ruff format --check $(CODE)
+
+types: .venv/.ready-dev
+	@$(BIN)/mypy $(CODE)
+
+imports: .venv/.ready-dev
+	@$(BIN)/lint-imports --no-logo
+
+fix: .venv/.ready-dev ## Format the code and apply the linter's safe fixes
+	@$(BIN)/ruff check --fix $(CODE); left=$$?; $(BIN)/ruff format $(CODE) && exit $$left
+
+bench: .venv/.ready-dev ## Measure the engine; the figures are in docs/benchmarks.md
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+soak: .venv/.ready-dev ## Run the long tests: more histories, more kills
+	@exec $(BIN)/pytest -m "soak or histories" --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
+
+lock: .venv/.ready-dev ## Write uv.lock anew from pyproject.toml (ARGS=--upgrade takes newer versions)
+	@UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_CACHE_DIR=.venv/.uv-cache $(BIN)/uv lock --python $(BIN)/python $(ARGS)
+
+clean: ## Delete what was built here: .venv, caches and the demo's data; says what
+	@for path in .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist demo-data; do \
+	  if [ -e "$$path" ]; then echo "deleting $$path"; rm -rf "$$path"; fi; done
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@echo "kept: data/, covey.toml"
+
+# In a folder that was moved or copied, .venv points elsewhere: set it up again.
+ifneq ($(shell cat .venv/.made-in 2>/dev/null),$(realpath .))
+.PHONY: .venv/.ready-run .venv/.ready-dev
+endif
+
+.venv/.ready-run: $(SETUP_INPUTS)
+	@tools/setup run
+
+.venv/.ready-dev: $(SETUP_INPUTS)
+	@tools/setup dev

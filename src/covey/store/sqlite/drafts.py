@@ -1,0 +1,96 @@
+"""Filling a batch: a draft, its items in pieces, and the one transaction that makes it a batch."""
+
+from collections.abc import Sequence
+
+from covey.domain.batch import Batch, NewBatch, NewItem, Quota
+from covey.domain.clock import Clock
+from covey.domain.errors import Conflict, NotFound
+from covey.store.sqlite import reading
+from covey.store.sqlite.database import Database, Row, micros, text
+from covey.store.sqlite.hot import add_event
+
+
+def draft(database: Database, batch: NewBatch, owner: str) -> None:
+    """Begin a draft; see `Drafts.draft`."""
+    database.run(
+        "draft_new",
+        {
+            "id": bytes.fromhex(batch.id),
+            "workspace": batch.workspace,
+            "kind": batch.kind,
+            "lane": batch.lane,
+            "origin": batch.origin,
+            "name": batch.name,
+            "config": batch.config,
+            "notes": text(batch.notes),
+            "cap": batch.cap,
+            "pace": batch.pace,
+            "owner": owner,
+            "fingerprint": batch.fingerprint,
+            "max_tries": batch.max_tries,
+            "repeatable": int(batch.repeatable),
+            "exclusive": int(batch.exclusive),
+            "hours": batch.hours,
+            "created_at": micros(batch.created_at),
+            "start_at": micros(batch.start_at),
+            "expires_at": micros(batch.expires_at),
+        },
+    )
+
+
+def append(database: Database, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
+    """Add items to a draft; see `Drafts.append`."""
+    id_ = bytes.fromhex(batch)
+    rows = ((id_, first_seq + n, i.custom_id, i.ref, i.zone, i.input) for n, i in enumerate(items))
+    database.many("items_new", rows)
+
+
+def accept(database: Database, clock: Clock, batch: str, total: int, quota: Quota, actor: str | None) -> Batch:
+    """Make a draft a batch; see `Drafts.accept`."""
+    now = clock.now()
+    row = database.row("draft_row", {"batch": bytes.fromhex(batch)})
+    if row is None:
+        raise NotFound(f"there is no draft {batch}")
+    _check_duplicate(database, row, micros(now - quota.duplicate_window), quota)
+    _check_quota(database, row, total, quota)
+    database.run("draft_accept", {"batch": row.id, "now": micros(now)})
+    database.run("counts_new", {"batch": row.id, "total": total, "next_at": max(row.start_at or 0, micros(now))})
+    database.run("share_new", {"lane": row.lane, "workspace": row.workspace})
+    add_event(database, row, micros(now), "created", actor, {"total": total})
+    return reading.batch(database, now, batch, None)
+
+
+def _check_duplicate(database: Database, row: Row, since: int, quota: Quota) -> None:
+    if row.fingerprint is None or quota.allow_duplicate:
+        return
+    same = {"workspace": row.workspace, "fingerprint": row.fingerprint, "since": since}
+    earlier = database.value("find_fingerprint", same)
+    if earlier is not None:
+        raise Conflict(
+            "the same list for the same agent was accepted a short while ago or has not ended yet; "
+            "say allowDuplicate=true if it is meant twice",
+            code="duplicate_batch",
+            batch=earlier.hex(),
+        )
+
+
+def _check_quota(database: Database, row: Row, total: int, quota: Quota) -> None:
+    there = database.row("open_in_workspace", {"workspace": row.workspace})
+    assert there is not None
+    if there.batches >= quota.unended_batches:
+        raise Conflict(
+            f"the workspace has {there.batches} batches that have not ended, as many as it may have",
+            code="too_many_batches",
+        )
+    if there.waiting + total > quota.waiting_items:
+        raise Conflict(
+            f"{there.waiting} items wait already and {total} more would be over the workspace's {quota.waiting_items}",
+            code="too_many_items",
+        )
+
+
+def discard(database: Database, clock: Clock, batch: str) -> None:
+    """Give up a draft; the sweeper removes its items in pieces. See `Drafts.discard`."""
+    row = database.row("draft_row", {"batch": bytes.fromhex(batch)})
+    if row is not None:
+        database.run("batch_erase", {"batch": row.id, "now": micros(clock.now())})

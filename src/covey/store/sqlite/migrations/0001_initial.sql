@@ -1,0 +1,251 @@
+-- The first schema. Times are microseconds since 1970 UTC, ids are 12 bytes, JSON is text or UTF-8 bytes.
+
+CREATE TABLE workspaces (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    weight     REAL NOT NULL DEFAULT 1.0 CHECK (weight > 0),
+    settings   TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE keys (
+    id           TEXT PRIMARY KEY,
+    workspace    TEXT,
+    role         TEXT NOT NULL CHECK (role IN ('read', 'operate', 'admin')),
+    name         TEXT NOT NULL,
+    prefix       TEXT NOT NULL,
+    digest       BLOB NOT NULL UNIQUE,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    expires_at   INTEGER,
+    revoked_at   INTEGER
+) STRICT;
+
+CREATE TABLE agents (
+    id         TEXT NOT NULL,
+    workspace  TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace, id)
+) STRICT;
+
+CREATE TABLE blocked (
+    workspace  TEXT NOT NULL,
+    ref        TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace, ref)
+) STRICT;
+
+CREATE TABLE workers (
+    id         TEXT PRIMARY KEY,
+    started_at INTEGER NOT NULL,
+    dead_at    INTEGER
+) STRICT;
+
+-- A batch's facts. A draft has no accepted_at; an erased batch has an erased_at until its rows are gone.
+CREATE TABLE batches (
+    id            BLOB PRIMARY KEY CHECK (length(id) = 12),
+    workspace     TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    lane          TEXT NOT NULL,
+    origin        TEXT NOT NULL,
+    name          TEXT,
+    config        BLOB NOT NULL,
+    notes         TEXT NOT NULL,
+    owner         TEXT NOT NULL,
+    fingerprint   TEXT,
+    max_tries     INTEGER NOT NULL CHECK (max_tries >= 1),
+    repeatable    INTEGER NOT NULL,
+    exclusive     INTEGER NOT NULL,
+    hours         TEXT,
+    asked_cap     INTEGER CHECK (asked_cap > 0),
+    asked_pace    REAL CHECK (asked_pace > 0),
+    created_at    INTEGER NOT NULL,
+    accepted_at   INTEGER,
+    start_at      INTEGER,
+    started_at    INTEGER,
+    paused_at     INTEGER,
+    pause_reason  TEXT,
+    stopped_at    INTEGER,
+    stop_reason   TEXT CHECK (stop_reason IN ('cancel', 'expire', 'budget', 'fail')),
+    stop_message  TEXT,
+    aborted_at    INTEGER,
+    completed_at  INTEGER,
+    expires_at    INTEGER,
+    erased_at     INTEGER,
+    leftovers     INTEGER NOT NULL DEFAULT 0,
+    CHECK ((stopped_at IS NULL) = (stop_reason IS NULL))
+) STRICT;
+CREATE INDEX batches_workspace ON batches (workspace, id);
+CREATE INDEX batches_open ON batches (workspace) WHERE completed_at IS NULL AND accepted_at IS NOT NULL;
+CREATE INDEX batches_expiring ON batches (expires_at)
+    WHERE expires_at IS NOT NULL AND stopped_at IS NULL AND completed_at IS NULL;
+CREATE INDEX batches_leftovers ON batches (id) WHERE leftovers = 1;
+CREATE INDEX batches_erased ON batches (erased_at) WHERE erased_at IS NOT NULL;
+CREATE INDEX batches_drafts ON batches (owner) WHERE accepted_at IS NULL AND erased_at IS NULL;
+CREATE INDEX batches_fingerprint ON batches (workspace, fingerprint) WHERE fingerprint IS NOT NULL;
+
+-- The hot row of a batch. `next_at` is when it may next start something (NULL: not before something else happens).
+CREATE TABLE counts (
+    batch             BLOB PRIMARY KEY,
+    workspace         TEXT NOT NULL,
+    lane              TEXT NOT NULL,
+    stopped           INTEGER NOT NULL DEFAULT 0,
+    total             INTEGER NOT NULL,
+    cursor            INTEGER NOT NULL DEFAULT 0,
+    deferred          INTEGER NOT NULL DEFAULT 0,
+    active            INTEGER NOT NULL DEFAULT 0,
+    succeeded         INTEGER NOT NULL DEFAULT 0,
+    failed            INTEGER NOT NULL DEFAULT 0,
+    canceled          INTEGER NOT NULL DEFAULT 0,
+    succeeded_seconds REAL NOT NULL DEFAULT 0,
+    last_succeeded_at INTEGER,
+    last_ended_at     INTEGER,
+    cap               INTEGER,
+    pace              REAL,
+    next_start        INTEGER,
+    next_at           INTEGER,
+    served_at         INTEGER NOT NULL DEFAULT 0,
+    streak            INTEGER NOT NULL DEFAULT 0,
+    streak_code       TEXT,
+    CHECK (total > 0 AND cursor BETWEEN 0 AND total),
+    CHECK (deferred >= 0 AND active >= 0 AND succeeded >= 0 AND failed >= 0 AND canceled >= 0),
+    CHECK (CASE WHEN stopped
+        THEN deferred = 0 AND total = active + succeeded + failed + canceled
+        ELSE cursor = deferred + active + succeeded + failed + canceled END)
+) STRICT;
+CREATE INDEX counts_due ON counts (lane, next_at, workspace) WHERE next_at IS NOT NULL;
+
+CREATE TABLE outcomes (
+    batch BLOB NOT NULL,
+    code  TEXT NOT NULL,
+    n     INTEGER NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (batch, code)
+) STRICT;
+
+-- The list itself: written once, never changed (erasing a person's data is the one exception).
+CREATE TABLE items (
+    batch     BLOB NOT NULL,
+    seq       INTEGER NOT NULL,
+    custom_id TEXT,
+    ref       TEXT,
+    zone      TEXT,
+    input     BLOB NOT NULL,
+    PRIMARY KEY (batch, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX items_ref ON items (ref) WHERE ref IS NOT NULL;
+
+-- The items behind the cursor that have not ended: state 0 is deferred, 1 is active.
+CREATE TABLE live (
+    batch      BLOB NOT NULL,
+    seq        INTEGER NOT NULL,
+    attempt    INTEGER NOT NULL,
+    tries      INTEGER NOT NULL,
+    returns    INTEGER NOT NULL,
+    losses     INTEGER NOT NULL,
+    state      INTEGER NOT NULL CHECK (state IN (0, 1)),
+    due_at     INTEGER NOT NULL,
+    worker     TEXT,
+    started_at INTEGER,
+    reason     TEXT,
+    dropped    INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (batch, seq),
+    CHECK ((state = 1) = (worker IS NOT NULL))
+) STRICT;
+CREATE INDEX live_due ON live (batch, returns, due_at) WHERE state = 0;
+CREATE INDEX live_worker ON live (worker) WHERE state = 1;
+CREATE INDEX live_dropped ON live (worker) WHERE dropped = 1;
+
+-- A ref with an active exclusive item: the primary key refuses a second one.
+CREATE TABLE busy_refs (
+    workspace TEXT NOT NULL,
+    ref       TEXT NOT NULL,
+    batch     BLOB NOT NULL,
+    seq       INTEGER NOT NULL,
+    PRIMARY KEY (workspace, ref)
+) STRICT;
+
+-- Runs that have ended, written once (late truth about an unknown outcome is the one exception).
+CREATE TABLE runs (
+    batch      BLOB NOT NULL,
+    seq        INTEGER NOT NULL,
+    attempt    INTEGER NOT NULL,
+    last       INTEGER NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('succeeded', 'failed', 'canceled', 'retried', 'returned')),
+    code       TEXT NOT NULL,
+    message    TEXT NOT NULL,
+    worker     TEXT,
+    tries      INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at   INTEGER NOT NULL,
+    seconds    REAL NOT NULL,
+    result     BLOB NOT NULL,
+    PRIMARY KEY (batch, seq, attempt),
+    CHECK (last = (state IN ('succeeded', 'failed', 'canceled')))
+) STRICT;
+CREATE INDEX runs_last ON runs (batch, state, seq) WHERE last = 1;
+CREATE INDEX runs_recent ON runs (batch, ended_at) WHERE last = 1 AND state <> 'canceled';
+
+CREATE TABLE limits (
+    lane         TEXT PRIMARY KEY,
+    cap          INTEGER NOT NULL CHECK (cap >= 0),
+    pace         REAL CHECK (pace > 0),
+    active       INTEGER NOT NULL DEFAULT 0 CHECK (active >= 0),
+    next_start   INTEGER,
+    open_until   INTEGER,
+    open_reason  TEXT,
+    open_since   INTEGER,
+    opens        INTEGER NOT NULL DEFAULT 0,
+    probe        TEXT,
+    streak_code  TEXT,
+    streak_items TEXT NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE TABLE shares (
+    lane      TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    active    INTEGER NOT NULL DEFAULT 0 CHECK (active >= 0),
+    weight    REAL NOT NULL DEFAULT 1.0 CHECK (weight > 0),
+    served_at INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (lane, workspace)
+) STRICT;
+
+-- Slots and refs of settled runs whose far side may still be busy with them.
+CREATE TABLE held (
+    batch     BLOB NOT NULL,
+    seq       INTEGER NOT NULL,
+    attempt   INTEGER NOT NULL,
+    lane      TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    ref       TEXT,
+    until     INTEGER NOT NULL,
+    PRIMARY KEY (batch, seq, attempt)
+) STRICT;
+CREATE INDEX held_until ON held (until);
+
+CREATE TABLE events (
+    id        INTEGER PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    batch     BLOB NOT NULL,
+    at        INTEGER NOT NULL,
+    type      TEXT NOT NULL,
+    actor     TEXT,
+    data      TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_batch ON events (batch, id);
+
+CREATE TABLE idempotency (
+    workspace  TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    route      TEXT NOT NULL,
+    digest     BLOB NOT NULL,
+    owner      TEXT NOT NULL,
+    created    TEXT,
+    status     INTEGER,
+    body       BLOB,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (workspace, key)
+) STRICT;
+CREATE INDEX idempotency_age ON idempotency (created_at);

@@ -1,0 +1,2 @@
+-- A batch's last item ended. Primary key of batches.
+UPDATE batches SET completed_at = :now WHERE id = :batch

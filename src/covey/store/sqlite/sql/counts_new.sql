@@ -1,0 +1,3 @@
+-- The hot row of a new batch.
+INSERT INTO counts (batch, workspace, lane, total, cap, pace, next_at)
+SELECT id, workspace, lane, :total, asked_cap, asked_pace, :next_at FROM batches WHERE id = :batch

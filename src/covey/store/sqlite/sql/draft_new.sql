@@ -1,0 +1,5 @@
+-- A draft begins.
+INSERT INTO batches (id, workspace, kind, lane, origin, name, config, notes, owner, fingerprint, max_tries, repeatable,
+    exclusive, hours, asked_cap, asked_pace, created_at, start_at, expires_at)
+VALUES (:id, :workspace, :kind, :lane, :origin, :name, :config, :notes, :owner, :fingerprint, :max_tries, :repeatable,
+    :exclusive, :hours, :cap, :pace, :created_at, :start_at, :expires_at)

@@ -1,0 +1,2 @@
+-- Items of a draft.
+INSERT INTO items (batch, seq, custom_id, ref, zone, input) VALUES (?, ?, ?, ?, ?, ?)

@@ -1,0 +1,2 @@
+-- An item is live no more. Primary key of live.
+DELETE FROM live WHERE batch = ? AND seq = ?

@@ -1,0 +1,2 @@
+-- A workspace's weight holds on every lane.
+UPDATE shares SET weight = :weight WHERE workspace = :workspace
