@@ -29,7 +29,6 @@ class Run:
     seq: int
     attempt: int
     tries: int
-    max_tries: int
     custom_id: str | None
     ref: str | None
     config: Mapping[str, Any]

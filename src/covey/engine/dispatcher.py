@@ -1,0 +1,175 @@
+"""The dispatcher of a lane: claims what the worker can start at once and gives each run to its runner."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+
+from covey.domain.clock import Clock
+from covey.domain.errors import Conflict, Unavailable
+from covey.domain.run import LICENCE_SECONDS, NOT_STARTED, Bite, Blame, Claimed, Failed, Finished, Outcome, Returned
+from covey.engine.hints import Hints
+from covey.engine.runner import Run, Runner
+from covey.store.ports import Claims
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 1.0
+"""How long a dispatcher waits at most before it looks by itself."""
+
+RunKey = tuple[str, int, int]
+"""Batch, seq, attempt."""
+
+
+class Dispatcher:
+    """Keeps up to `room` runs of one lane in the worker's hands."""
+
+    def __init__(
+        self,
+        store: Claims,
+        clock: Clock,
+        hints: Hints,
+        worker: str,
+        lane: str,
+        runner: Runner,
+        room: int,
+        put: Callable[[Finished], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._worker = worker
+        self.lane = lane
+        self._runner = runner
+        self._room = room
+        self._put = put
+        self._hint = hints.lane(lane)
+        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._config: tuple[str, Mapping[str, Any]] = ("", {})
+        self.runs: dict[RunKey, Run] = {}
+        self.claiming = True
+        self.claim_lag = 0.0
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._task = asyncio.create_task(self._loop(), name=f"dispatcher {self.lane}")
+
+    async def stop(self) -> None:
+        """Claim no more; the runs in hand go on."""
+        self.claiming = False
+        if self._task is not None:
+            self._hint.set()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _loop(self) -> None:
+        while self.claiming:
+            try:
+                again_at = await self.round()
+            except Unavailable as error:
+                log.warning("claims wait for the database", lane=self.lane, why=error.message)
+                again_at = None
+            except Conflict:
+                log.critical("this worker was given up; it claims no more", worker=self._worker)
+                self.claiming = False
+                return
+            await self._wait(again_at)
+
+    async def _wait(self, again_at: datetime | None) -> None:
+        """Wait until `again_at`, a hint, or the poll."""
+        seconds = POLL_SECONDS
+        if again_at is not None:
+            seconds = min(seconds, (again_at - self._clock.now()).total_seconds())
+        if seconds > 0:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._hint.wait()
+            except TimeoutError:
+                pass
+        self._hint.clear()
+
+    async def round(self) -> datetime | None:
+        """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
+        room = self._room - len(self.runs)
+        if room <= 0:
+            return None
+        asked = self._clock.monotonic()
+        claim = await self._store.claim(self._worker, self.lane, room)
+        self.claim_lag = self._clock.monotonic() - asked
+        if claim.bite is not None:
+            self._start(claim.bite, asked)
+        return claim.again_at
+
+    def _start(self, bite: Bite, asked: float) -> None:
+        config = self._frozen(bite)
+        now = self._clock.monotonic()
+        for claimed in bite.runs:
+            run = self._run(bite, claimed, config, now, asked)
+            self.runs[run.batch, run.seq, run.attempt] = run
+            task = asyncio.create_task(self._execute(run))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _frozen(self, bite: Bite) -> Mapping[str, Any]:
+        """The batch's configuration, parsed once for all bites of one batch in a row."""
+        if self._config[0] != bite.batch:
+            self._config = (bite.batch, orjson.loads(bite.config))
+        return self._config[1]
+
+    @staticmethod
+    def _run(bite: Bite, claimed: Claimed, config: Mapping[str, Any], now: float, asked: float) -> Run:
+        ahead = (claimed.start_at - bite.now).total_seconds()
+        return Run(
+            batch=bite.batch,
+            workspace=bite.workspace,
+            lane=bite.lane,
+            seq=claimed.seq,
+            attempt=claimed.attempt,
+            tries=claimed.tries,
+            custom_id=claimed.custom_id,
+            ref=claimed.ref,
+            config=config,
+            input=claimed.input,
+            start_at=now + ahead,
+            licence_until=asked + LICENCE_SECONDS,
+        )
+
+    async def _execute(self, run: Run) -> None:
+        outcome = await self._outcome(run)
+        ended = self._clock.now()
+        started = None
+        if run.started is not None:
+            started = datetime.fromtimestamp(ended.timestamp() - (self._clock.monotonic() - run.started), ended.tzinfo)
+        self._put(Finished(run.batch, run.seq, run.attempt, outcome, started, ended))
+
+    async def _outcome(self, run: Run) -> Outcome:
+        if self._clock.monotonic() > run.licence_until:
+            return Returned(NOT_STARTED)
+        try:
+            return await self._runner.run(run)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a runner failed", batch=run.batch, item=run.item, attempt=run.attempt)
+            return Failed("internal_error", "Something went wrong inside the server", blame=Blame.nothing)
+
+    def forget(self, key: RunKey) -> None:
+        """The run's outcome is on disk: its room is free."""
+        self.runs.pop(key, None)
+        self._hint.set()
+
+    async def idle(self, timeout: float) -> bool:
+        """Wait until no run is in hand, `timeout` seconds at most; whether that came."""
+        until = time.monotonic() + timeout
+        while self.runs and (left := until - time.monotonic()) > 0:
+            try:
+                async with asyncio.timeout(min(left, POLL_SECONDS)):
+                    await self._hint.wait()
+            except TimeoutError:
+                pass
+            self._hint.clear()
+        return not self.runs

@@ -1,0 +1,80 @@
+"""The finisher: writes down what came of runs, a few milliseconds' worth at a time, one transaction in flight."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from covey.domain.errors import Unavailable
+from covey.domain.run import Finished
+from covey.store.ports import Finishes, FinishReport
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = (0.1, 0.5, 2.0)
+"""How long the finisher waits before it asks a database again that did not answer; the last one repeats."""
+
+MOST_AT_ONCE = 500
+
+
+class Finisher:
+    """Holds outcomes until the database has them. Nothing is dropped: an outcome stays in hand until it is written."""
+
+    def __init__(self, store: Finishes, worker: str, done: Callable[[list[Finished], FinishReport], None]) -> None:
+        """`done` is told of everything that was written, and makes room in the worker."""
+        self._store = store
+        self._worker = worker
+        self._done = done
+        self._waiting: list[Finished] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._task = asyncio.create_task(self._loop(), name="finisher")
+
+    async def stop(self) -> None:
+        """Write what waits, then end the loop."""
+        await self._idle.wait()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def put(self, finished: Finished) -> None:
+        """A run has ended."""
+        self._waiting.append(finished)
+        self._idle.clear()
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many outcomes are not written yet."""
+        return len(self._waiting)
+
+    async def _loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self.round()
+            self._idle.set()
+
+    async def round(self) -> None:
+        """Write one group; asks again until the database took it."""
+        group = self._waiting[:MOST_AT_ONCE]
+        report = await self._write(group)
+        del self._waiting[: len(group)]
+        if report.stale:
+            log.warning("stale runs changed nothing", runs=len(report.stale))
+        self._done(group, report)
+
+    async def _write(self, group: list[Finished]) -> FinishReport:
+        for attempt in range(1_000_000_000):
+            try:
+                return await self._store.finish(self._worker, group)
+            except Unavailable as error:
+                log.error("outcomes wait for the database", runs=len(self._waiting), why=error.message)
+                await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+        raise AssertionError("unreachable")

@@ -1,0 +1,69 @@
+"""Health: pings the far side of each lane while work waits there, and holds the lane while it does not answer."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from covey.domain.clock import Clock
+from covey.domain.errors import Unavailable
+from covey.engine.hints import Hints
+from covey.engine.runner import Runner
+from covey.store.ports import Lanes
+
+log = structlog.get_logger(__name__)
+
+PING_SECONDS = 5.0
+HOLD = timedelta(seconds=12)
+"""How long one failed ping holds a lane: longer than it takes until the next."""
+
+SILENT = "trunk_down"
+
+
+class Health:
+    """One ping of every lane, every few seconds."""
+
+    def __init__(self, store: Lanes, clock: Clock, hints: Hints, runners: Mapping[str, Runner]) -> None:
+        """`runners` are the runners by lane."""
+        self._store = store
+        self._clock = clock
+        self._hints = hints
+        self._runners = runners
+        self._down: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._task = asyncio.create_task(self._loop(), name="health")
+
+    async def stop(self) -> None:
+        """End the loop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except Unavailable as error:
+                log.warning("pings are not written down", why=error.message)
+            await asyncio.sleep(PING_SECONDS)
+
+    async def round(self) -> None:
+        """Ping every lane once."""
+        await asyncio.gather(*(self._check(lane, runner) for lane, runner in self._runners.items()))
+
+    async def _check(self, lane: str, runner: Runner) -> None:
+        wrong = await runner.ping(lane)
+        if wrong is not None:
+            if lane not in self._down:
+                log.warning("a lane's far side does not answer", lane=lane, why=wrong)
+            self._down.add(lane)
+            await self._store.open_lane(lane, self._clock.now() + HOLD, f"{SILENT}: {wrong}")
+        elif lane in self._down:
+            log.info("a lane's far side answers again", lane=lane)
+            self._down.discard(lane)
+            await self._store.close_lane(lane)
+            self._hints.work(lane)

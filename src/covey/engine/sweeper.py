@@ -1,0 +1,72 @@
+"""The sweeper: expiry, drafts of dead processes, retention, leftovers. Small pieces, again and again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+import structlog
+
+from covey.domain.clock import Clock
+from covey.domain.errors import Unavailable
+from covey.engine.hints import Hints
+from covey.store.ports import Upkeep
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 1.0
+PIECES = 20
+"""How many pieces of one kind a round removes at most, so that it never holds the writer for long."""
+
+
+class Sweeper:
+    """One round a second."""
+
+    def __init__(
+        self,
+        store: Upkeep,
+        clock: Clock,
+        hints: Hints,
+        worker: str,
+        retention: Mapping[str, timedelta | None],
+        forget_files: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`retention` is how long ended batches of a kind are kept (None: until deleted); `forget_files` removes the
+        files of a batch that is gone."""
+        self._store = store
+        self._clock = clock
+        self._hints = hints
+        self._worker = worker
+        self._retention = retention
+        self._forget_files = forget_files
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the loop."""
+        self._task = asyncio.create_task(self._loop(), name="sweeper")
+
+    async def stop(self) -> None:
+        """End the loop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                await self.round()
+            except Unavailable as error:
+                log.warning("sweeping waits for the database", why=error.message)
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def round(self) -> None:
+        """Do what is due, a few pieces of each."""
+        if await self._store.expire():
+            self._hints.drop()
+        await self._store.sweep_drafts(self._worker)
+        for kind, keep in self._retention.items():
+            if keep is not None:
+                await self._store.retire_batches(kind, self._clock.now() - keep)
+        for _ in range(PIECES):
+            for batch in await self._store.sweep_erased():
+                await self._forget_files(batch)
+        await self._store.sweep_leftovers()

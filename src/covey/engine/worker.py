@@ -1,0 +1,154 @@
+"""A worker: one life of a process that claims runs. It owns the loops that start, end and drop them."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+import structlog
+
+from covey.domain.clock import Clock
+from covey.domain.errors import Unavailable
+from covey.domain.run import NOT_STARTED, Finished, Returned
+from covey.engine.dispatcher import Dispatcher, RunKey
+from covey.engine.finisher import Finisher
+from covey.engine.hints import Hints
+from covey.engine.runner import Run, Runner
+from covey.store.ports import FinishReport, Store
+
+log = structlog.get_logger(__name__)
+
+DROP_POLL_SECONDS = 1.0
+RECONCILE_SECONDS = 10.0
+DROP_PATIENCE_SECONDS = 10.0
+"""How long a drain waits for runs that were told to drop."""
+
+
+class Worker:
+    """Claims runs of its lanes and sees each to its end."""
+
+    def __init__(self, store: Store, clock: Clock, hints: Hints, runners: Mapping[str, Runner], room: int) -> None:
+        """`runners` are the runners by lane; `room` is the most runs of one lane in this worker's hands."""
+        self.id = f"{int(clock.now().timestamp()):x}-{secrets.token_hex(6)}"
+        self._store = store
+        self._clock = clock
+        self._hints = hints
+        self.finisher = Finisher(store, self.id, self._recorded)
+        self.dispatchers = {
+            lane: Dispatcher(store, clock, hints, self.id, lane, runner, room, self.finisher.put)
+            for lane, runner in runners.items()
+        }
+        self._loops: list[asyncio.Task[None]] = []
+        self._doubtful: set[RunKey] = set()
+
+    @property
+    def active(self) -> int:
+        """How many runs are in hand."""
+        return sum(len(dispatcher.runs) for dispatcher in self.dispatchers.values())
+
+    async def enlist(self) -> None:
+        """Begin this life, and settle what dead ones left."""
+        await self._store.enlist(self.id)
+        await self.settle_dead()
+
+    def start(self) -> None:
+        """Start to claim."""
+        self.finisher.start()
+        for dispatcher in self.dispatchers.values():
+            dispatcher.start()
+        self._loops = [
+            asyncio.create_task(self._every(DROP_POLL_SECONDS, self.drop_round, self._hints.drops), name="dropper"),
+            asyncio.create_task(self._every(RECONCILE_SECONDS, self.reconcile), name="reconciler"),
+        ]
+
+    async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
+        """Claim no more; wait `seconds` for the runs in hand, or until `hurry`, then drop the rest and await them."""
+        dispatchers = self.dispatchers.values()
+        await asyncio.gather(*(dispatcher.stop() for dispatcher in dispatchers))
+        waits = [asyncio.create_task(dispatcher.idle(seconds)) for dispatcher in dispatchers]
+        hurried = asyncio.create_task(hurry.wait())
+        idle = asyncio.create_task(_all(waits))
+        await asyncio.wait([idle, hurried], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*waits, idle, hurried):
+            task.cancel()
+        if self.active:
+            log.warning("the drain's time is over: the runs in hand are dropped", runs=self.active)
+        for dispatcher in dispatchers:
+            for run in dispatcher.runs.values():
+                run.drop("interrupted")
+        await asyncio.gather(*(dispatcher.idle(DROP_PATIENCE_SECONDS) for dispatcher in dispatchers))
+
+    async def stop(self) -> None:
+        """End this life. What is still in hand is settled by the successor."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.finisher.stop()
+        if not self.active:
+            await self._store.retire(self.id)
+
+    async def settle_dead(self, hold_until: datetime | None = None) -> int:
+        """Settle the runs of workers that are dead; how many were settled."""
+        settled = 0
+        for worker in await self._store.dead_workers(self.id):
+            left = len(await self._store.in_hand(worker))
+            settled += left
+            while left:
+                left = await self._store.settle(worker, hold_until)
+        if settled:
+            log.warning("runs of dead workers were settled", runs=settled)
+        return settled
+
+    async def drop_round(self) -> None:
+        """Tell the runs that are to be dropped."""
+        if not self.active:
+            return
+        for order in await self._store.to_drop(self.id):
+            run = self._run(order.batch, order.seq, order.attempt)
+            if run is not None:
+                run.drop(order.reason)
+
+    async def reconcile(self) -> None:
+        """Give back what the store believes in this worker's hands and never was: a claim whose answer was lost.
+
+        A run must be missing in two looks in a row, as a claim may be on its way between them.
+        """
+        believed = set(await self._store.in_hand(self.id))
+        missing = {key for key in believed if self._run(*key) is None}
+        for key in missing & self._doubtful:
+            self.finisher.put(Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
+        self._doubtful = missing
+
+    def _run(self, batch: str, seq: int, attempt: int) -> Run | None:
+        for dispatcher in self.dispatchers.values():
+            run = dispatcher.runs.get((batch, seq, attempt))
+            if run is not None:
+                return run
+        return None
+
+    def _recorded(self, group: list[Finished], report: FinishReport) -> None:
+        for one in group:
+            for dispatcher in self.dispatchers.values():
+                dispatcher.forget((one.batch, one.seq, one.attempt))
+        for batch in report.paused:
+            log.warning("a batch paused itself", batch=batch)
+
+    async def _every(
+        self, seconds: float, round_: Callable[[], Awaitable[None]], hint: asyncio.Event | None = None
+    ) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    await (hint or asyncio.Event()).wait()
+            except TimeoutError:
+                pass
+            if hint is not None:
+                hint.clear()
+            try:
+                await round_()
+            except Unavailable as error:
+                log.warning("a round was missed", why=error.message)
+
+
+async def _all(tasks: list[asyncio.Task[bool]]) -> None:
+    await asyncio.wait(tasks)
