@@ -14,6 +14,7 @@ from covey.domain.errors import Conflict, Unavailable
 from covey.domain.run import LICENCE_SECONDS, NOT_STARTED, Bite, Blame, Claimed, Failed, Finished, Outcome, Returned
 from covey.engine.hints import Hints
 from covey.engine.runner import Run, Runner
+from covey.metrics import Metrics
 from covey.store.ports import Claims
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,7 @@ class Dispatcher:
         lane: str,
         runner: Runner,
         room: int,
+        metrics: Metrics,
         put: Callable[[Finished], None],
     ) -> None:
         self._store = store
@@ -45,6 +47,7 @@ class Dispatcher:
         self.lane = lane
         self._runner = runner
         self._room = room
+        self._metrics = metrics
         self._put = put
         self._hint = hints.lane(lane)
         self._task: asyncio.Task[None] | None = None
@@ -52,7 +55,6 @@ class Dispatcher:
         self._config: tuple[str, Mapping[str, Any]] = ("", {})
         self.runs: dict[RunKey, Run] = {}
         self.claiming = True
-        self.claim_lag = 0.0
 
     def start(self) -> None:
         """Start the loop."""
@@ -99,7 +101,7 @@ class Dispatcher:
             return None
         asked = self._clock.monotonic()
         claim = await self._store.claim(self._worker, self.lane, room)
-        self.claim_lag = self._clock.monotonic() - asked
+        self._metrics.claim_seconds.observe(self._clock.monotonic() - asked)
         if claim.bite is not None:
             self._start(claim.bite, asked)
         return claim.again_at
@@ -143,6 +145,7 @@ class Dispatcher:
         ended = self._clock.now()
         started = None
         if run.started is not None:
+            self._metrics.claim_lag.observe(max(0.0, run.started - run.start_at))
             started = datetime.fromtimestamp(ended.timestamp() - (self._clock.monotonic() - run.started), ended.tzinfo)
         self._put(Finished(run.batch, run.seq, run.attempt, outcome, started, ended))
 

@@ -14,6 +14,7 @@ from covey.engine.dispatcher import Dispatcher, RunKey
 from covey.engine.finisher import Finisher
 from covey.engine.hints import Hints
 from covey.engine.runner import Run, Runner
+from covey.metrics import Metrics
 from covey.store.ports import FinishReport, Store
 
 log = structlog.get_logger(__name__)
@@ -27,15 +28,24 @@ DROP_PATIENCE_SECONDS = 10.0
 class Worker:
     """Claims runs of its lanes and sees each to its end."""
 
-    def __init__(self, store: Store, clock: Clock, hints: Hints, runners: Mapping[str, Runner], room: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        hints: Hints,
+        runners: Mapping[str, Runner],
+        room: int,
+        metrics: Metrics,
+    ) -> None:
         """`runners` are the runners by lane; `room` is the most runs of one lane in this worker's hands."""
         self.id = f"{int(clock.now().timestamp()):x}-{secrets.token_hex(6)}"
         self._store = store
         self._clock = clock
         self._hints = hints
+        self._metrics = metrics
         self.finisher = Finisher(store, self.id, self._recorded)
         self.dispatchers = {
-            lane: Dispatcher(store, clock, hints, self.id, lane, runner, room, self.finisher.put)
+            lane: Dispatcher(store, clock, hints, self.id, lane, runner, room, metrics, self.finisher.put)
             for lane, runner in runners.items()
         }
         self._loops: list[asyncio.Task[None]] = []
@@ -127,7 +137,10 @@ class Worker:
         return None
 
     def _recorded(self, group: list[Finished], report: FinishReport) -> None:
+        now = self._clock.now()
         for one in group:
+            self._metrics.finish_lag.observe(max(0.0, (now - one.ended_at).total_seconds()))
+            self._metrics.runs_ended.labels(type(one.outcome).__name__.lower()).inc()
             for dispatcher in self.dispatchers.values():
                 dispatcher.forget((one.batch, one.seq, one.attempt))
         for batch in report.paused:

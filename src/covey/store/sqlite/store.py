@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,10 +15,12 @@ from covey.domain.clock import Clock
 from covey.domain.item import Item, ItemState
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import Finished, Json
-from covey.store.migrate import StoreError, pending
+from covey.store.migrate import StoreError
 from covey.store.ports import Claim, Dropped, FinishReport, Stopped
 from covey.store.sqlite import accounts, claim, control, drafts, finish, liveness, reading, upkeep
 from covey.store.sqlite.checkpoints import Checkpoints
+from covey.store.sqlite.connection import connect, migrate
+from covey.store.sqlite.copies import copy_database
 from covey.store.sqlite.database import Database, statements
 from covey.store.sqlite.lock import OwnerLock
 from covey.store.sqlite.reader import Reader
@@ -27,8 +28,6 @@ from covey.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 Look = Callable[[Database], T]
-
-PACKAGE = "covey.store.sqlite"
 
 
 class SqliteStore:
@@ -305,42 +304,3 @@ class SqliteStore:
 
     async def keep_answer(self, meaning: Meaning, answer: KeptAnswer | None) -> None:
         await self._write(lambda db: accounts.keep_answer(db, meaning, answer))
-
-
-def connect(path: Path, sql: dict[str, str], *, readonly: bool = False) -> Database:
-    """A connection with the settings that every connection of Covey has."""
-    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(str(path), flags=flags, statementcachesize=256)
-    connection.set_busy_timeout(10_000)
-    if not readonly:
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "full")
-        connection.pragma("wal_autocheckpoint", 0)
-    connection.pragma("foreign_keys", False)
-    connection.pragma("cache_size", -32_000)
-    return Database(connection, sql)
-
-
-def migrate(database: Database) -> None:
-    """Bring the schema up to date. Raises StoreError if the database is newer than this code."""
-    connection = database.connection
-    for step in pending(PACKAGE, int(connection.pragma("user_version"))):
-        with connection:
-            connection.execute(step.sql)
-            connection.pragma("user_version", step.number)
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a database that may be in use, page by page, to a new file. Raises StoreError if the file is there."""
-    if target.exists():
-        raise StoreError(f"{target} is there already: a backup goes to a new file")
-    part = target.with_name(target.name + ".part")
-    part.unlink(missing_ok=True)
-    origin = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
-    copy = apsw.Connection(str(part))
-    with copy.backup("main", origin, "main") as backup:
-        while not backup.done:
-            backup.step(1000)
-    copy.close()
-    origin.close()
-    shutil.move(part, target)

@@ -1,0 +1,169 @@
+"""The runner for calls: fills in the agent's texts, makes them sound, has a trunk place the call, reads its report."""
+
+import asyncio
+import shutil
+from collections import OrderedDict
+from pathlib import Path
+
+import structlog
+
+from covey.calls.agents import Agent, render
+from covey.calls.call import CallEnd, CallOrder, CallReport, Licence, Script, Trunk, Turn
+from covey.calls.config import KIND, CallsConfig, Row
+from covey.calls.outcome import outcome_of
+from covey.calls.recordings import Recordings
+from covey.calls.speech import SpeechError
+from covey.calls.speech.cache import ClipCache
+from covey.domain.clock import Clock
+from covey.domain.run import NOT_STARTED
+from covey.engine.runner import Failed, Outcome, Returned, Run
+from covey.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+CONFIGS_KEPT = 64
+
+
+class CallRunner:
+    """Runs the calls of one trunk."""
+
+    kind = KIND
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        clips: ClipCache | None,
+        recordings: Recordings | None,
+        low_disk: int,
+    ) -> None:
+        """`clips` None: the trunk carries no sound. `recordings` None: nothing is recorded; with less than `low_disk`
+        bytes free nothing is either."""
+        self.trunk = trunk
+        self._clock = clock
+        self._metrics = metrics
+        self._clips = clips
+        self._recordings = recordings
+        self._low_disk = low_disk
+        self._frozen: OrderedDict[str, tuple[CallsConfig, Agent]] = OrderedDict()
+        self._ready: asyncio.Task[None] | None = None
+
+    async def ping(self, lane: str) -> str | None:
+        """Whether the trunk's far side answers; a trunk that nobody has used yet is not asked."""
+        return await self.trunk.ping() if self._ready is not None and self._ready.done() else None
+
+    async def close(self) -> None:
+        """End every call of the trunk, and all that it started."""
+        if self._ready is not None:
+            await asyncio.gather(self._ready, return_exceptions=True)
+            await self.trunk.stop()
+
+    async def _start_trunk(self, until: float) -> bool:
+        """Start the trunk with its first call; whether it was ready by that moment of the monotonic clock."""
+        if self._ready is None:
+            self._ready = asyncio.create_task(self.trunk.start(), name=f"trunk {self.trunk.name}")
+        if not self._ready.done():
+            await asyncio.wait([self._ready], timeout=max(0.0, until - self._clock.monotonic()))
+        if self._ready.done() and self._ready.exception() is not None:
+            log.error("the trunk could not be started", trunk=self.trunk.name, exc_info=self._ready.exception())
+            self._ready = None
+            return False
+        return self._ready.done()
+
+    async def run(self, run: Run) -> Outcome:
+        """Place one call and see it to its end."""
+        config, agent = self._config(run)
+        if run.ref is None:
+            return Failed("invalid_number", "The row has no number")
+        if not await self._start_trunk(run.licence_until):
+            return Returned(NOT_STARTED, "the trunk was not ready in time")
+        script = render(agent, Row.load(run.input).values)
+        try:
+            clips = {} if self._clips is None else await self._clips.clips(run.workspace, script, agent.voice)
+        except SpeechError as error:
+            return Returned("speech_failed", str(error))
+        order = self._order(run, config, agent, script, clips)
+        report = await self._place(order, run)
+        return await self._outcome(report, order, run, config)
+
+    def _config(self, run: Run) -> tuple[CallsConfig, Agent]:
+        """The batch's frozen configuration, read once for all its runs."""
+        held = self._frozen.get(run.batch)
+        if held is None:
+            config = CallsConfig.model_validate(run.config)
+            agent = Agent.model_validate({**config.agent, "recording": config.recording})
+            held = self._frozen[run.batch] = (config, agent)
+            if len(self._frozen) > CONFIGS_KEPT:
+                self._frozen.popitem(last=False)
+        return held
+
+    def _order(self, run: Run, config: CallsConfig, agent: Agent, script: Script, clips: dict[str, str]) -> CallOrder:
+        return CallOrder(
+            batch=run.batch,
+            item=run.item,
+            attempt=run.attempt,
+            number=run.ref or "",
+            script=script,
+            clips=clips,
+            licence=Licence(run.start_at, run.licence_until),
+            ring_seconds=agent.ring_seconds,
+            longest_seconds=agent.longest_seconds,
+            caller=agent.caller,
+            recording=self._recording_path(run, config),
+        )
+
+    def _recording_path(self, run: Run, config: CallsConfig) -> str | None:
+        if not config.recording or self._recordings is None:
+            return None
+        if shutil.disk_usage(self._recordings.spool).free < self._low_disk:
+            log.warning("the disk runs low: calls are not recorded", batch=run.batch)
+            return None
+        return str(self._recordings.spool / f"{run.item}-{run.attempt}.flac")
+
+    async def _place(self, order: CallOrder, run: Run) -> CallReport:
+        """Place the call; hang it up when the run is dropped."""
+        placing = asyncio.create_task(self.trunk.place(order, Unwatched()))
+        dropping = asyncio.create_task(run.dropped.wait())
+        try:
+            await asyncio.wait([placing, dropping], return_when=asyncio.FIRST_COMPLETED)
+            if not placing.done():
+                await self.trunk.hang_up(order.id)
+            return await placing
+        finally:
+            dropping.cancel()
+
+    async def _outcome(self, report: CallReport, order: CallOrder, run: Run, config: CallsConfig) -> Outcome:
+        now = self._clock.now()
+        if report.dialled_at is not None:
+            run.started = self._clock.monotonic() - (now - report.dialled_at).total_seconds()
+        recording = None
+        if report.recording is not None and self._recordings is not None:
+            recording = await self._recordings.keep(run.batch, Path(report.recording))
+        log.info(
+            "call ended",
+            batch=run.batch,
+            item=run.item,
+            attempt=run.attempt,
+            end=report.end.value,
+            sip_code=report.sip_code,
+            answered=report.answered_at is not None,
+        )
+        self._metrics.calls.labels(report.end.value).inc()
+        if report.end is CallEnd.outcome_unknown:
+            log.error("a dialler died during a call", batch=run.batch, item=run.item, attempt=run.attempt)
+        return outcome_of(report, run, config.retry, now, recording)
+
+
+class Unwatched:
+    """A watch that looks away."""
+
+    def ringing(self) -> None:
+        """The phone rings."""
+
+    def answered(self) -> None:
+        """The phone was answered."""
+
+    def turn(self, turn: Turn) -> None:
+        """Something was said."""

@@ -1,0 +1,191 @@
+"""The server: everything wired together in one process, started, drained and stopped in the right order."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+import uvicorn
+
+from covey.api.app import create_app
+from covey.api.services import Services
+from covey.calls.config import KIND
+from covey.calls.wiring import CallParts, call_parts
+from covey.domain.clock import Clock, SystemClock
+from covey.domain.lane import Lane
+from covey.engine.health import Health
+from covey.engine.hints import Hints
+from covey.engine.submission import Submission
+from covey.engine.sweeper import Sweeper
+from covey.engine.worker import Worker
+from covey.metrics import Metrics
+from covey.settings import Settings, SettingsError
+from covey.store.sqlite import SqliteStore
+
+log = structlog.get_logger(__name__)
+
+DATABASE = "covey.db"
+HURRY_SECONDS = 5
+"""How long open requests may take once nothing is left to wait for."""
+
+
+@dataclass(slots=True)
+class Server:
+    """The parts of a running server."""
+
+    settings: Settings
+    store: SqliteStore
+    worker: Worker
+    calls: CallParts
+    services: Services
+    health: Health
+    sweeper: Sweeper
+    draining: bool = False
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long a drain waits for active runs: as set, else the longest call of any trunk."""
+        if self.settings.drain_seconds is not None:
+            return self.settings.drain_seconds
+        return max(trunk.longest_seconds + trunk.ring_seconds for trunk in self.settings.trunks.values())
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Claim no more, see the active runs end; see `Worker.drain`."""
+        self.draining = True
+        log.info("draining", runs=self.worker.active, seconds=self.drain_seconds)
+        await self.worker.drain(self.drain_seconds, hurry)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Server]:
+    """A server's parts, started; on leaving they end, whatever is active is dropped.
+
+    Raises StoreError if the data folder cannot be used, SettingsError for a trunk that cannot be driven.
+    """
+    clock = clock or SystemClock()
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = SqliteStore(settings.data / DATABASE, clock)
+    await store.open()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(store.close)
+        server = await _assemble(settings, clock, store)
+        stack.push_async_callback(server.calls.close)
+        await server.worker.enlist()
+        server.worker.start()
+        server.health.start()
+        server.sweeper.start()
+        stack.push_async_callback(_end_loops, server)
+        yield server
+
+
+async def _end_loops(server: Server) -> None:
+    if server.worker.active or not server.draining:
+        hurry = asyncio.Event()
+        hurry.set()
+        await server.drain(hurry)
+    await server.sweeper.stop()
+    await server.health.stop()
+    await server.worker.stop()
+
+
+async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Server:
+    hints, metrics = Hints(), Metrics()
+    assert store.lock.fd is not None, "an open store has its lock"
+    calls = call_parts(settings, clock, metrics, keep_open=[store.lock.fd])
+    for name, trunk in settings.trunks.items():
+        await store.put_lane(Lane(name, trunk.channels, trunk.calls_per_second))
+    room = max(trunk.channels for trunk in settings.trunks.values())
+    worker = Worker(store, clock, hints, calls.runners, room, metrics)
+    server: list[Server] = []
+    services = Services(
+        store=store,
+        submission=Submission(store, hints, worker.id),
+        hints=hints,
+        clock=clock,
+        settings=settings,
+        metrics=metrics,
+        worker=worker.id,
+        recordings=calls.recordings,
+        ready=lambda: "the server is draining" if server and server[0].draining else None,
+        write_queue=lambda: store.writer.waiting,
+    )
+    keep = settings.retention.calls_days
+    retention = {KIND: None if keep is None else timedelta(days=keep)}
+    sweeper = Sweeper(store, clock, hints, worker.id, retention, calls.recordings.forget)
+    health = Health(store, clock, hints, calls.runners)
+    server.append(Server(settings, store, worker, calls, services, health, sweeper))
+    return server[0]
+
+
+class _Http(uvicorn.Server):
+    """uvicorn without signal handlers of its own: ours drain first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+Announce = Callable[[Server, str], Awaitable[None]]
+"""Is told when the server listens: the server, and its address."""
+
+
+async def serve(settings: Settings, announce: Announce) -> None:
+    """Run the server until SIGTERM or SIGINT, then drain; a second signal skips the wait."""
+    async with running(settings) as server:
+        config = uvicorn.Config(
+            create_app(server.services),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=HURRY_SECONDS,
+        )
+        http = _Http(config)
+        stopping, hurry = asyncio.Event(), asyncio.Event()
+        _handle_signals(stopping, hurry)
+        listener = _bind(settings)
+        serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
+        await _listening(http, serving)
+        await announce(server, _address(listener))
+        await asyncio.wait([serving, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
+        await server.drain(hurry)
+        http.should_exit = True
+        await serving
+
+
+def _handle_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:
+    def caught() -> None:
+        (hurry if stopping.is_set() else stopping).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, caught)
+
+
+async def _listening(http: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Wait until the server listens. Raises what made it end instead."""
+    while not http.started:
+        if serving.done():
+            serving.result()
+            raise RuntimeError("the server ended before it listened")
+        await asyncio.sleep(0.01)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise SettingsError(
+            f"host and port: {where} cannot be listened on ({error.strerror}); choose others"
+        ) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,76 @@
+"""Backup and restore: whole files, never a half-written one."""
+
+import contextlib
+from datetime import datetime
+from pathlib import Path
+
+import apsw
+
+from covey.domain.clock import Clock
+from covey.store.migrate import StoreError
+from covey.store.sqlite.connection import connect, migrate
+from covey.store.sqlite.database import Database, Row, micros, statements
+from covey.store.sqlite.hot import add_event, hot
+
+RESTORED = "restored"
+"""Why a batch is paused that a backup brought back: what became of it since is not known."""
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database that may be in use, page by page, to a new file. Raises StoreError if `target` is there."""
+    if target.exists():
+        raise StoreError(f"{target} is there already: a backup goes to a new file")
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        _copy_pages(source, part)
+    except apsw.Error as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f"{source} cannot be copied: {error}") from error
+    part.replace(target)
+
+
+def _copy_pages(source: Path, target: Path) -> None:
+    origin = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+    copy = apsw.Connection(str(target))
+    with contextlib.closing(origin), contextlib.closing(copy), copy.backup("main", origin, "main") as backup:
+        while not backup.done:
+            backup.step(1000)
+
+
+def restore(source: Path, target: Path, clock: Clock) -> int:
+    """Make `target`, a new file, of the backup `source`; how many batches came back paused.
+
+    Batches whose runs may not be repeated are paused: since the backup they may have gone on elsewhere. Raises
+    StoreError, and leaves no `target`, if the backup is damaged or newer than this code.
+    """
+    copy_database(source, target)
+    try:
+        database = connect(target, statements())
+        with contextlib.closing(database.connection):
+            _check(database, source)
+            migrate(database)
+            with database.connection:
+                paused = _pause_unended(database, clock.now())
+    except (apsw.Error, StoreError) as error:
+        target.unlink(missing_ok=True)
+        raise StoreError(f"{source} cannot be restored: {error}") from error
+    return paused
+
+
+def _check(database: Database, source: Path) -> None:
+    found = [str(row[0]) for row in database.connection.execute("PRAGMA quick_check(5)")]
+    if found != ["ok"]:
+        raise StoreError(f"{source} is damaged: {'; '.join(found)}")
+
+
+def _pause_unended(database: Database, now: datetime) -> int:
+    unended: list[Row] = database.named("unended_unrepeatable", {})
+    for row in unended:
+        batch = hot(database, row.id, micros(now))
+        assert batch is not None, "an accepted batch without counts"
+        batch.row.next_at = None
+        database.run("batch_pause", {"batch": row.id, "now": micros(now), "reason": RESTORED})
+        add_event(database, batch.row, micros(now), "paused", None, {"reason": RESTORED})
+        batch.save()
+    return len(unended)
