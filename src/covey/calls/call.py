@@ -57,13 +57,14 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Script:
     """Everything the agent may say in one call, its placeholders filled. `opening` is said first: the recording
-    notice, if there is one, then the greeting."""
+    notice, if there is one, then the greeting. `detect_machine` says whether to listen for a mailbox at all."""
 
     opening: tuple[Line, ...]
     asks: tuple[Ask, ...]
     goodbye: Line
     voicemail: VoicemailPolicy = VoicemailPolicy.hang_up
     voicemail_message: Line | None = None
+    detect_machine: bool = True
 
     def lines(self) -> tuple[Line, ...]:
         """Every line, in the order it could be said."""

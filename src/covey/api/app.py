@@ -1,0 +1,91 @@
+"""The application: the door, and behind it the routes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+from fastapi import APIRouter, FastAPI, Response
+from starlette.types import ASGIApp
+
+from covey.api import documents, errors
+from covey.api.auth import Gate
+from covey.api.door import Door
+from covey.api.errors import Answer
+from covey.api.house import admin, health, people, trunks
+from covey.api.page import html
+from covey.api.services import Services
+from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
+
+TITLE = "Covey"
+VERSION = "0.1.0"
+
+FAMILY = (batches.router, exporting.router, calls.router)
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The whole API over `services`, ready for an ASGI server. Its lifespan empties the spool of an earlier life."""
+    app = routes()
+    app.state.services = services
+    app.router.lifespan_context = lambda _: _lifespan(services.spool)
+    limits = services.settings.limits
+    gate = Gate(services.store, services.clock, limits.failed_authentications_per_second, limits.requests_per_minute)
+    return Door(app, gate, limits, services.metrics)
+
+
+def routes() -> FastAPI:
+    """The framework's application with every route, and no services yet."""
+    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False
+    errors.install(app)
+    for router in FAMILY:
+        app.include_router(router, prefix=routing.PREFIX)
+        app.include_router(router, prefix=routing.ALIAS, include_in_schema=False)
+    app.include_router(agents.router)
+    app.include_router(single.router)
+    for alias in single.ALIASES:
+        app.add_api_route(alias, single.start_call, methods=["POST"], include_in_schema=False)
+    app.include_router(history.router, prefix=history.PREFIX)
+    app.include_router(history.router, prefix=history.ALIAS, include_in_schema=False)
+    for router in (history.recordings, people.router, trunks.router, admin.router, health.router):
+        app.include_router(router)
+    app.include_router(_pages(app))
+    return app
+
+
+def document() -> bytes:
+    """The API document as it is checked in at docs/openapi.json."""
+    found = documents.describe(routes(), TITLE, VERSION)
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _pages(app: FastAPI) -> APIRouter:
+    router, made = APIRouter(include_in_schema=False), dict[str, bytes]()
+
+    @router.get("/openapi.json")
+    async def openapi() -> Response:
+        if "json" not in made:
+            made["json"] = orjson.dumps(documents.describe(app, TITLE, VERSION))
+        return Answer(None, raw=made["json"])
+
+    @router.get("/docs")
+    async def docs() -> Response:
+        if "html" not in made:
+            made["html"] = html(documents.describe(app, TITLE, VERSION)).encode()
+        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+        return Response(made["html"], media_type="text/html", headers={"content-security-policy": policy})
+
+    return router
+
+
+@asynccontextmanager
+async def _lifespan(spool: Path) -> AsyncIterator[None]:
+    await asyncio.to_thread(_emptied, spool)
+    yield
+
+
+def _emptied(spool: Path) -> None:
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in spool.iterdir():
+        left.unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""What the API document says beside what the framework finds by itself: common answers, headers, bodies, and the
+document's own form (OpenAPI 3.1)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+
+from covey import __doc__ as about
+from covey.api.auth import PUBLIC, is_admin
+from covey.api.trillet import schemas as out
+
+Responses = dict[int | str, dict[str, Any]]
+
+TEXTS = {
+    200: "Done",
+    204: "Done; nothing to say",
+    400: "The request is not valid; the message says what, where, and what would be right",
+    401: "The API key is missing, unknown, expired or revoked",
+    403: "The API key may not do this, or belongs to another workspace",
+    404: "There is nothing of this id in the workspace",
+    408: "The body did not arrive in time",
+    409: "The state of things does not allow this, or an equal request is still running",
+    413: "The body is larger than the limit",
+    422: "The Idempotency-Key came before with another meaning",
+    429: "Too many requests; `Retry-After` says when to ask again",
+    500: "Something went wrong inside the server; the log has it under the request's id",
+    503: "The database cannot answer now; asking again is safe",
+}
+
+_SECURITY = {
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A key of the workspace"},
+    "workspace": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-workspace-id",
+        "description": "The workspace that the key belongs to",
+    },
+}
+_IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Equal requests with one key are done once, for 24 hours",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+
+
+def said(**models: Any) -> Responses:
+    """Answers by status: `said(s200=BatchStatus, s404=BatchNotFound)`."""
+    return {int(name[1:]): {"model": model, "description": TEXTS[int(name[1:])]} for name, model in models.items()}
+
+
+COMMON = said(
+    s400=out.Problem, s401=out.Problem, s403=out.Problem, s429=out.LimitReached, s500=out.Problem, s503=out.Problem
+)
+"""What every route behind the door can answer."""
+
+WITH_BODY = said(s408=out.Problem, s413=out.Problem)
+"""What a route that takes a body can answer besides."""
+
+POSTED = said(s409=out.DuplicateBatch, s422=out.Problem)
+"""What a route that honours an Idempotency-Key can answer besides."""
+
+
+def file_answer(*types: str) -> Responses:
+    """A 200 whose body is a file of one of these media types."""
+    return {
+        200: {
+            "description": "The file",
+            "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types},
+        }
+    }
+
+
+def describe(app: FastAPI, title: str, version: str) -> dict[str, Any]:
+    """The app's document: what the framework found, with the door's headers and without what it never answers."""
+    from fastapi.openapi.utils import get_openapi
+
+    document = get_openapi(
+        title=title, version=version, description=about, routes=app.routes, license_info={"name": "Apache-2.0"}
+    )
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            _finish(path, method, operation)
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = _SECURITY
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components.get("schemas", {}).pop(unused, None)
+    return document
+
+
+def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
+    answers = operation["responses"]
+    if "HTTPValidationError" in str(answers.get("422", "")):
+        answers.pop("422")
+    answers = operation["responses"] = dict(sorted(answers.items()))
+    if path in PUBLIC:
+        return
+    operation["security"] = [{"key": []}] if is_admin(path) else [{"key": [], "workspace": []}]
+    if method == "post":
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY)
+    for status, answer in answers.items():
+        if status in ("429", "503"):
+            answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}
+
+
+def parameters(**texts: str) -> dict[str, Any]:
+    """Query parameters that a route reads by itself, for `openapi_extra`."""
+    return {
+        "parameters": [
+            {
+                "name": name.rstrip("_"),
+                "in": "query",
+                "required": False,
+                "description": text,
+                "schema": {"type": "string"},
+            }
+            for name, text in texts.items()
+        ]
+    }
+
+
+def multipart(fields: Mapping[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+    """A multipart body that a route reads by itself, for `openapi_extra`."""
+    schema = {"type": "object", "properties": dict(fields), "required": list(required), "additionalProperties": False}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}

@@ -1,0 +1,192 @@
+"""The door: every request passes it before the framework. It gives request ids, asks the gate, counts and times the
+body as it streams, bounds the time until an answer, and makes an answer of what nobody expected.
+
+Pure ASGI, because the framework's form parsing takes a whole upload before any dependency of a route runs.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from covey.api.auth import PUBLIC, Gate, Refusal
+from covey.api.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow
+from covey.domain.errors import CoveyError
+from covey.logging import bound
+from covey.metrics import Metrics
+from covey.settings import Limits
+
+logger = structlog.get_logger(__name__)
+
+UPLOADS = re.compile(r"/v1(/api)?/batch-calls(/validate)?/?")
+"""The paths whose POST takes a file."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_DRAINED = 64 * 1024
+"""A refused body of at most this size is let run out, so that the connection stays; a larger one closes it."""
+
+
+class Door:
+    """The ASGI application in front of the framework's."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, limits: Limits, metrics: Metrics) -> None:
+        self._app = app
+        self._gate = gate
+        self._limits = limits
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(reversed(scope["headers"]))
+        given = headers.get(b"x-request-id", b"")
+        ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+        exchange = _Exchange(ident, send)
+        scope.setdefault("state", {})["request_id"] = ident
+        began = asyncio.get_running_loop().time()
+        with bound(request=ident):
+            await self._handle(scope, headers, receive, exchange)
+            self._measure(scope, exchange.status, asyncio.get_running_loop().time() - began)
+
+    async def _handle(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, exchange: "_Exchange"
+    ) -> None:
+        try:
+            upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
+            refusal = await self._refusal(scope, headers, upload)
+            if refusal is not None:
+                self._metrics.refused.labels(refusal.why).inc()
+                await exchange.refuse(refusal, _closes(headers))
+                return
+            body = _Body(receive, self._limits, self._most(upload), self._time(upload))
+            exchange.close_if = lambda: _closes(headers) and not body.complete
+            async with asyncio.timeout(self._time(upload) + self._limits.request_seconds) as exchange.deadline:
+                await self._app(scope, body.receive, exchange.send)
+        except TimeoutError:
+            logger.warning("request_timeout", route=_route(scope))
+            await exchange.fail(503, "timeout", "The server could not answer in time; asking again is safe")
+        except CoveyError as error:
+            logger.warning("unavailable", reason=error.message)
+            await exchange.fail(503, "unavailable", "The database cannot answer now; asking again is safe")
+        except Exception:
+            logger.exception("request_failed", method=scope["method"], route=_route(scope))
+            await exchange.fail(500, "internal_error", INTERNAL)
+
+    async def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], upload: bool) -> Refusal | None:
+        if scope["path"] in PUBLIC:
+            return None
+        client = scope.get("client")
+        admitted = await self._gate.admit(scope["method"], scope["path"], headers, client[0] if client else "")
+        if isinstance(admitted, Refusal):
+            return admitted
+        scope["state"]["caller"] = admitted
+        if _length(headers) > self._most(upload):
+            error = BodyTooLarge(self._most(upload))
+            return Refusal(413, {"error": "too_large", "message": error.detail}, {}, "too_large")
+        return None
+
+    def _most(self, upload: bool) -> int:
+        return self._limits.csv_bytes + self._limits.form_overhead_bytes if upload else self._limits.json_bytes
+
+    def _time(self, upload: bool) -> float:
+        return self._limits.upload_seconds if upload else self._limits.request_seconds
+
+    def _measure(self, scope: Scope, status: int, seconds: float) -> None:
+        self._metrics.requests.labels(_method(scope["method"]), _route(scope), str(status)).observe(seconds)
+
+
+class _Exchange:
+    """One request's answer: it gets the request's id, and at most one beginning."""
+
+    def __init__(self, ident: str, send: Send) -> None:
+        self._ident = ident.encode()
+        self._send = send
+        self.status = 0
+        self.deadline: asyncio.Timeout | None = None
+        self.close_if: Callable[[], bool] = lambda: False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on. Once the answer has begun, its time is its reader's."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._ident)]
+            if self.close_if():
+                message["headers"].append((b"connection", b"close"))
+            if self.deadline is not None:
+                self.deadline.reschedule(None)
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal, close: bool) -> None:
+        """Answer without having read the body."""
+        headers = {**refusal.headers, **({"connection": "close"} if close else {})}
+        await self._answer(refusal.status, refusal.body, headers)
+
+    async def fail(self, status: int, code: str, message: str) -> None:
+        """Answer for what went wrong, if the answer has not begun."""
+        self.deadline = None
+        if not self.status:
+            body = {"error": code, "message": message, "requestId": self._ident.decode()}
+            await self._answer(status, body, {"retry-after": str(RETRY_AFTER)} if status == 503 else {})
+
+    async def _answer(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        raw = orjson.dumps(body)
+        pairs = [(b"content-type", b"application/json"), (b"content-length", str(len(raw)).encode())]
+        pairs += [(name.encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": pairs})
+        await self.send({"type": "http.response.body", "body": raw})
+
+
+class _Body:
+    """A request's body, counted and timed while it comes."""
+
+    def __init__(self, receive: Receive, limits: Limits, most: int, seconds: float) -> None:
+        self._receive = receive
+        self._idle = limits.body_idle_seconds
+        self._most = most
+        self._until = asyncio.get_running_loop().time() + seconds
+        self._taken = 0
+        self.complete = False
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """The next message. Raises BodyTooLarge, BodyTooSlow."""
+        if self.complete:
+            return await self._receive()
+        left = self._until - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(max(0.0, min(self._idle, left))):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyTooSlow from None
+        self._taken += len(message.get("body", b""))
+        self.complete = not message.get("more_body", False)
+        if self._taken > self._most:
+            raise BodyTooLarge(self._most)
+        return message
+
+
+def _length(headers: Mapping[bytes, bytes]) -> int:
+    given = headers.get(b"content-length", b"0")
+    return int(given) if given.isdigit() else 0
+
+
+def _closes(headers: Mapping[bytes, bytes]) -> bool:
+    return b"transfer-encoding" in headers or _length(headers) > _DRAINED
+
+
+def _route(scope: Scope) -> str:
+    """The route's path with its parameters' names instead of their values; `none` where no route was found."""
+    if "route" not in scope:
+        return "none"
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(part, part) for part in scope["path"].split("/"))
+
+
+def _method(method: str) -> str:
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    return method if method in known else "other"

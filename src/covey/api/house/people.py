@@ -1,0 +1,216 @@
+"""Numbers that are never called, and what is known about the person behind a number."""
+
+import asyncio
+from typing import Annotated, Any, NotRequired
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.trillet import schemas as out
+from covey.api.trillet.history import HistoryCall, history_call
+from covey.api.trillet.numbers import ANY, read_number
+from covey.api.trillet.starting import WorkspaceSettings
+from covey.api.trillet.words import is_calls, positive
+from covey.calls.intake import IntakeOptions, NumberRule
+from covey.domain.batch import Batch
+from covey.domain.errors import BadRequest, NotFound
+from covey.domain.item import Item
+
+router = APIRouter(prefix="/v1/api", tags=["People"], responses=COMMON, redirect_slashes=False)
+
+Number = Annotated[str, Path(description="A phone number with its + (as %2B in an address)")]
+
+ERASED = "erased"
+"""What stands in place of the number of an erased person."""
+
+
+class Blocking(BaseModel):
+    """Numbers that are never to be called again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    numbers: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=10_000)]
+    reason: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] = ""
+    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class BlockedOut(TypedDict):
+    """A number that is never called."""
+
+    number: str
+    reason: str
+    addedAt: str
+
+
+@with_config(ConfigDict(extra="forbid"))
+class BlockedList(TypedDict):
+    """A page of the do-not-call list; `after` leads to the next."""
+
+    numbers: list[BlockedOut]
+    after: NotRequired[str]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class BadNumber(TypedDict):
+    """A number that was not taken."""
+
+    value: str
+    code: str
+    message: str
+
+
+@with_config(ConfigDict(extra="forbid"))
+class BlockingDone(TypedDict):
+    """How many numbers are new on the list, and which were not understood."""
+
+    added: int
+    known: int
+    invalid: list[BadNumber]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Person(TypedDict):
+    """Everything the workspace holds about a number."""
+
+    number: str
+    blocked: bool
+    calls: list[HistoryCall]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class Erased(TypedDict):
+    """What was erased."""
+
+    number: str
+    calls: int
+    recordings: int
+
+
+@router.get("/dnc", summary="List do-not-call numbers", operation_id="listBlocked", responses=said(s200=BlockedList))
+async def list_blocked(
+    ctx: Ctx,
+    after: Annotated[str, Query(description="The `after` of the last page", max_length=64)] = "",
+    limit: Annotated[str | None, Query(description="Default 100, at most 1,000")] = None,
+) -> Response:
+    """The numbers this workspace never calls."""
+    size = positive("limit", limit, 100, 1000)
+    found = await ctx.services.store.blocked(ctx.workspace, after=after, limit=size)
+    rows: list[BlockedOut] = [
+        {"number": one.ref, "reason": one.reason, "addedAt": one.created_at.isoformat()} for one in found
+    ]
+    answer: BlockedList = {"numbers": rows}
+    if len(found) == size:
+        answer["after"] = found[-1].ref
+    return Answer(answer)
+
+
+@router.post(
+    "/dnc",
+    summary="Never call these numbers",
+    operation_id="block",
+    responses={**said(s200=BlockingDone), **POSTED, **WITH_BODY},
+)
+async def block(ctx: Ctx, body: Blocking) -> Response:
+    """Holds from the next claim on, for batches that run, too. What is not understood is listed, the rest is taken."""
+    options = await _options(ctx, body.region)
+    good, bad = await asyncio.to_thread(_read_all, body.numbers, options)
+
+    async def work(_: str) -> Answer:
+        added = await ctx.services.store.block(ctx.workspace, good, body.reason)
+        answer: BlockingDone = {"added": added, "known": len(good) - added, "invalid": bad}
+        return Answer(answer)
+
+    return await once(ctx, body.model_dump(), work)
+
+
+async def _options(ctx: Context, region: str | None) -> IntakeOptions:
+    workspace = await ctx.workspace_settings()
+    defaults = WorkspaceSettings.model_validate(dict(workspace.settings))
+    return IntakeOptions(rule=NumberRule.simulated, region=region or defaults.region, country=defaults.country)
+
+
+def _read_all(numbers: list[str], options: IntakeOptions) -> tuple[list[str], list[BadNumber]]:
+    good, bad = dict[str, None](), list[BadNumber]()
+    for text in numbers:
+        try:
+            good[read_number(text, options, "numbers").e164] = None
+        except BadRequest as error:
+            bad.append({"value": text, "code": error.code, "message": error.message})
+    return list(good), bad
+
+
+@router.delete(
+    "/dnc/{number}",
+    summary="Allow a number again",
+    operation_id="unblock",
+    responses=said(s200=out.Done, s404=out.Problem),
+)
+async def unblock(ctx: Ctx, number: Number) -> Response:
+    """Takes a number off the do-not-call list."""
+    e164 = await _number(number)
+    if not await ctx.services.store.unblock(ctx.workspace, e164):
+        raise NotFound("The number is not on the do-not-call list")
+    answer: out.Done = {"id": e164, "message": "The number may be called again"}
+    return Answer(answer)
+
+
+@router.get("/people/{number}", summary="Look a person up", operation_id="getPerson", responses=said(s200=Person))
+async def person(ctx: Ctx, number: Number) -> Response:
+    """Every call of the workspace with this number, transcripts included."""
+    e164 = await _number(number)
+    found = await _calls_of(ctx, e164)
+    first = await ctx.services.store.blocked(ctx.workspace, after=_before(e164), limit=1)
+    answer: Person = {
+        "number": e164,
+        "blocked": bool(first) and first[0].ref == e164,
+        "calls": [history_call(batch, item) for batch, item in found],
+    }
+    return Answer(answer)
+
+
+def _before(ref: str) -> str:
+    """The greatest string that is smaller than an E.164 number and not itself one."""
+    return ref[:-1] + chr(ord(ref[-1]) - 1) + "~"
+
+
+@router.delete(
+    "/people/{number}",
+    summary="Erase a person",
+    operation_id="erasePerson",
+    responses=said(s200=Erased, s409=out.DuplicateBatch),
+)
+async def erase(ctx: Ctx, number: Number) -> Response:
+    """Overwrites the number, the row and the results of every ended call with it, and removes the recordings."""
+    e164 = await _number(number)
+    found = await _calls_of(ctx, e164)
+    names = [name for _, item in found for name in _recordings(item)]
+    erased = await ctx.services.store.erase_ref(ctx.workspace, e164, ERASED)
+    await ctx.services.recordings.delete(names)
+    answer: Erased = {"number": e164, "calls": erased, "recordings": len(names)}
+    return Answer(answer)
+
+
+def _recordings(item: Item) -> list[str]:
+    runs: Any = (*item.earlier, *((item.last,) if item.last else ()))
+    return [str(run.result["recording"]) for run in runs if run.result.get("recording")]
+
+
+async def _calls_of(ctx: Context, e164: str) -> list[tuple[Batch, Item]]:
+    found, batches = [], dict[str, Batch]()
+    for item in await ctx.services.store.by_ref(ctx.workspace, e164):
+        if item.batch not in batches:
+            batches[item.batch] = await ctx.services.store.batch(item.batch, ctx.workspace)
+        if is_calls(batches[item.batch]):
+            found.append((batches[item.batch], item))
+    return found
+
+
+async def _number(text: str) -> str:
+    number = await asyncio.to_thread(read_number, text, ANY, "number")
+    return number.e164

@@ -1,0 +1,139 @@
+"""Agents on the wire and in the store: the documented fields, what they say, and what is kept without effect
+(contract 10.1, 12.19). The wire writes camelCase; `covey.calls.agents.Agent` has the same fields in snake_case."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from covey.api.errors import sentence
+from covey.api.trillet.fields import Gap, SmartCallback
+from covey.calls.agents import Agent
+from covey.domain.account import AgentRecord
+from covey.domain.errors import BadRequest
+
+SCRIPT = {
+    "greeting": "greeting",
+    "questions": "questions",
+    "goodbye": "goodbye",
+    "voicemail": "voicemail",
+    "voicemailMessage": "voicemail_message",
+    "detectMachine": "detect_machine",
+    "voice": "voice",
+    "ringSeconds": "ring_seconds",
+    "longestSeconds": "longest_seconds",
+    "recording": "recording",
+    "recordingNotice": "recording_notice",
+    "caller": "caller",
+    "smartCallback": "smart_callback",
+    "maxAttemptsForSmartCallback": "max_attempts",
+    "gapBetweenEachAttemptForSmartCallback": "gaps",
+    "retryVoicemail": "retry_voicemail",
+}
+"""The fields that a call heeds: wire name → `Agent`'s."""
+
+_OURS = frozenset({*SCRIPT, "name", "trunk", "type", "userId"})
+_SNAKE = {snake: wire for wire, snake in SCRIPT.items()}
+_QUESTION = {"confirmYes": "confirm_yes", "confirmNo": "confirm_no"}
+_QUESTION_WIRE = {snake: wire for wire, snake in _QUESTION.items()}
+_SECRET = re.compile(r"(api_?-?key|secret|password|access_?token)$", re.IGNORECASE)
+_WIDEST = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAgent:
+    """An agent as a batch takes it: `body` is the `Agent`'s dump, the rest is for the API."""
+
+    id: str
+    body: dict[str, Any]
+    placeholders: frozenset[str]
+    warnings: tuple[str, ...]
+    trunk: str | None
+    callback: SmartCallback | None
+    retry_voicemail: bool
+    recording: bool
+
+
+def script_of(body: Mapping[str, Any]) -> Agent:
+    """What a stored body says. Raises BadRequest naming the field, by its wire name."""
+    given = {snake: body[wire] for wire, snake in SCRIPT.items() if body.get(wire) is not None}
+    if isinstance(given.get("questions"), list):
+        given["questions"] = [_renamed(one, _QUESTION) for one in given["questions"]]
+    try:
+        return Agent.model_validate(given)
+    except ValidationError as error:
+        first = dict(error.errors()[0])
+        place = [str(part) for part in error.errors()[0]["loc"]]
+        first["loc"] = [_SNAKE.get(place[0], place[0]), *place[1:]] if place else []
+        raise BadRequest(sentence(first), code="bad_agent") from None
+
+
+def freeze(record: AgentRecord) -> FrozenAgent:
+    """An agent as it is now, for ever. Raises BadRequest `agent_has_no_script`."""
+    agent = script_of(record.body)
+    if not agent.has_script:
+        raise BadRequest("The agent has nothing to say: give it a greeting or a question", code="agent_has_no_script")
+    gaps = [Gap(days=gap.days, hours=gap.hours) for gap in agent.gaps]
+    callback = SmartCallback(enabled=True, maxAttempts=agent.max_attempts, gaps=gaps) if agent.smart_callback else None
+    return FrozenAgent(
+        id=record.id,
+        body=agent.model_dump(mode="json"),
+        placeholders=frozenset(agent.placeholders()),
+        warnings=without_effect(record.body),
+        trunk=record.body.get("trunk"),
+        callback=callback,
+        retry_voicemail=agent.retry_voicemail,
+        recording=agent.recording,
+    )
+
+
+def normalised(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body in the wire's names; snake_case ones of the script are taken too. Raises BadRequest for secrets."""
+    check_json(body)
+    for name in _names(body):
+        if _SECRET.search(name):
+            raise BadRequest(
+                f"{name}: secrets are not kept in an agent; the server's settings hold the speech provider's key",
+                code="secret_refused",
+            )
+    found = {_SNAKE.get(name, name): value for name, value in body.items()}
+    if isinstance(found.get("questions"), list):
+        found["questions"] = [_renamed(one, _QUESTION_WIRE) for one in found["questions"]]
+    return found
+
+
+def _renamed(one: Any, names: Mapping[str, str]) -> Any:
+    return {names.get(name, name): value for name, value in one.items()} if isinstance(one, dict) else one
+
+
+def without_effect(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence for every field that is kept and changes nothing."""
+    return tuple(f"{name}: kept, without effect" for name in sorted(body) if name not in _OURS)
+
+
+def check_json(value: Any, place: str = "") -> None:
+    """Refuse what no store keeps: NUL characters, half surrogates, integers beyond 64 bits."""
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise BadRequest(f"{place or 'The body'}: holds a NUL character or half a surrogate pair")
+    elif isinstance(value, int) and not -_WIDEST <= value < _WIDEST:
+        raise BadRequest(f"{place or 'The body'}: the number is too large")
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            check_json(name, place)
+            check_json(held, f"{place}.{name}" if place else str(name))
+    elif isinstance(value, list):
+        for index, held in enumerate(value):
+            check_json(held, f"{place}.{index}")
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, held in value.items():
+            yield str(name)
+            yield from _names(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _names(held)

@@ -1,0 +1,209 @@
+"""Agents (contract 10.1, 12.19)."""
+
+from typing import Annotated, Any, NotRequired
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.trillet import schemas as out
+from covey.api.trillet import words
+from covey.api.trillet.agentfile import normalised, script_of, without_effect
+from covey.api.trillet.starting import find_agent
+from covey.calls.agents import Gap
+from covey.calls.call import VoicemailPolicy
+from covey.domain.account import AgentRecord
+from covey.domain.errors import NotFound
+from covey.domain.ids import new_id
+
+router = APIRouter(prefix="/v1/api/agents", tags=["Agents"], responses=COMMON, redirect_slashes=False)
+
+AgentId = Annotated[str, Path(description="An agent's id, such as agent_…")]
+Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
+
+
+class QuestionIn(BaseModel):
+    """A question that is answered with yes or no, spoken or by a digit."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    ask: Text
+    again: Text | None = None
+    confirmYes: Text | None = None
+    confirmNo: Text | None = None
+    yes: Annotated[str, Field(pattern="^[0-9*#]$")] = "1"
+    no: Annotated[str, Field(pattern="^[0-9*#]$")] = "2"
+    required: bool = True
+
+
+class AgentChange(BaseModel):
+    """An agent: the documented fields, and what it says. Any other field is kept, without effect."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")] | None = None
+    greeting: Text | None = None
+    questions: Annotated[list[QuestionIn], Field(max_length=20)] | None = None
+    goodbye: Text | None = None
+    voicemail: VoicemailPolicy | None = None
+    voicemailMessage: Text | None = None
+    detectMachine: bool | None = None
+    voice: Annotated[str, Field(pattern=r"^[\w+-]{0,64}$")] | None = None
+    ringSeconds: Annotated[int, Field(ge=15, le=120)] | None = None
+    longestSeconds: Annotated[int, Field(ge=10, le=3600)] | None = None
+    recording: bool | None = None
+    recordingNotice: Text | None = None
+    caller: Annotated[str, Field(pattern=r"^\+[1-9]\d{1,14}$")] | None = None
+    retryVoicemail: bool | None = None
+    trunk: Annotated[str, Field(pattern="^[a-z0-9_-]{1,40}$")] | None = None
+    smartCallback: bool | None = None
+    maxAttemptsForSmartCallback: Annotated[int, Field(ge=1, le=10)] | None = None
+    gapBetweenEachAttemptForSmartCallback: Annotated[list[Gap], Field(min_length=1, max_length=10)] | None = None
+    ttsModel: dict[str, Any] | None = None
+    llmModel: Annotated[str, Field(max_length=200)] | None = None
+    settings: dict[str, Any] | None = None
+    variables: dict[str, Any] | None = None
+    phoneNumberIds: list[str] | None = None
+    type: Annotated[str, Field(pattern="^voice$")] | None = None
+
+
+class NewAgent(AgentChange):
+    """A new agent. Only its name is needed; to place calls it also needs a greeting or a question."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+
+
+@with_config(ConfigDict(extra="allow"))
+class AgentOut(TypedDict):
+    """An agent, with every field that was given. `warnings` names those without effect."""
+
+    _id: str
+    agentId: str
+    workspaceId: str
+    userId: str
+    name: str
+    type: str
+    status: str
+    activeSessions: list[dict[str, Any]]
+    createdAt: str
+    updatedAt: str
+    placeholders: list[str]
+    warnings: list[str]
+    ttsModel: NotRequired[dict[str, Any]]
+    llmModel: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]
+
+
+def shown(record: AgentRecord) -> dict[str, Any]:
+    """An agent as the wire has it."""
+    agent = script_of(record.body)
+    return {
+        "ttsModel": {},
+        "llmModel": "gpt-4o-mini",
+        "settings": {},
+        "greeting": agent.greeting,
+        "goodbye": agent.goodbye,
+        "voicemail": agent.voicemail.value,
+        **{name: value for name, value in record.body.items() if value is not None},
+        "_id": words.agent_out(record.id),
+        "agentId": words.agent_out(record.id),
+        "workspaceId": record.workspace,
+        "userId": record.body.get("userId", ""),
+        "type": "voice",
+        "status": "ready" if agent.has_script else "draft",
+        "activeSessions": [],
+        "placeholders": sorted(agent.placeholders()),
+        "warnings": list(without_effect(record.body)),
+        "createdAt": words.iso(record.created_at),
+        "updatedAt": words.iso(record.updated_at),
+    }
+
+
+@router.post(
+    "",
+    summary="Create an agent",
+    operation_id="createAgent",
+    responses={**said(s200=AgentOut), **POSTED, **WITH_BODY},
+)
+async def create(ctx: Ctx, body: NewAgent) -> Response:
+    """Makes an agent. Texts may hold `{column}` for any column of a list."""
+    given = _checked(ctx, body.model_dump(mode="json", exclude_unset=True))
+    now = ctx.services.clock.now()
+
+    async def work(ident: str) -> Answer:
+        record = AgentRecord(ident, ctx.workspace, {**given, "userId": ctx.actor}, now, now)
+        await ctx.services.store.put_agent(record)
+        return Answer(shown(record))
+
+    return await once(ctx, given, work, new_id(now), lambda ident: _recover(ctx, ident))
+
+
+def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+    body = normalised(given)
+    for own in ("_id", "agentId", "workspaceId", "userId", "status", "activeSessions", "createdAt", "updatedAt", "__v"):
+        body.pop(own, None)
+    for own in ("placeholders", "warnings"):
+        body.pop(own, None)
+    script_of(body)
+    if body.get("trunk"):
+        ctx.trunk(body["trunk"])
+    return body
+
+
+async def _recover(ctx: Context, ident: str) -> Answer | None:
+    try:
+        return Answer(shown(await ctx.services.store.agent(ctx.workspace, ident)))
+    except NotFound:
+        return None
+
+
+@router.get("", summary="List agents", operation_id="listAgents", responses=said(s200=list[AgentOut]))
+async def list_agents(ctx: Ctx) -> Response:
+    """The workspace's agents."""
+    return Answer([shown(record) for record in await ctx.services.store.agents(ctx.workspace)])
+
+
+_ONE: Any = said(s200=AgentOut, s404=out.BatchNotFound)
+
+
+@router.get("/{agentId}", summary="Get an agent", operation_id="getAgent", responses=_ONE)
+async def get(ctx: Ctx, agentId: AgentId) -> Response:
+    """One agent."""
+    return Answer(shown(await find_agent(ctx, agentId)))
+
+
+@router.put("/{agentId}", summary="Update an agent", operation_id="updateAgent", responses={**_ONE, **WITH_BODY})
+@router.patch("/{agentId}", summary="Update an agent", operation_id="patchAgent", responses={**_ONE, **WITH_BODY})
+async def update(ctx: Ctx, agentId: AgentId, body: AgentChange) -> Response:
+    """Replaces the fields that are given, null removes one. Batches keep the agent they were started with."""
+    record = await find_agent(ctx, agentId)
+    given = body.model_dump(mode="json", exclude_unset=True)
+    kept = {name: value for name, value in {**record.body, **given}.items() if value is not None}
+    user = record.body.get("userId", "")
+    changed = {**_checked(ctx, kept), "userId": user, "name": kept.get("name", record.body.get("name", ""))}
+    now = ctx.services.clock.now()
+    new = AgentRecord(record.id, record.workspace, changed, record.created_at, now)
+    await ctx.services.store.put_agent(new)
+    return Answer(shown(new))
+
+
+@router.delete(
+    "/{agentId}",
+    summary="Delete an agent",
+    operation_id="deleteAgent",
+    responses=said(s200=out.Done, s404=out.BatchNotFound),
+)
+async def delete(ctx: Ctx, agentId: AgentId) -> Response:
+    """Removes an agent. Batches that were started with it go on."""
+    record = await find_agent(ctx, agentId)
+    try:
+        await ctx.services.store.delete_agent(ctx.workspace, record.id)
+    except NotFound:
+        raise words.no_agent(agentId) from None
+    answer: out.Done = {"id": agentId, "message": "The agent is deleted"}
+    return Answer(answer)

@@ -1,0 +1,344 @@
+"""Batches: start, look, stop, pause, go on, change, repeat, forget (contract sections 3 to 5, 8, 12)."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import POSTED, WITH_BODY, file_answer, multipart, parameters, said
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.trillet import fields, starting, views, words
+from covey.api.trillet import schemas as out
+from covey.api.trillet.agentfile import freeze
+from covey.api.trillet.holding import holding
+from covey.api.trillet.retrying import retry_batch
+from covey.api.trillet.routing import family
+from covey.calls.config import KIND
+from covey.calls.intake import template
+from covey.domain.batch import Batch, StopReason
+from covey.domain.errors import BadRequest, Conflict, NotFound
+
+router = family("Batches")
+
+BatchId = Annotated[str, Path(description="A batch's id, such as batch_…")]
+
+_FORM = multipart(fields.SCHEMAS, ("file", "agentId"))
+_MISSING = said(s404=out.BatchNotFound)
+
+
+class Change(BaseModel):
+    """What may change while a batch runs; null takes a limit away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    maxConcurrent: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    callsPerSecond: Annotated[float, Field(ge=0.001, le=1000)] | None = None
+
+
+class Again(BaseModel):
+    """Which calls to place again: by `status` (failed by default) and by `errorCode` (or outcome)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: list[str] | str = "failed"
+    errorCode: list[str] | str | None = None
+    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    scheduledAt: str | None = None
+
+
+async def find(ctx: Context, given: str) -> Batch:
+    """The workspace's batch of calls with this wire id; NotFound as for one that never was."""
+    ident = words.batch_in(given)
+    try:
+        batch = await ctx.services.store.batch(ident, ctx.workspace)
+    except NotFound:
+        raise words.no_batch(given) from None
+    if not words.is_calls(batch):
+        raise words.no_batch(given)
+    return batch
+
+
+async def _facts(ctx: Context, batch: Batch) -> tuple[Any, Any, Any]:
+    store = ctx.services.store
+    return await asyncio.gather(store.recent(batch.id), store.outcomes(batch.id), holding(ctx.services, batch))
+
+
+@router.post(
+    "",
+    summary="Start batch calls",
+    operation_id="startBatch",
+    responses={**said(s200=out.Started, s400=out.StartRefused, s404=out.BatchNotFound), **POSTED, **WITH_BODY},
+    openapi_extra=_FORM,
+)
+async def start(ctx: Ctx) -> Response:
+    """Takes a list as CSV and starts calling. All or nothing: a refused start leaves nothing behind."""
+    return await starting.start(ctx)
+
+
+@router.post(
+    "/validate",
+    summary="Validate a list",
+    operation_id="validateBatch",
+    responses={
+        **said(s400=out.StartRefused, s404=out.BatchNotFound),
+        **POSTED,
+        **WITH_BODY,
+        200: {
+            "description": "The report",
+            "model": out.ValidationReport,
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        },
+    },
+    openapi_extra={**_FORM, **parameters(format="`csv` for the report as CSV")},
+)
+async def validate(ctx: Ctx) -> Response:
+    """Takes the form of a start and says what would come of it. Starts nothing."""
+    return await starting.validate(ctx)
+
+
+@router.get(
+    "/template",
+    summary="CSV template",
+    operation_id="batchTemplate",
+    responses={**file_answer("text/csv"), **said(s404=out.BatchNotFound)},
+    openapi_extra=parameters(agentId="An agent whose placeholders become columns"),
+)
+async def csv_template(ctx: Ctx, agentId: str | None = None) -> Response:
+    """A CSV with the right header, to begin with."""
+    names: list[str] = []
+    if agentId:
+        record = await starting.find_agent(ctx, agentId)
+        names = sorted(freeze(record).placeholders)
+    return Response(template(names), media_type="text/csv", headers=attachment("template.csv"))
+
+
+def attachment(name: str) -> dict[str, str]:
+    """Headers that make a browser save the answer under `name`."""
+    return {"content-disposition": f'attachment; filename="{name}"'}
+
+
+@router.get("", summary="List batches", operation_id="listBatches", responses=said(s200=out.BatchList))
+async def list_batches(
+    ctx: Ctx,
+    page: Annotated[str | None, Query(description="1-based; default 1")] = None,
+    limit: Annotated[str | None, Query(description="Default 20, at most 100")] = None,
+    status: Annotated[str, Query(description="all, queued, processing, completed, cancelled or failed")] = "all",
+) -> Response:
+    """The workspace's batches, newest first."""
+    number, size = words.positive("page", page, 1), words.positive("limit", limit, 20, 100)
+    if status != "all" and status not in words.STATES_OF:
+        raise BadRequest(f"status: {status[:40]!r} is none of all, {', '.join(words.STATES_OF)}")
+    store = ctx.services.store
+    found, total = await store.batches(
+        ctx.workspace,
+        kind=KIND,
+        states=words.STATES_OF.get(status),
+        offset=(number - 1) * size,
+        limit=size,
+    )
+    lanes = {lane.name: lane for lane in await store.lanes()}
+    rows = [
+        views.batch_row(batch, await store.outcomes(batch.id), await holding(ctx.services, batch, lanes))
+        for batch in found
+    ]
+    answer: out.BatchList = {"batches": rows, "pagination": views.pagination(number, size, total)}
+    return Answer(answer)
+
+
+@router.get(
+    "/{batchId}",
+    summary="Get batch status",
+    operation_id="batchStatus",
+    responses={**said(s200=out.BatchStatus), **_MISSING},
+)
+async def status_of(ctx: Ctx, batchId: BatchId) -> Response:
+    """A batch as it is now."""
+    batch = await find(ctx, batchId)
+    return Answer(views.status(batch, *await _facts(ctx, batch)))
+
+
+@router.get(
+    "/{batchId}/status",
+    summary="Get batch progress",
+    operation_id="batchProgress",
+    responses={**said(s200=out.BatchProgress), **_MISSING},
+)
+async def progress_of(ctx: Ctx, batchId: BatchId) -> Response:
+    """A batch's progress, flat."""
+    batch = await find(ctx, batchId)
+    return Answer(views.flat_progress(batch, *await _facts(ctx, batch)))
+
+
+@router.delete(
+    "/{batchId}",
+    summary="Cancel batch",
+    operation_id="cancelBatch",
+    responses={**said(s200=out.Cancelled, s409=out.DuplicateBatch), **_MISSING},
+)
+async def cancel(
+    ctx: Ctx,
+    batchId: BatchId,
+    active: Annotated[str | None, Query(description="`hangup` also ends the calls that are active now")] = None,
+) -> Response:
+    """Calls that wait are cancelled at once and never dialled; active ones run to their end. Deletes no data."""
+    if active not in (None, "", "hangup"):
+        raise BadRequest(f"active: {active[:40]!r} is not hangup")
+    batch = await find(ctx, batchId)
+    try:
+        stopped = await ctx.services.store.stop(batch.id, StopReason.cancel, abort=active == "hangup", actor=ctx.actor)
+    except NotFound:
+        raise words.no_batch(batchId) from None
+    if active == "hangup":
+        ctx.services.hints.drop()
+    return Answer(_cancelled(stopped.batch, stopped.first))
+
+
+def _cancelled(batch: Batch, first: bool) -> out.Cancelled:
+    """A cancel's answer (contract 12.7). Raises Conflict for a batch that ended by itself."""
+    word = words.batch_word(batch)
+    if word in ("completed", "failed"):
+        raise Conflict(
+            f"The batch is {word}; nothing was left to cancel",
+            code="nothing_to_cancel",
+            id=words.batch_out(batch.id),
+            status=word,
+            details=views.cancel_details(batch.counts),
+        )
+    return {
+        "batchId": words.batch_out(batch.id),
+        "status": "cancelled",
+        "message": "Batch cancelled successfully" if first else "The batch was cancelled before",
+        "details": views.cancel_details(batch.counts),
+    }
+
+
+@router.delete(
+    "/{batchId}/data",
+    summary="Delete a batch's data",
+    operation_id="deleteBatchData",
+    responses={**said(s200=out.Done, s409=out.DuplicateBatch), **_MISSING},
+)
+async def delete_data(ctx: Ctx, batchId: BatchId) -> Response:
+    """Removes an ended batch with its calls, transcripts and recordings. Cannot be undone."""
+    batch = await find(ctx, batchId)
+    try:
+        await ctx.services.store.erase_batch(batch.id, ctx.actor)
+    except NotFound:
+        raise words.no_batch(batchId) from None
+    answer: out.Done = {"id": batchId, "message": "The batch is deleted; its files follow"}
+    return Answer(answer)
+
+
+_TURNED: Any = {**said(s200=out.BatchStatus), **_MISSING, **POSTED, **WITH_BODY}
+
+
+@router.post("/{batchId}/pause", summary="Pause a batch", operation_id="pauseBatch", responses=_TURNED)
+async def pause(ctx: Ctx, batchId: BatchId) -> Response:
+    """Nothing more of it starts until it is resumed; active calls go on."""
+    batch = await find(ctx, batchId)
+
+    async def work(_: str) -> Answer:
+        return await _shown(ctx, await ctx.services.store.pause(batch.id, "paused", ctx.actor))
+
+    return await once(ctx, {}, work)
+
+
+@router.post("/{batchId}/resume", summary="Resume a batch", operation_id="resumeBatch", responses=_TURNED)
+async def resume(ctx: Ctx, batchId: BatchId) -> Response:
+    """Goes on with a paused batch."""
+    batch = await find(ctx, batchId)
+
+    async def work(_: str) -> Answer:
+        resumed = await ctx.services.store.resume(batch.id, ctx.actor)
+        ctx.services.hints.work(resumed.lane)
+        return await _shown(ctx, resumed)
+
+    return await once(ctx, {}, work)
+
+
+@router.patch(
+    "/{batchId}",
+    summary="Change a batch",
+    operation_id="changeBatch",
+    responses={**said(s200=out.BatchStatus, s409=out.DuplicateBatch), **_MISSING, **WITH_BODY},
+)
+async def change(ctx: Ctx, batchId: BatchId, body: Change) -> Response:
+    """Changes a batch's name or its own limits while it runs."""
+    batch = await find(ctx, batchId)
+    given = body.model_dump(exclude_unset=True)
+    if not given:
+        raise BadRequest("The body changes nothing; it takes name, maxConcurrent and callsPerSecond")
+    names = {"maxConcurrent": "cap", "callsPerSecond": "pace"}
+    changed = await ctx.services.store.adjust(
+        batch.id, {names.get(name, name): value for name, value in given.items()}, ctx.actor
+    )
+    ctx.services.hints.work(changed.lane)
+    return await _shown(ctx, changed)
+
+
+async def _shown(ctx: Context, batch: Batch) -> Answer:
+    return Answer(views.status(batch, *await _facts(ctx, batch)))
+
+
+@router.post(
+    "/{batchId}/retry",
+    summary="Call some of them again",
+    operation_id="retryBatch",
+    responses={**said(s200=out.Started, s404=out.BatchNotFound), **POSTED, **WITH_BODY},
+)
+async def retry(ctx: Ctx, batchId: BatchId, body: Again | None = None) -> Response:
+    """A new batch of those calls of an ended or running one that came out in the ways that are named.
+
+    Calls of which nobody knows whether the phone rang (`outcome_unknown`, `no_final_answer`) are only placed again
+    if `errorCode` names them.
+    """
+    batch = await find(ctx, batchId)
+    asked = body or Again()
+    return await retry_batch(ctx, batch, asked.model_dump())
+
+
+@router.get(
+    "/{batchId}/report",
+    summary="Skipped rows",
+    operation_id="batchReport",
+    responses={**said(s200=out.ReportOut), **_MISSING},
+)
+async def report(ctx: Ctx, batchId: BatchId) -> Response:
+    """The rows of the batch's file that were not taken."""
+    batch = await find(ctx, batchId)
+    rows = await asyncio.to_thread(starting.skipped_rows, ctx.services.settings.data, batch.id, 1000)
+    answer: out.ReportOut = {
+        "id": batchId,
+        "invalidCount": int(batch.notes.get("invalid", 0)),
+        "invalidRows": rows,
+        "duplicates": int(batch.notes.get("duplicates", 0)),
+    }
+    return Answer(answer)
+
+
+@router.get(
+    "/{batchId}/history",
+    summary="What happened to a batch",
+    operation_id="batchHistory",
+    responses={**said(s200=out.History), **_MISSING},
+)
+async def history(ctx: Ctx, batchId: BatchId) -> Response:
+    """What happened to the batch, when, and by which key."""
+    batch = await find(ctx, batchId)
+    answer: out.History = {
+        "id": batchId,
+        "events": [
+            {
+                "at": words.millis(event.at),
+                "event": words.event_word(event.type, event.data),
+                "key": event.actor,
+                "data": words.event_data(batch.id, event.data),
+            }
+            for event in await ctx.services.store.history(batch.id)
+        ],
+    }
+    return Answer(answer)

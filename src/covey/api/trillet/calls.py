@@ -1,0 +1,172 @@
+"""The calls of a batch: the list, one of them, its recording, hanging it up (contract sections 6, 7, 12)."""
+
+from typing import Annotated
+
+from fastapi import Path, Query, Response
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import POSTED, WITH_BODY, file_answer, said
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.trillet import schemas as out
+from covey.api.trillet import views, words
+from covey.api.trillet.batches import BatchId, find
+from covey.api.trillet.routing import family
+from covey.calls.config import CallsConfig
+from covey.domain.batch import Batch, Counts
+from covey.domain.errors import BadRequest, Conflict, NotFound
+from covey.domain.item import Item, ItemState
+
+router = family("Calls")
+
+JobId = Annotated[str, Path(description="A call's id, such as call_…")]
+
+_MISSING = said(s404=out.CallNotFound)
+_CURSOR = "c"
+
+MEDIA_TYPES = {
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+}
+
+
+@router.get(
+    "/{batchId}/calls",
+    summary="List batch calls",
+    operation_id="listCalls",
+    responses=said(s200=out.CallList, s404=out.BatchNotFound),
+)
+async def list_calls(
+    ctx: Ctx,
+    batchId: BatchId,
+    page: Annotated[str | None, Query(description="1-based; default 1")] = None,
+    limit: Annotated[str | None, Query(description="Default 20, at most 100")] = None,
+    status: Annotated[str, Query(description="all, waiting, active, completed, failed or cancelled")] = "all",
+    after: Annotated[str | None, Query(description="The `after` of the last page, instead of `page`")] = None,
+) -> Response:
+    """The calls in the order of the list; the counts are of the same moment."""
+    number, size = words.positive("page", page, 1), words.positive("limit", limit, 20, 100)
+    state = _state(status)
+    batch = await find(ctx, batchId)
+    seen = _cursor(after)
+    batch, items = await ctx.services.store.items(batch.id, state, offset=(number - 1) * size, after=seen, limit=size)
+    total = matching(batch.counts, state)
+    more = _CURSOR + str(items[-1].seq) if len(items) == size else None
+    pages = views.pagination(number, size, total, more)
+    if seen is not None:
+        pages["hasNext"], pages["hasPrev"] = more is not None, True
+    phone = CallsConfig.columns_of(batch.config)[1]
+    answer: out.CallList = {
+        "calls": [views.call_row(item, phone) for item in items],
+        "pagination": pages,
+        "summary": views.summary(batch.counts),
+    }
+    return Answer(answer)
+
+
+def _state(status: str) -> ItemState | None:
+    if status in ("all", ""):
+        return None
+    if status not in words.CALL_STATES:
+        raise BadRequest(f"status: {status[:40]!r} is none of all, {', '.join(words.CALL_STATES)}")
+    return words.CALL_STATES[status]
+
+
+def _cursor(after: str | None) -> int | None:
+    if not after:
+        return None
+    digits = after.removeprefix(_CURSOR)
+    if not (after.startswith(_CURSOR) and digits.isascii() and digits.isdigit() and len(digits) <= 8):
+        raise BadRequest("after: this is no cursor; take it from pagination.after of the last page")
+    return int(digits)
+
+
+def matching(counts: Counts, state: ItemState | None) -> int:
+    """How many items a filter means."""
+    if state is None:
+        return counts.total
+    return int(getattr(counts, state.value))
+
+
+def not_found() -> Answer:
+    """Shape 2: whatever is missing on a call's route (contract 12.14)."""
+    body: out.CallNotFound = {
+        "status": "not_found",
+        "error": "not_found",
+        "message": "There is no call of this id in a batch of this id",
+    }
+    return Answer(body, 404)
+
+
+async def find_call(ctx: Context, batch_id: str, job_id: str) -> tuple[Batch, Item] | None:
+    """The batch and the call; None if one of them is not there."""
+    try:
+        batch = await find(ctx, batch_id)
+        _, seq = words.call_in(job_id, batch.id)
+        return batch, await ctx.services.store.item(batch.id, seq)
+    except NotFound:
+        return None
+
+
+@router.get(
+    "/{batchId}/calls/{jobId}",
+    summary="Get individual call status",
+    operation_id="callStatus",
+    responses={**said(s200=out.CallStatus), **_MISSING},
+)
+async def call(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
+    """One call, with its transcript if it is completed."""
+    found = await find_call(ctx, batchId, jobId)
+    if found is None:
+        return not_found()
+    batch, item = found
+    return Answer(views.call_status(batch, item, CallsConfig.columns_of(batch.config)[1]))
+
+
+@router.post(
+    "/{batchId}/calls/{jobId}/hangup",
+    summary="Hang up one call",
+    operation_id="hangUpCall",
+    responses={**said(s200=out.Done), **_MISSING, **POSTED, **WITH_BODY},
+)
+async def hang_up(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
+    """Ends one active call now; it ends failed, `aborted`."""
+    found = await find_call(ctx, batchId, jobId)
+    if found is None:
+        return not_found()
+    batch, item = found
+
+    async def work(_: str) -> Answer:
+        if not await ctx.services.store.drop(batch.id, item.seq, ctx.actor):
+            raise Conflict("The call is not active, so there is nothing to hang up", code="not_active")
+        ctx.services.hints.drop()
+        answer: out.Done = {"id": jobId, "message": "The call is being hung up"}
+        return Answer(answer)
+
+    return await once(ctx, {}, work)
+
+
+@router.get(
+    "/{batchId}/calls/{jobId}/recording",
+    summary="A call's recording",
+    operation_id="callRecording",
+    responses={**file_answer(*sorted(set(MEDIA_TYPES.values()))), **_MISSING},
+)
+async def recording(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
+    """The sound of one call: left the agent, right the callee."""
+    found = await find_call(ctx, batchId, jobId)
+    return not_found() if found is None else await recording_of(ctx, found[1])
+
+
+async def recording_of(ctx: Context, item: Item) -> Response:
+    """The recording of an item; 404 if it has none, or none any more."""
+    name = str((item.last.result.get("recording") if item.last else None) or "")
+    sound = await ctx.services.recordings.get(name) if name else None
+    if sound is None:
+        return not_found()
+    suffix = "." + name.rpartition(".")[2]
+    headers = {"content-disposition": f'inline; filename="{words.call_out(item.batch, item.seq)}{suffix}"'}
+    return Response(sound, media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"), headers=headers)

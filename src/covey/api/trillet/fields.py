@@ -1,0 +1,239 @@
+"""The text fields of a start, each checked with a sentence of its own (contract sections 3, 12.3 to 12.5, 12.12)."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from covey.api.errors import sentence
+from covey.calls.intake import Encoding, OnDuplicate, OnInvalid
+from covey.domain.errors import BadRequest
+
+PAST = timedelta(minutes=1)
+AHEAD = timedelta(days=366)
+MOST_ATTEMPTS = 10
+MOST_ATTEMPTS_DEFAULT = 5
+DEFAULT_GAP = 3600.0
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
+
+_T = TypeVar("_T")
+
+
+class Gap(BaseModel):
+    """The time between two attempts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: Annotated[float, Field(ge=0, le=365)] = 0
+    hours: Annotated[float, Field(ge=0, le=8760)] = 0
+
+    @property
+    def seconds(self) -> float:
+        return (self.days * 24 + self.hours) * 3600
+
+
+class SmartCallback(BaseModel):
+    """The batch's own answer to busy phones; overrides the agent's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    enabled: bool
+    maxAttempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = MOST_ATTEMPTS_DEFAULT
+    gaps: Annotated[list[Gap], Field(max_length=MOST_ATTEMPTS)] = []
+
+
+@dataclass(frozen=True, slots=True)
+class StartFields:
+    """What a start's form says beside its file; None where it says nothing."""
+
+    agent_id: str
+    start_at: datetime | None
+    expires_at: datetime | None
+    callback: SmartCallback | None
+    name: str | None
+    trunk: str | None
+    region: str | None
+    phone_column: str | None
+    encoding: Encoding
+    on_invalid: OnInvalid | None
+    on_duplicate: OnDuplicate
+    allow_duplicate: bool
+    cap: int | None
+    pace: float | None
+
+
+NAMES = frozenset(
+    {
+        "agentId",
+        "scheduledAt",
+        "smartCallbackConfig",
+        "name",
+        "trunk",
+        "region",
+        "phoneColumn",
+        "encoding",
+        "onInvalid",
+        "onDuplicate",
+        "allowDuplicate",
+        "maxConcurrent",
+        "callsPerSecond",
+        "expiresAt",
+    }
+)
+
+SCHEMAS: dict[str, Any] = {
+    "file": {"type": "string", "format": "binary", "description": "The list as CSV with a header row, at most 20 MB"},
+    "agentId": {"type": "string", "description": "The agent that places the calls"},
+    "scheduledAt": {"type": "string", "format": "date-time", "description": "When to start (RFC 3339); absent: now"},
+    "smartCallbackConfig": {
+        "type": "string",
+        "description": 'JSON: {"enabled": bool, "maxAttempts": 1 to 10, "gaps": [{"days": n, "hours": n}]}',
+    },
+    "name": {"type": "string", "maxLength": 200, "description": "What people call the batch"},
+    "trunk": {"type": "string", "description": "The trunk to call through; absent: the agent's, else the default"},
+    "region": {"type": "string", "pattern": "^[A-Z]{2}$", "description": "The country of numbers without +"},
+    "phoneColumn": {"type": "string", "description": "The column of the numbers, if it is not phone_number"},
+    "encoding": {"type": "string", "enum": [str(one) for one in Encoding], "default": "utf-8"},
+    "onInvalid": {"type": "string", "enum": [str(one) for one in OnInvalid]},
+    "onDuplicate": {"type": "string", "enum": [str(one) for one in OnDuplicate], "default": "keep"},
+    "allowDuplicate": {"type": "string", "enum": ["true", "false"], "default": "false"},
+    "maxConcurrent": {"type": "integer", "minimum": 1, "maximum": 100_000, "description": "The most calls at once"},
+    "callsPerSecond": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
+    "expiresAt": {"type": "string", "format": "date-time", "description": "When what still waits is cancelled"},
+}
+
+
+def parse(fields: Mapping[str, str], now: datetime) -> StartFields:
+    """The fields of a start's form. Raises BadRequest naming the field. An empty field is an absent one."""
+    given = {name: text.strip() for name, text in fields.items() if text.strip()}
+    if "agentId" not in given:
+        raise BadRequest("agentId: the form has no such field; it names the agent that places the calls")
+    start_at = _optional(given, "scheduledAt", lambda text: schedule(text, now))
+    return StartFields(
+        agent_id=given["agentId"],
+        start_at=start_at,
+        expires_at=_optional(given, "expiresAt", lambda text: _expiry(text, max(start_at or now, now))),
+        callback=_optional(given, "smartCallbackConfig", smart_callback),
+        name=_optional(given, "name", name),
+        trunk=given.get("trunk"),
+        region=_optional(given, "region", region),
+        phone_column=given.get("phoneColumn"),
+        encoding=_optional(given, "encoding", lambda text: _choice("encoding", text, Encoding)) or Encoding.utf_8,
+        on_invalid=_optional(given, "onInvalid", lambda text: _choice("onInvalid", text, OnInvalid)),
+        on_duplicate=_optional(given, "onDuplicate", lambda text: _choice("onDuplicate", text, OnDuplicate))
+        or OnDuplicate.keep,
+        allow_duplicate=_boolean("allowDuplicate", given.get("allowDuplicate", "false")),
+        cap=_optional(given, "maxConcurrent", cap),
+        pace=_optional(given, "callsPerSecond", pace),
+    )
+
+
+def moment(name: str, text: str) -> datetime:
+    """An RFC 3339 time with any fraction and offset, in UTC."""
+    match = _TIME.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        day, clock, fraction, offset = match.groups()
+        micro = ((fraction or "") + "000000")[:6]
+        zone = "+00:00" if offset in "Zz" else offset
+        return datetime.fromisoformat(f"{day}T{clock}.{micro}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadRequest(
+            f"{name}: {text[:60]!r} is not a time; it takes RFC 3339, such as 2026-12-01T09:00:00Z", code="bad_time"
+        ) from None
+
+
+def schedule(text: str, now: datetime) -> datetime:
+    """When a batch is to start: from a minute ago to a year ahead."""
+    at = moment("scheduledAt", text)
+    if at < now - PAST:
+        raise BadRequest(f"scheduledAt: {text} is in the past; now is {now:%Y-%m-%dT%H:%M:%SZ}", code="bad_time")
+    if at > now + AHEAD:
+        raise BadRequest(f"scheduledAt: {text} is over a year ahead", code="bad_time")
+    return at
+
+
+def _expiry(text: str, start: datetime) -> datetime:
+    at = moment("expiresAt", text)
+    if at <= start:
+        raise BadRequest(f"expiresAt: {text} is not after the start, so nothing could ever be called", code="bad_time")
+    return at
+
+
+def smart_callback(text: str) -> SmartCallback:
+    """The batch's smart callback from its JSON."""
+    try:
+        found = SmartCallback.model_validate(json.loads(text, parse_constant=_no_constant), strict=True)
+    except (ValueError, RecursionError) as error:
+        first = sentence(error.errors()[0]) if isinstance(error, ValidationError) else "it is not valid JSON"
+        raise BadRequest(
+            f'smartCallbackConfig: {first}; it takes {{"enabled": true, "maxAttempts": 3, '
+            '"gaps": [{"days": 0, "hours": 2}]}',
+            code="bad_smart_callback",
+        ) from None
+    if any(gap.seconds <= 0 for gap in found.gaps):
+        raise BadRequest("smartCallbackConfig: gaps: a gap must be longer than nothing", code="bad_smart_callback")
+    return found
+
+
+def name(text: str) -> str:
+    """What people call the batch."""
+    if len(text) > 200:
+        raise BadRequest(f"name: {len(text)} characters; at most 200 are taken")
+    return text
+
+
+def region(text: str) -> str:
+    """A country as two capital letters."""
+    if not re.fullmatch(r"[A-Za-z]{2}", text):
+        raise BadRequest(f"region: {text[:40]!r} is not a country; it takes two letters, such as US")
+    return text.upper()
+
+
+def cap(text: str) -> int:
+    """The most calls of the batch at once."""
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= 100_000):
+        raise BadRequest(f"maxConcurrent: {text[:40]!r} is not a whole number from 1 to 100,000")
+    return int(text)
+
+
+def pace(text: str) -> float:
+    """The calls of the batch a second."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.001 <= value <= 1000:
+        raise BadRequest(f"callsPerSecond: {text[:40]!r} is not a number from 0.001 to 1,000")
+    return value
+
+
+def _optional(given: Mapping[str, str], field: str, read: Callable[[str], _T]) -> _T | None:
+    return read(given[field]) if field in given else None
+
+
+def _choice(field: str, text: str, choices: Callable[[str], _T]) -> _T:
+    try:
+        return choices(text.lower())
+    except ValueError:
+        known = ", ".join(str(one) for one in choices)  # type: ignore[attr-defined]
+        raise BadRequest(f"{field}: {text[:40]!r} is none of {known}") from None
+
+
+def _boolean(field: str, text: str) -> bool:
+    if text.lower() in ("true", "1"):
+        return True
+    if text.lower() in ("false", "0"):
+        return False
+    raise BadRequest(f"{field}: {text[:40]!r} is neither true nor false")
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")

@@ -1,0 +1,415 @@
+"""Call history: every call of a workspace that was placed, newest batch first (contract 10.3)."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, NotRequired
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import COMMON, WITH_BODY, file_answer, said
+from covey.api.errors import Answer
+from covey.api.trillet import schemas as out
+from covey.api.trillet import views, words
+from covey.api.trillet.batches import attachment
+from covey.api.trillet.calls import matching, not_found, recording_of
+from covey.calls.config import KIND, CallsConfig, Row
+from covey.calls.export import csv_row
+from covey.domain.batch import Batch
+from covey.domain.errors import BadRequest, NotFound
+from covey.domain.ids import item_id
+from covey.domain.item import Item, ItemState
+
+router = APIRouter(tags=["Call history"], responses=COMMON, redirect_slashes=False)
+
+PREFIX = "/v2/api/call-history"
+ALIAS = "/v1/api/call-history"
+
+STATES = {
+    "active": (ItemState.active,),
+    "ongoing": (ItemState.active,),
+    "completed": (ItemState.succeeded,),
+    "failed": (ItemState.failed,),
+}
+PLACED = (ItemState.active, ItemState.succeeded, ItemState.failed)
+
+_PAGE = 100
+
+RecordId = Annotated[str, Path(description="A call's id")]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class AnalyzedData(TypedDict):
+    """What was made out about a call."""
+
+    answered_by_voicemail: bool
+
+
+@with_config(ConfigDict(extra="forbid"))
+class HistoryCall(TypedDict):
+    """A call that was placed. `timestamp`, `startTime` and `endTime` are seconds since 1970."""
+
+    _id: str
+    callId: str
+    batchId: str
+    workspaceId: str
+    agentId: str
+    timestamp: float
+    fromPhoneNumber: str | None
+    toPhoneNumber: str
+    direction: str
+    duration: int
+    status: str
+    outcome: str | None
+    error: NotRequired[str]
+    errorCode: NotRequired[str]
+    callFlowName: str | None
+    cost: float
+    recordingUrl: str | None
+    summary: str
+    analyzedData: AnalyzedData
+    variables: dict[str, str]
+    transcript: list[out.TurnOut]
+    startTime: NotRequired[float]
+    endTime: NotRequired[float]
+    trunk: str
+    live: bool
+
+
+@with_config(ConfigDict(extra="forbid"))
+class HistoryMetrics(TypedDict):
+    """Sums over the calls that were placed. Covey charges nothing, so `totalCost` is 0."""
+
+    totalCalls: int
+    completedCalls: int
+    failedCalls: int
+    averageDuration: float
+    totalCost: float
+
+
+class ExportBody(BaseModel):
+    """What to put into the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    agentId: Annotated[str, Field(max_length=200)] | None = None
+    includeTranscripts: bool = False
+    includePostAnalysis: bool = False
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls are meant."""
+
+    states: tuple[ItemState, ...] = PLACED
+    batch: str | None = None
+    agent: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    nothing: bool = False
+
+    def takes(self, batch: Batch) -> bool:
+        """Whether a batch's calls are meant. A range of dates is about when the batch was accepted."""
+        if self.agent is not None and batch.notes.get("agentId") != self.agent:
+            return False
+        since, until = self.since or batch.created_at, self.until or batch.created_at
+        return since <= batch.created_at <= until
+
+
+@router.get("", summary="List call histories", operation_id="listCallHistory", responses=said(s200=list[HistoryCall]))
+async def list_history(
+    ctx: Ctx,
+    page: Annotated[str | None, Query(description="1-based; default 1")] = None,
+    limit: Annotated[str | None, Query(description="Default 10, at most 100")] = None,
+    agentId: str | None = None,
+    batchId: Annotated[str | None, Query(description="The calls of one batch")] = None,
+    status: Annotated[str | None, Query(description="active, completed or failed")] = None,
+    direction: Annotated[str | None, Query(description="outbound; there are no inbound calls")] = None,
+    callType: Annotated[str | None, Query(description="sip; there are no web calls")] = None,
+    search: Annotated[str | None, Query(description="A phone number, in full")] = None,
+    callIds: Annotated[str | None, Query(description="A JSON array of ids")] = None,
+    dateRange: Annotated[str | None, Query(description='JSON: {"from": …, "to": …}')] = None,
+    pathwayId: Annotated[str | None, Query(description="There are no pathways, so nothing matches")] = None,
+    postAnalysis: Annotated[str | None, Query(description="There is no analysis, so nothing matches")] = None,
+) -> Response:
+    """Calls that were placed, newest batch first. The header X-Total-Count has their number."""
+    number, size = words.positive("page", page, 1), words.positive("limit", limit, 10, 100)
+    never = pathwayId or postAnalysis or direction not in (None, "", "outbound") or callType not in (None, "", "sip")
+    wanted = _wanted(status, batchId, agentId, dateRange, bool(never))
+    if callIds or search:
+        found = await (_by_ids(ctx, callIds) if callIds else _by_number(ctx, search or ""))
+        found = [(batch, item) for batch, item in found if not wanted.nothing and item.state in wanted.states]
+        total, shown = len(found), found[(number - 1) * size : number * size]
+    else:
+        total, shown = await _page(ctx, wanted, (number - 1) * size, size)
+    return Answer([history_call(batch, item) for batch, item in shown], headers={"x-total-count": str(total)})
+
+
+@router.get(
+    "/metrics", summary="Call history metrics", operation_id="callHistoryMetrics", responses=said(s200=HistoryMetrics)
+)
+async def metrics(
+    ctx: Ctx, agentId: str | None = None, batchId: str | None = None, dateRange: str | None = None
+) -> Response:
+    """Sums over the workspace's calls."""
+    wanted = _wanted(None, batchId, agentId, dateRange, False)
+    total = completed = failed = 0
+    seconds = 0.0
+    async for batch in _batches(ctx, wanted):
+        counts = batch.counts
+        total += counts.active + counts.succeeded + counts.failed
+        completed += counts.succeeded
+        failed += counts.failed
+        seconds += counts.succeeded_seconds
+    answer: HistoryMetrics = {
+        "totalCalls": total,
+        "completedCalls": completed,
+        "failedCalls": failed,
+        "averageDuration": round(seconds / completed, 1) if completed else 0,
+        "totalCost": 0,
+    }
+    return Answer(answer)
+
+
+@router.post(
+    "/export-csv",
+    summary="Export call history",
+    operation_id="exportCallHistory",
+    responses={**file_answer("text/csv"), **said(s422=out.Problem), **WITH_BODY},
+)
+async def export(ctx: Ctx, body: ExportBody | None = None) -> Response:
+    """The calls that were placed, as CSV."""
+    asked = body or ExportBody()
+    wanted = _wanted(None, None, asked.agentId, None, False)
+    lines = _csv(ctx, wanted, asked)
+    return StreamingResponse(lines, media_type="text/csv", headers=attachment("call-history.csv"))
+
+
+@router.get(
+    "/{callHistoryId}",
+    summary="Get a specific call history",
+    operation_id="getCallHistory",
+    responses=said(s200=HistoryCall, s404=out.CallNotFound),
+)
+async def get(ctx: Ctx, callHistoryId: RecordId) -> Response:
+    """One call, with its transcript."""
+    found = await _find(ctx, callHistoryId)
+    return not_found() if found is None else Answer(history_call(*found))
+
+
+recordings = APIRouter(tags=["Call history"], responses=COMMON, redirect_slashes=False)
+
+
+@recordings.get(
+    "/v2/api/recordings/{recordId}",
+    summary="A recording",
+    operation_id="getRecording",
+    responses={**file_answer("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg"), **said(s404=out.CallNotFound)},
+)
+async def recording(ctx: Ctx, recordId: RecordId) -> Response:
+    """The sound of one call."""
+    found = await _find(ctx, recordId)
+    return not_found() if found is None else await recording_of(ctx, found[1])
+
+
+async def _find(ctx: Context, given: str) -> tuple[Batch, Item] | None:
+    try:
+        ident, seq = words.call_in(given if given.startswith(words.CALL_PREFIX) else words.CALL_PREFIX + given)
+        batch = await ctx.services.store.batch(ident, ctx.workspace)
+        return (batch, await ctx.services.store.item(ident, seq)) if words.is_calls(batch) else None
+    except NotFound:
+        return None
+
+
+async def _by_ids(ctx: Context, given: str | None) -> list[tuple[Batch, Item]]:
+    ids = _json("callIds", given or "[]", list)
+    if len(ids) > _PAGE:
+        raise BadRequest(f"callIds: {len(ids)} ids; at most {_PAGE} are taken")
+    found = [await _find(ctx, ident) for ident in ids if isinstance(ident, str)]
+    return [one for one in found if one is not None]
+
+
+async def _by_number(ctx: Context, number: str) -> list[tuple[Batch, Item]]:
+    found, batches = [], dict[str, Batch]()
+    for item in await ctx.services.store.by_ref(ctx.workspace, number.strip()):
+        if item.batch not in batches:
+            batches[item.batch] = await ctx.services.store.batch(item.batch, ctx.workspace)
+        if words.is_calls(batches[item.batch]):
+            found.append((batches[item.batch], item))
+    return found
+
+
+def _wanted(status: str | None, batch: str | None, agent: str | None, dates: str | None, nothing: bool) -> Wanted:
+    if status and status not in (*STATES, "all"):
+        raise BadRequest(f"status: {status[:40]!r} is none of all, {', '.join(STATES)}")
+    since = until = None
+    if dates:
+        given = _json("dateRange", dates, dict)
+        since, until = (_date(given.get(a) or given.get(b)) for a, b in (("from", "startDate"), ("to", "endDate")))
+    states = STATES.get(status or "", PLACED)
+    try:
+        ident = words.batch_in(batch) if batch else None
+        named = words.agent_out(words.agent_in(agent)) if agent else None
+    except NotFound:
+        return Wanted(nothing=True)
+    return Wanted(states, ident, named, since, until, nothing)
+
+
+def _json(name: str, text: str, kind: type) -> Any:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, kind):
+        what = "array" if kind is list else "object"
+        raise BadRequest(f"{name}: must be a JSON {what} as text")
+    return found
+
+
+def _date(given: Any) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        if isinstance(given, (int, float)):
+            return datetime.fromtimestamp(given / 1000, UTC)
+        found = datetime.fromisoformat(str(given))
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadRequest("dateRange: takes dates such as 2026-12-01 or times in RFC 3339") from None
+
+
+async def _batches(ctx: Context, wanted: Wanted) -> AsyncIterator[Batch]:
+    store, offset = ctx.services.store, 0
+    if wanted.nothing:
+        return
+    if wanted.batch is not None:
+        try:
+            one = await store.batch(wanted.batch, ctx.workspace)
+        except NotFound:
+            return
+        if words.is_calls(one) and wanted.takes(one):
+            yield one
+        return
+    while True:
+        found, _ = await store.batches(ctx.workspace, kind=KIND, origin=None, offset=offset, limit=_PAGE)
+        if not found:
+            return
+        offset += len(found)
+        for batch in found:
+            if wanted.takes(batch):
+                yield batch
+
+
+async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int, list[tuple[Batch, Item]]]:
+    """How many calls are meant, and those of one page."""
+    total, shown = 0, list[tuple[Batch, Item]]()
+    async for batch in _batches(ctx, wanted):
+        for state in wanted.states:
+            count = matching(batch.counts, state)
+            first = max(0, skip - total)
+            if len(shown) < size and first < count:
+                now, items = await ctx.services.store.items(batch.id, state, offset=first, limit=size - len(shown))
+                shown += [(now, item) for item in items]
+            total += count
+    return total, shown
+
+
+def history_call(batch: Batch, item: Item) -> HistoryCall:
+    """A call as the history shows it."""
+    run = item.last
+    kept: Any = run.result if run else {}
+    started = (run.started_at if run else None) or item.started_at
+    columns_phone = CallsConfig.columns_of(batch.config)[1]
+    found: HistoryCall = {
+        "_id": item_id(item.batch, item.seq),
+        "callId": words.call_out(item.batch, item.seq),
+        "batchId": words.batch_out(batch.id),
+        "workspaceId": batch.workspace,
+        "agentId": str(batch.notes.get("agentId", "")),
+        "timestamp": (started or batch.created_at).timestamp(),
+        "fromPhoneNumber": kept.get("caller"),
+        "toPhoneNumber": item.ref or "",
+        "direction": "outbound",
+        "duration": views.seconds_between(started, run.ended_at if run else None),
+        "status": words.call_word(item.state),
+        "outcome": run.code if run and item.state is ItemState.succeeded else None,
+        "callFlowName": None,
+        "cost": 0,
+        "recordingUrl": f"/v2/api/recordings/{item_id(item.batch, item.seq)}" if kept.get("recording") else None,
+        "summary": "",
+        "analyzedData": {"answered_by_voicemail": bool(run and run.code == "voicemail")},
+        "variables": views.metadata(Row.load(item.input), columns_phone),
+        "transcript": [views.turn(given) for given in kept.get("turns") or ()],
+        "trunk": batch.lane,
+        "live": bool(batch.notes.get("live")),
+    }
+    if started:
+        found["startTime"] = started.timestamp()
+    if run:
+        found["endTime"] = run.ended_at.timestamp()
+    if run and item.state is not ItemState.succeeded:
+        found["error"], found["errorCode"] = views.error_sentence(run, item.tries), run.code
+    return found
+
+
+HEADER = (
+    "Call ID",
+    "Record ID",
+    "From Phone Number",
+    "To Phone Number",
+    "Direction",
+    "Status",
+    "Duration (s)",
+    "Start Time (UTC)",
+    "End Time (UTC)",
+    "Agent Name",
+    "Call Flow Name",
+    "Cost",
+    "Summary",
+    "Recording Link",
+    "Analyzed Data (JSON)",
+    "Transcript",
+)
+
+
+async def _csv(ctx: Context, wanted: Wanted, asked: ExportBody) -> AsyncIterator[bytes]:
+    yield csv_row(HEADER)
+    left = asked.limit or 1_000_000
+    async for batch in _batches(ctx, wanted):
+        for state in wanted.states:
+            after = -1
+            while left > 0:
+                now, items = await ctx.services.store.items(batch.id, state, after=after, limit=min(_PAGE * 5, left))
+                if not items:
+                    break
+                after, left = items[-1].seq, left - len(items)
+                yield b"".join(csv_row(_cells(now, item, asked)) for item in items)
+
+
+def _cells(batch: Batch, item: Item, asked: ExportBody) -> list[Any]:
+    call = history_call(batch, item)
+    kept: Any = item.last.result if item.last else {}
+    return [
+        call["callId"],
+        call["_id"],
+        call["fromPhoneNumber"],
+        call["toPhoneNumber"],
+        call["direction"],
+        call["status"],
+        call["duration"],
+        words.iso_millis(int(call["startTime"] * 1000)) if "startTime" in call else "",
+        words.iso_millis(int(call["endTime"] * 1000)) if "endTime" in call else "",
+        call["agentId"],
+        "",
+        call["cost"],
+        call["summary"],
+        call["recordingUrl"] or "",
+        json.dumps(call["analyzedData"]) if asked.includePostAnalysis else "",
+        str(kept.get("transcript") or "") if asked.includeTranscripts else "",
+    ]

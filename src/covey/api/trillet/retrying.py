@@ -1,0 +1,103 @@
+"""A new batch of some calls of an earlier one (contract 12.15)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from covey.api.context import Context
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.trillet import words
+from covey.api.trillet.fields import schedule
+from covey.api.trillet.starting import started, submit
+from covey.domain.batch import Batch, NewBatch, NewItem
+from covey.domain.errors import BadRequest
+from covey.domain.ids import new_id
+from covey.domain.item import Item, ItemState
+
+NEVER_UNNAMED = frozenset({"outcome_unknown", "no_final_answer"})
+"""Calls that may have rung: placed again only by name."""
+
+ENDED = {"completed": ItemState.succeeded, "failed": ItemState.failed, "cancelled": ItemState.canceled}
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which calls are meant: ended in one of `states`, with one of `codes` if there are any."""
+
+    states: frozenset[ItemState]
+    codes: frozenset[str]
+
+    def takes(self, item: Item) -> bool:
+        """Whether a call is meant."""
+        code = item.last.code if item.last else ""
+        if item.state not in self.states or (code in NEVER_UNNAMED and code not in self.codes):
+            return False
+        return not self.codes or code in self.codes
+
+
+async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answer:
+    """Start a batch of the calls that `asked` selects."""
+    chosen = _selection(asked)
+    trunk = ctx.trunk(batch.lane)
+    now = ctx.services.clock.now()
+    start_at = schedule(asked["scheduledAt"], now) if asked["scheduledAt"] else None
+    first = await anext(_pieces(ctx, batch, chosen, most=1), None)
+    if first is None:
+        raise BadRequest("No call of the batch came out that way, so there is nothing to call again")
+
+    async def work(ident: str) -> Answer:
+        new = NewBatch(
+            id=ident,
+            workspace=ctx.workspace,
+            kind=batch.kind,
+            lane=batch.lane,
+            config=batch.config,
+            created_at=now,
+            name=asked["name"] or (f"{batch.name} (again)" if batch.name else None),
+            start_at=start_at,
+            max_tries=batch.max_tries,
+            exclusive=True,
+            hours=trunk.settings.hours,
+            cap=batch.cap,
+            pace=batch.pace,
+            notes={
+                "live": trunk.live,
+                "agentId": batch.notes.get("agentId", ""),
+                "retryOf": words.batch_out(batch.id),
+            },
+        )
+        return Answer(started(await submit(ctx, new, _pieces(ctx, batch, chosen), True), ()))
+
+    return await once(ctx, asked, work, new_id(now))
+
+
+def _selection(asked: dict[str, Any]) -> Selection:
+    named = _listed(asked["status"])
+    unknown = [word for word in named if word not in ENDED]
+    if unknown:
+        raise BadRequest(f"status: {unknown[0][:40]!r} is none of {', '.join(ENDED)}")
+    return Selection(frozenset(ENDED[word] for word in named), frozenset(_listed(asked["errorCode"] or [])))
+
+
+def _listed(given: list[str] | str) -> list[str]:
+    return [given] if isinstance(given, str) else given
+
+
+async def _pieces(
+    ctx: Context, batch: Batch, chosen: Selection, most: int | None = None
+) -> AsyncIterator[list[NewItem]]:
+    """The selected calls as new items, in the order of the list, never an empty piece."""
+    after, taken = -1, 0
+    state = next(iter(chosen.states)) if len(chosen.states) == 1 else None
+    while most is None or taken < most:
+        _, items = await ctx.services.store.items(batch.id, state, after=after, limit=_PAGE)
+        if not items:
+            return
+        after = items[-1].seq
+        piece = [NewItem(item.input, item.ref, None, item.custom_id) for item in items if chosen.takes(item)]
+        taken += len(piece)
+        if piece:
+            yield piece

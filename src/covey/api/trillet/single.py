@@ -1,0 +1,151 @@
+"""A single call: a batch of one with origin `single` (contract 10.2, 12.20)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.trillet import schemas as out
+from covey.api.trillet import words
+from covey.api.trillet.agentfile import check_json
+from covey.api.trillet.fields import parse
+from covey.api.trillet.numbers import read_number
+from covey.api.trillet.starting import Plan, config_of, submit, understand
+from covey.calls.config import KIND, Row
+from covey.domain.batch import NewBatch, NewItem
+from covey.domain.errors import BadRequest, NotFound
+from covey.domain.ids import new_id
+
+router = APIRouter(tags=["Calls"], responses=COMMON, redirect_slashes=False)
+
+PATH = "/v1/api/call"
+ALIASES = ("/v1/call", "/api/v1/calls/send")
+
+Plain = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
+
+
+class NewCall(BaseModel):
+    """One call: whom, by which agent, with which values for its placeholders."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: Annotated[str, Field(min_length=1, max_length=40)]
+    call_agent_id: Annotated[str, Field(min_length=1, max_length=200)]
+    callback_url: Plain | None = None
+    dynamic_variables: dict[str, Plain | int | float | bool | None] | None = None
+    metadata: dict[str, Any] | None = None
+    trunk: Annotated[str, Field(max_length=40)] | None = None
+    region: Annotated[str, Field(max_length=2)] | None = None
+
+
+@with_config(ConfigDict(extra="forbid"))
+class CallStarted(TypedDict):
+    """A single call that was accepted."""
+
+    status: str
+    call_id: str
+    message: str
+    trunk: str
+    live: bool
+
+
+@router.post(
+    PATH,
+    summary="Initiate an outbound call",
+    operation_id="startCall",
+    responses={**said(s200=CallStarted, s404=out.BatchNotFound), **POSTED, **WITH_BODY},
+)
+async def start_call(ctx: Ctx, body: NewCall) -> Response:
+    """Calls one number. The call is not in any list of batches; the call history has it."""
+    given = body.model_dump(exclude_none=True)
+    check_json(given)
+    _check_callback(body.callback_url)
+    named = {"agentId": body.call_agent_id, "trunk": body.trunk or "", "region": body.region or ""}
+    plan = await understand(ctx, parse(named, ctx.services.clock.now()))
+    values = {name: _text(value) for name, value in (body.dynamic_variables or {}).items()}
+    _check_placeholders(plan, values)
+    number = await asyncio.to_thread(read_number, body.to, plan.options)
+
+    async def work(ident: str) -> Answer:
+        new = _single(ctx, plan, body, ident, tuple(values))
+        row = Row(row=1, values={"phone_number": number.e164, **values})
+        batch = await submit(ctx, new, _one(NewItem(row.dump(), number.e164, number.zone)), True)
+        return Answer(_started(batch.id, plan.trunk.name, plan.trunk.live))
+
+    return await once(ctx, given, work, new_id(ctx.services.clock.now()), lambda ident: _recover(ctx, ident))
+
+
+def _single(ctx: Context, plan: Plan, body: NewCall, ident: str, columns: tuple[str, ...]) -> NewBatch:
+    more = {"callback_url": body.callback_url, "metadata": body.metadata or {}}
+    return NewBatch(
+        id=ident,
+        workspace=ctx.workspace,
+        kind=KIND,
+        lane=plan.trunk.name,
+        config=config_of(ctx, plan, ("phone_number", *columns), "phone_number", **more).dump(),
+        created_at=ctx.services.clock.now(),
+        origin="single",
+        max_tries=plan.max_tries,
+        exclusive=True,
+        hours=plan.trunk.settings.hours,
+        notes={"live": plan.trunk.live, "agentId": words.agent_out(plan.agent.id)},
+    )
+
+
+async def _one(item: NewItem) -> AsyncIterator[list[NewItem]]:
+    yield [item]
+
+
+async def _recover(ctx: Context, ident: str) -> Answer | None:
+    try:
+        batch = await ctx.services.store.batch(ident, ctx.workspace)
+    except NotFound:
+        await ctx.services.store.discard(ident)
+        return None
+    return Answer(_started(batch.id, batch.lane, bool(batch.notes.get("live"))))
+
+
+def _started(batch: str, trunk: str, live: bool) -> CallStarted:
+    return {
+        "status": "success",
+        "call_id": words.call_out(batch, 0),
+        "message": "Call initiated successfully",
+        "trunk": trunk,
+        "live": live,
+    }
+
+
+def _check_placeholders(plan: Plan, values: dict[str, str]) -> None:
+    missing = sorted(plan.agent.placeholders - {name.strip() for name in values} - {"phone_number"})
+    if missing:
+        raise BadRequest(
+            f"dynamic_variables: the agent says {', '.join('{' + name + '}' for name in missing)}, "
+            "and there is no value of that name",
+            code="placeholder_without_value",
+        )
+
+
+def _check_callback(url: str | None) -> None:
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise BadRequest("callback_url: must be an http or https address")
+
+
+def _text(value: str | float | bool | None) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

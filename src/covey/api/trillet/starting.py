@@ -1,0 +1,297 @@
+"""Starting batches: the form, its agent, its trunk and its list become a batch, or nothing does (contract 3, 12.3)."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict
+
+from covey.api.context import Context
+from covey.api.errors import Answer
+from covey.api.idempotency import HEADER, once
+from covey.api.services import TrunkFacts
+from covey.api.trillet import schemas as out
+from covey.api.trillet import words
+from covey.api.trillet.agentfile import FrozenAgent, freeze
+from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFields, parse
+from covey.api.trillet.forms import Upload, read_form
+from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
+from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid, check
+from covey.domain.batch import Batch, NewBatch, NewItem
+from covey.domain.errors import Conflict, NotFound
+from covey.domain.ids import new_id
+from covey.settings import TrunkKind
+
+RULES = {TrunkKind.demo: NumberRule.demo, TrunkKind.simulated: NumberRule.simulated, TrunkKind.sip: NumberRule.real}
+SKIPPED = "skipped"
+"""The folder of the lists of skipped rows."""
+
+
+class WorkspaceSettings(BaseModel):
+    """The defaults that a workspace may have. `country` only says what numbers without `+` would be."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    region: str | None = None
+    country: str | None = None
+    onInvalid: OnInvalid = OnInvalid.reject
+    trunk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A start that is understood, before its list is read."""
+
+    fields: StartFields
+    agent: FrozenAgent
+    trunk: TrunkFacts
+    options: IntakeOptions
+    retry: RetryPlan | None
+    max_tries: int
+
+
+async def start(ctx: Context) -> Answer:
+    """Start a batch from this request's form."""
+    services = ctx.services
+    upload = await read_form(ctx.request, NAMES, services.spool, services.settings.limits)
+    async with upload:
+        fields = parse(upload.fields, services.clock.now())
+        if HEADER in ctx.request.headers:
+            fields = replace(fields, allow_duplicate=True)
+        values = {"fields": {name: text for name, text in upload.fields.items() if text}, "file": upload.sha256}
+
+        async def work(ident: str) -> Answer:
+            return Answer(await _start(ctx, fields, upload, ident))
+
+        return await once(ctx, values, work, new_id(services.clock.now()), lambda ident: _recover(ctx, ident))
+
+
+async def validate(ctx: Context) -> Response:
+    """What a start with this form would find; the report as CSV if the query asks for it. Nothing is started."""
+    services = ctx.services
+    upload = await read_form(ctx.request, NAMES, services.spool, services.settings.limits)
+    async with upload:
+        plan = await understand(ctx, parse(upload.fields, services.clock.now()))
+        assert upload.path is not None
+        async with await check(upload.path, plan.options, services.spool) as found:
+            if ctx.request.query_params.get("format") == "csv":
+                lines = b"".join([block async for block in found.report_csv()])
+                return Response(lines, media_type="text/csv")
+            return Answer(_report(found, plan))
+
+
+def _report(found: CheckedList, plan: Plan) -> out.ValidationReport:
+    refusal = found.refusal()
+    report: out.ValidationReport = {
+        "ok": refusal is None,
+        "message": refusal.message if refusal else f"{found.total:,} calls would be placed",
+        "trunk": plan.trunk.name,
+        "live": plan.trunk.live,
+        "warnings": list(plan.agent.warnings),
+        **found.report.as_json(),  # type: ignore[typeddict-item]
+    }
+    return report
+
+
+async def understand(ctx: Context, fields: StartFields) -> Plan:
+    """Find the agent and the trunk, and work out how the list is to be read. Raises NotFound, BadRequest."""
+    record = await find_agent(ctx, fields.agent_id)
+    agent = freeze(record)
+    workspace = await ctx.workspace_settings()
+    defaults = WorkspaceSettings.model_validate(dict(workspace.settings))
+    named = fields.trunk or agent.trunk or defaults.trunk or ctx.services.settings.calls.default_trunk
+    trunk = ctx.trunk(named)
+    retry, tries = retry_plan(fields.callback or agent.callback, agent)
+    options = IntakeOptions(
+        rule=RULES[trunk.settings.kind],
+        encoding=fields.encoding,
+        phone_column=fields.phone_column,
+        region=fields.region or defaults.region or ctx.services.settings.calls.region,
+        country=defaults.country,
+        countries=frozenset(trunk.settings.countries) if trunk.settings.countries is not None else None,
+        placeholders=agent.placeholders,
+        on_invalid=fields.on_invalid or defaults.onInvalid,
+        on_duplicate=fields.on_duplicate,
+        zones=trunk.settings.hours is not None,
+    )
+    return Plan(fields, agent, trunk, options, retry, tries)
+
+
+async def find_agent(ctx: Context, given: str) -> Any:
+    """The workspace's agent of a wire id. Raises NotFound."""
+    ident = words.agent_in(given)
+    try:
+        return await ctx.services.store.agent(ctx.workspace, ident)
+    except NotFound:
+        raise words.no_agent(given) from None
+
+
+def retry_plan(callback: SmartCallback | None, agent: FrozenAgent) -> tuple[RetryPlan | None, int]:
+    """When and how often a call is tried again (contract 12.12)."""
+    if callback is None or not callback.enabled:
+        return None, 1
+    gaps = tuple(gap.seconds for gap in callback.gaps) or (DEFAULT_GAP,)
+    codes = (*RETRIED_CODES, "voicemail") if agent.retry_voicemail else RETRIED_CODES
+    return RetryPlan(gaps=gaps, codes=codes), callback.maxAttempts
+
+
+async def _start(ctx: Context, fields: StartFields, upload: Upload, ident: str) -> out.Started:
+    plan = await understand(ctx, fields)
+    assert upload.path is not None
+    print_of_list = fingerprint(upload.sha256, plan.agent.id)
+    await _refuse_duplicate(ctx, print_of_list, fields.allow_duplicate)
+    async with await check(upload.path, plan.options, ctx.services.spool) as found:
+        refusal = found.refusal()
+        if refusal is not None:
+            raise refusal
+        new = _batch(ctx, plan, found, ident, print_of_list)
+        async with _skipped_kept(ctx, found, ident):
+            batch = await submit(ctx, new, found.pieces(), fields.allow_duplicate)
+    return started(batch, plan.agent.warnings)
+
+
+def fingerprint(sha256: str, agent: str) -> str:
+    """What tells a list that is given twice: the same file for the same agent."""
+    return hashlib.sha256(f"{sha256} {agent}".encode()).hexdigest()
+
+
+def _batch(ctx: Context, plan: Plan, found: CheckedList, ident: str, print_of_list: str) -> NewBatch:
+    fields, report = plan.fields, found.report
+    skips = plan.options.on_duplicate is OnDuplicate.skip
+    return NewBatch(
+        id=ident,
+        workspace=ctx.workspace,
+        kind=KIND,
+        lane=plan.trunk.name,
+        config=config_of(ctx, plan, report.columns, report.phone_column).dump(),
+        created_at=ctx.services.clock.now(),
+        name=fields.name,
+        start_at=fields.start_at,
+        expires_at=fields.expires_at,
+        max_tries=plan.max_tries,
+        exclusive=True,
+        hours=plan.trunk.settings.hours,
+        cap=fields.cap,
+        pace=fields.pace,
+        fingerprint=print_of_list,
+        notes={
+            "live": plan.trunk.live,
+            "agentId": words.agent_out(plan.agent.id),
+            "invalid": report.invalid,
+            "duplicates": report.duplicates,
+            "duplicatesSkipped": report.duplicates if skips else 0,
+        },
+    )
+
+
+def config_of(ctx: Context, plan: Plan, columns: Sequence[str], phone_column: str, **more: Any) -> CallsConfig:
+    """The frozen configuration of a plan."""
+    return CallsConfig(
+        agent=plan.agent.body,
+        agent_id=words.agent_out(plan.agent.id),
+        trunk=plan.trunk.name,
+        live=plan.trunk.live,
+        region=plan.options.region,
+        columns=tuple(columns),
+        phone_column=phone_column,
+        retry=plan.retry,
+        recording=plan.agent.recording and ctx.services.settings.calls.recording,
+        **more,
+    )
+
+
+async def submit(ctx: Context, new: NewBatch, pieces: AsyncIterator[Sequence[NewItem]], allow_duplicate: bool) -> Batch:
+    """Fill and accept a batch. Raises Conflict in the wire's words."""
+    try:
+        return await ctx.services.submission.submit(new, pieces, ctx.services.quota(allow_duplicate), ctx.actor)
+    except Conflict as error:
+        if error.code == "duplicate_batch":
+            raise _duplicate(str(error.details.get("batch", ""))) from None
+        raise
+
+
+async def _refuse_duplicate(ctx: Context, print_of_list: str, allowed: bool) -> None:
+    """The store refuses a duplicate in the end; looking first saves the check of the list."""
+    if allowed:
+        return
+    since = ctx.services.clock.now() - ctx.services.quota(False).duplicate_window
+    earlier = await ctx.services.store.find_fingerprint(ctx.workspace, print_of_list, since)
+    if earlier is not None:
+        raise _duplicate(earlier)
+
+
+def _duplicate(earlier: str) -> Conflict:
+    return Conflict(
+        "The same file for the same agent was accepted less than ten minutes ago, or is still being worked on. "
+        "If it is meant twice, send allowDuplicate=true",
+        code="duplicate_batch",
+        batchId=words.batch_out(earlier),
+    )
+
+
+@asynccontextmanager
+async def _skipped_kept(ctx: Context, found: CheckedList, ident: str) -> AsyncIterator[None]:
+    """Keep the list of skipped rows beside the batch; not if the batch is not accepted."""
+    path = skipped_path(ctx.services.settings.data, ident)
+    kept = found.report.invalid > 0 or found.report.duplicates_skipped
+    if kept:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found.keep_bad_rows(path)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def skipped_path(data: Path, ident: str) -> Path:
+    """Where a batch's skipped rows are listed, one JSON object a line."""
+    return data / SKIPPED / f"{ident}.jsonl"
+
+
+async def _recover(ctx: Context, ident: str) -> Answer | None:
+    """The answer for a batch that a process made before it died; the draft it may have left makes room."""
+    try:
+        batch = await ctx.services.store.batch(ident, ctx.workspace)
+    except NotFound:
+        await ctx.services.store.discard(ident)
+        return None
+    return Answer(started(batch, ()))
+
+
+def started(batch: Batch, warnings: Sequence[str]) -> out.Started:
+    """A start's answer."""
+    notes = batch.notes
+    found: out.Started = {
+        "batchId": words.batch_out(batch.id),
+        "totalCalls": batch.counts.total,
+        "status": words.batch_word(batch),
+        "message": "Batch calls scheduled successfully" if batch.start_at else "Batch calls initiated successfully",
+        "trunk": batch.lane,
+        "live": bool(notes.get("live")),
+        "duplicates": int(notes.get("duplicates", 0)),
+        "duplicatesSkipped": int(notes.get("duplicatesSkipped", 0)),
+        "invalidCount": int(notes.get("invalid", 0)),
+    }
+    if batch.start_at is not None:
+        found["scheduledAt"] = words.millis(batch.start_at)
+    if warnings:
+        found["warnings"] = list(warnings)
+    return found
+
+
+def skipped_rows(data: Path, ident: str, most: int) -> list[out.BadRowOut]:
+    """The first of a batch's skipped rows."""
+    path, rows = skipped_path(data, ident), list[out.BadRowOut]()
+    if path.is_file():
+        with path.open("rb") as file:
+            for line in file:
+                rows.append(orjson.loads(line))
+                if len(rows) == most:
+                    break
+    return rows

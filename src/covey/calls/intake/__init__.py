@@ -1,0 +1,30 @@
+"""Lists of people to call: a CSV file is checked to its end before anything is stored.
+
+source    the bytes: encoding, fingerprint, what is no CSV
+table     the rows, their lines, the header
+numbers   a cell becomes a phone number or a problem;   plan   the numbering plans behind it
+checker   puts these together, in the process of `child`
+check     starts that process, and reads back what it wrote
+report    what was found
+"""
+
+from covey.calls.intake.check import CheckedList, IntakeFailed, check
+from covey.calls.intake.options import Encoding, IntakeOptions, Limits, NumberRule, OnDuplicate, OnInvalid
+from covey.calls.intake.report import BadRow, Report, csv_report
+from covey.calls.intake.template import template
+
+__all__ = [
+    "BadRow",
+    "CheckedList",
+    "Encoding",
+    "IntakeFailed",
+    "IntakeOptions",
+    "Limits",
+    "NumberRule",
+    "OnDuplicate",
+    "OnInvalid",
+    "Report",
+    "check",
+    "csv_report",
+    "template",
+]

@@ -1,0 +1,1 @@
+"""Ways to place calls: over SIP, to the demo phones, or simulated."""

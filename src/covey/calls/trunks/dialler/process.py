@@ -1,0 +1,174 @@
+"""The dialler process: takes orders from its trunk, keeps the beat of the sound, reports, and dies with its parent."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from covey.calls.call import FRAME_SECONDS, CallEnd, CallOrder, CallReport, Heard
+from covey.calls.trunks.dialler.call import OutboundCall
+from covey.calls.trunks.dialler.stack import Stack
+from covey.calls.trunks.dialogs import Dialogs
+from covey.calls.trunks.settings import SipSettings
+from covey.calls.trunks.wire import Channel, Message, read_order
+
+logger = structlog.get_logger()
+
+GRACE_SECONDS: Final = 1.3
+"""How long the far sides are given to confirm after everybody was hung up."""
+
+LAST_SECONDS: Final = 2.0
+"""A dialler whose parent is gone is gone after this, whatever hangs in it."""
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Dialler:
+    """One dialler: its calls, its stack and its two lines to the trunk."""
+
+    def __init__(self, channel: Channel, trace: socket.socket) -> None:
+        self._channel = channel
+        self._trace = trace
+        self._dialogs = Dialogs()
+        self._calls: dict[str, OutboundCall] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until the trunk says stop or is gone."""
+        setup = await self._channel.receive()
+        if setup is None:
+            return
+        settings = SipSettings(**setup[0]["settings"])
+        self._settings = settings
+        self._stack = Stack(settings, self._on_trace, lambda: os._exit(1))
+        await self._stack.start()
+        self._sip_socket = self._stack.sip_socket()
+        socket.send_fds(self._trace, [b"socket"], [self._sip_socket.fileno()])
+        self._channel.send({"say": "ready", "pid": os.getpid()})
+        beat = asyncio.get_running_loop().create_task(self._beat())
+        while (received := await self._channel.receive()) is not None:
+            message, _ = received
+            if message["do"] == "shut_down":
+                break
+            self._obey(message)
+        await self._leave()
+        beat.cancel()
+
+    def _obey(self, message: Message) -> None:
+        if message["do"] == "place":
+            self._place(read_order(message["order"]))
+        elif call := self._calls.get(message["call"]):
+            if message["do"] == "hang_up":
+                call.drop()
+            elif message["do"] == "recognized":
+                call.recognized(message["request"], Heard(message["text"], message["confidence"]))
+
+    def _place(self, order: CallOrder) -> None:
+        """Take an order. The call is known when this returns, so that a hang-up right behind it finds it."""
+        try:
+            clips = {key: _clip(path) for key, path in order.clips.items()}
+        except OSError as error:
+            refusal = CallReport(CallEnd.not_started, datetime.now(UTC), text=f"no sound: {error.strerror}")
+            self._channel.send({"say": "report", "call": order.id, "report": refusal})
+            return
+        self._calls[order.id] = OutboundCall(order, self._settings, self._stack, clips)
+        self._start(self._see_through(order, self._calls[order.id]))
+
+    async def _see_through(self, order: CallOrder, call: OutboundCall) -> None:
+        def say(message: Any, tail: bytes = b"") -> None:
+            self._channel.send({**message, "call": order.id}, tail)
+
+        async def dialling() -> None:
+            say({"say": "dialling"})
+            await self._channel.flush()
+
+        try:
+            report = await call.run(say, dialling, lambda: self._was_heard(order.id))
+        finally:
+            del self._calls[order.id]
+        self._dialogs.forget(order.id)
+        say({"say": "report", "report": report})
+
+    def _was_heard(self, order: str) -> bool:
+        dialog = self._dialogs.of(order)
+        return dialog is not None and dialog.heard
+
+    async def _beat(self) -> None:
+        """Every 20 ms, by the clock and not by the pause: late beats are not made up for, the sound is ahead."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            for call in list(self._calls.values()):
+                if call.talking:
+                    call.tick()
+            due = max(due + FRAME_SECONDS, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _on_trace(self, text: str) -> None:
+        """A thread of the stack: hand the trunk what it needs to end our calls if we cannot."""
+        order = self._dialogs.watch(text)
+        if order is not None and order not in self._calls:
+            self._dialogs.forget(order)
+        with contextlib.suppress(OSError):
+            self._trace.send(text.encode())
+
+    async def _leave(self) -> None:
+        """CANCEL or BYE to everybody, a moment for the answers, then the stack is stopped.
+
+        The stack keeps a CANCEL back until something was heard of the INVITE (RFC 3261 section 9.1). Nobody will
+        be there to send it then, so these are sent now.
+        """
+        unheard = [dialog for dialog in self._dialogs.open() if not dialog.heard]
+        for call in self._calls.values():
+            call.drop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
+            for dialog in unheard:
+                self._sip_socket.sendto(*dialog.cancel())
+            await asyncio.sleep(0.1)
+        await self._stack.close()
+
+    def _start(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@lru_cache(maxsize=256)
+def _clip(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def _outlive_nobody(parent: int) -> None:
+    """Ask the kernel to tell us of our parent's death, and leave by force if we hang after it."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.25)
+        time.sleep(LAST_SECONDS - 0.25)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="covey-parent", daemon=True).start()
+
+
+async def serve(control: int, trace: int, parent: int) -> None:
+    """Run a dialler on two inherited sockets: `control` a stream, `trace` of sequenced packets.
+
+    SIGTERM and SIGINT do nothing: the trunk says when to stop, and when it is gone its end of `control` is closed.
+    """
+    _outlive_nobody(parent)
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, lambda number, frame: None)
+    channel = await Channel.over(socket.socket(fileno=control))
+    await Dialler(channel, socket.socket(fileno=trace)).run()

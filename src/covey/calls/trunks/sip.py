@@ -1,0 +1,155 @@
+"""The SIP trunk: supervises its diallers and places calls with them.
+
+A dial command goes to one dialler, once. Diallers that die are replaced, with growing pauses when they die early.
+"""
+
+import asyncio
+import math
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Recognize
+from covey.calls.trunks.address import is_e164
+from covey.calls.trunks.crew import DiallerProcess
+from covey.calls.trunks.ping import ping
+from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
+
+logger = structlog.get_logger()
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 10.0
+HEALTHY_SECONDS: Final = 30.0
+"""A dialler that lived this long is replaced at once."""
+
+
+class SipTrunk:
+    """A trunk over SIP (see `covey.calls.call.Trunk`). Start it on the process's main thread."""
+
+    def __init__(self, settings: SipSettings, recognize: Recognize, keep_open: Sequence[int] = ()) -> None:
+        """`keep_open` are descriptors every dialler inherits and holds as long as it lives."""
+        self.name = settings.name
+        self.live = settings.live
+        self.restarts = 0
+        self._settings = settings
+        self._recognize = recognize
+        self._keep_open = tuple(keep_open)
+        self._crew: list[DiallerProcess] = []
+        self._posts: set[asyncio.Task[None]] = set()
+        self._lives: set[asyncio.Task[None]] = set()
+        self._wakings: set[asyncio.Task[None]] = set()
+        self._orders: dict[str, asyncio.Event] = {}
+        self._changed = asyncio.Condition()
+        self._stopping = asyncio.Event()
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the diallers that can place calls now."""
+        return [dialler.pid for dialler in self._crew if dialler.ready and dialler.pid is not None]
+
+    @property
+    def settings(self) -> SipSettings:
+        return self._settings
+
+    async def start(self) -> None:
+        """Start the diallers its channels need and wait until one is ready. Raises TimeoutError if none gets so."""
+        for _ in range(math.ceil(self._settings.channels / CALLS_PER_DIALLER)):
+            self._keep(self._posts, self._man())
+        async with asyncio.timeout(20):
+            await self._with_room(float("inf"))
+
+    async def place(self, order: CallOrder, watch: CallWatch) -> CallReport:
+        """Place one call and see it to its end."""
+        if not is_e164(order.number):
+            return _unplaced(CallEnd.invalid_number, "not a number that can be dialled")
+        dropped = self._orders.setdefault(order.id, asyncio.Event())
+        try:
+            dialler = await self._with_room(order.licence.until)
+            if dropped.is_set():
+                return _unplaced(CallEnd.aborted, "hung up before the dial")
+            if dialler is None:
+                return _unplaced(CallEnd.not_started, "no dialler was free in time")
+            return await self._see_through(dialler, order, watch)
+        finally:
+            del self._orders[order.id]
+
+    async def hang_up(self, call: str) -> None:
+        """End one call now."""
+        if call in self._orders:
+            self._orders[call].set()
+        for dialler in self._crew:
+            if dialler.hang_up(call):
+                return
+
+    async def ping(self) -> str | None:
+        """Ask the far side whether it is there."""
+        return await ping(self._settings)
+
+    async def stop(self) -> None:
+        """End every call; afterwards no dialler is left."""
+        self._stopping.set()
+        for post in self._posts:
+            post.cancel()
+        await asyncio.gather(*(dialler.stop() for dialler in self._crew))
+        await asyncio.gather(*self._lives, return_exceptions=True)
+        await self._wake()
+
+    async def _see_through(self, dialler: DiallerProcess, order: CallOrder, watch: CallWatch) -> CallReport:
+        report = dialler.place(order, watch)
+        try:
+            return await asyncio.shield(report)
+        except asyncio.CancelledError:
+            dialler.hang_up(order.id)
+            raise
+        finally:
+            await self._wake()
+
+    async def _with_room(self, until: float) -> DiallerProcess | None:
+        """The dialler with the most room, waited for until that moment of the monotonic clock."""
+        async with self._changed:
+            while True:
+                best = max(self._crew, key=lambda dialler: dialler.room, default=None)
+                if best is not None and best.room > 0:
+                    return best
+                left = until - monotonic()
+                if left <= 0 or self._stopping.is_set():
+                    return None
+                try:
+                    await asyncio.wait_for(self._changed.wait(), None if left == float("inf") else left)
+                except TimeoutError:
+                    return None
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _man(self) -> None:
+        """Keep one dialler at its post."""
+        pause = FIRST_PAUSE
+        while not self._stopping.is_set():
+            began = monotonic()
+            dialler = DiallerProcess(self._settings, self._recognize, self._keep_open, self._stopping)
+            self._crew.append(dialler)
+            self._keep(self._lives, dialler.live(self._on_ready))
+            await dialler.gone()
+            self._crew.remove(dialler)
+            self.restarts += 1
+            pause = FIRST_PAUSE if monotonic() - began > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            logger.error("dialler_died", pid=dialler.pid, next_in=pause)
+            await asyncio.sleep(pause)
+
+    def _on_ready(self) -> None:
+        self._keep(self._wakings, self._wake())
+
+    @staticmethod
+    def _keep(tasks: "set[asyncio.Task[None]]", work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+def _unplaced(end: CallEnd, text: str) -> CallReport:
+    return CallReport(end, datetime.now(UTC), text=text)

@@ -1,0 +1,61 @@
+"""Which commands there are, and nothing else.
+
+The server's code is imported inside the functions of serve, demo and local, when one of them runs.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from covey.cli import accounts, agents, demo, local, looking, people, remote, serve, starting, stopping, watching
+from covey.cli.exits import Exit
+from covey.cli.version import print_version
+
+SERVER = "Server"
+START = "Start"
+WATCH = "Look"
+STOP = "Stop and go on"
+PEOPLE = "People"
+SETUP = "Set up"
+
+EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.replace('_', ' ')}" for code in Exit)
+
+app = typer.Typer(
+    name="covey",
+    help="Batches of phone calls: a list becomes calls, and a cancel holds.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def _add(panel: str, **commands: Callable[..., Any]) -> None:
+    for name, function in commands.items():
+        app.command(name.rstrip("_").replace("_", "-"), rich_help_panel=panel)(function)
+
+
+_add(SERVER, serve=serve.serve, demo=demo.demo, init=local.init, config=local.config, doctor=local.doctor)
+_add(SERVER, backup=local.backup, restore=local.restore)
+_add(START, submit=starting.submit, call=starting.call, validate=starting.validate, template=starting.template)
+_add(WATCH, watch=watching.watch, show=looking.show, list=looking.list_batches, items=looking.items)
+_add(WATCH, export=looking.export)
+_add(STOP, cancel=stopping.cancel, hang_up=stopping.hang_up, pause=stopping.pause, resume=stopping.resume)
+_add(STOP, limit=stopping.limit, retry=stopping.retry)
+_add(PEOPLE, person=people.person)
+_add(SETUP, login=remote.login)
+app.add_typer(people.dnc, name="dnc", rich_help_panel=PEOPLE)
+app.add_typer(agents.app, name="agents", rich_help_panel=SETUP)
+app.add_typer(accounts.keys, name="keys", rich_help_panel=SETUP)
+app.add_typer(accounts.workspaces, name="workspaces", rich_help_panel=SETUP)

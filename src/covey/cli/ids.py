@@ -1,0 +1,54 @@
+"""Ids as people type them: with their prefix or without, of a batch or of one of its calls."""
+
+import re
+
+from covey.cli.exits import Exit
+from covey.cli.session import leave
+from covey.client.client import CoveyClient
+from covey.client.errors import CoveyClientError
+
+_HEX = re.compile(r"[0-9a-f]{24}")
+_BATCH = "batch_"
+_CALL = "call_"
+_AGENT = "agent_"
+
+
+def batch_id(text: str) -> str:
+    """The id of a batch, with its prefix. A call's id leads to its batch."""
+    bare = text.strip().removeprefix(_BATCH).removeprefix(_CALL)
+    return f"{_BATCH}{bare[:18]}000000" if _HEX.fullmatch(bare) else text.strip()
+
+
+def call_id(text: str) -> str:
+    """The id of a call, with its prefix."""
+    bare = text.strip().removeprefix(_CALL)
+    return f"{_CALL}{bare}" if _HEX.fullmatch(bare) else text.strip()
+
+
+def is_call(text: str) -> bool:
+    """Whether `text` is the id of a call rather than of a batch."""
+    bare = text.strip().removeprefix(_CALL)
+    return bool(_HEX.fullmatch(bare)) and not bare.endswith("000000")
+
+
+async def this_or_newest(client: CoveyClient, text: str | None) -> str:
+    """The batch that was named, or else the newest one."""
+    if text:
+        return batch_id(text)
+    page = await client.batches.page(1, 1)
+    if not page.batches:
+        leave("There is no batch yet; `covey submit FILE --agent AGENT` starts one.", Exit.not_found)
+    return page.batches[0].id
+
+
+async def agent_id(client: CoveyClient, text: str) -> str:
+    """The agent that was named by its id or, if there is exactly one of it, by its name."""
+    bare = text.removeprefix(_AGENT)
+    if _HEX.fullmatch(bare):
+        return f"{_AGENT}{bare}"
+    named = [agent.id for agent in await client.agents.list() if agent.name == text]
+    if len(named) > 1:
+        raise CoveyClientError(f"There are {len(named)} agents named {text!r}; name one by its id: {', '.join(named)}")
+    if not named:
+        leave(f"There is no agent {text!r}; `covey agents list` shows those there are.", Exit.not_found)
+    return named[0]

@@ -1,0 +1,64 @@
+"""init, config, backup, restore, doctor: what is done on the server's own machine, beside the server.
+
+Nothing of the server is imported before one of these runs.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covey.cli.exits import Exit
+from covey.cli.output import JsonFlag, YesFlag
+
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-c", help="The settings; ./covey.toml if there is one.", dir_okay=False)
+]
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("covey.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Also over a file that is there.")] = False,
+) -> None:
+    """Write a commented covey.toml. COVEY_… in the environment stands above it."""
+    from covey.cli.local import settings
+
+    settings.write(file, force=force)
+
+
+def config(file: ConfigFile = None, as_json: JsonFlag = False) -> None:
+    """Show every setting that holds and where it comes from, secrets masked."""
+    from covey.cli.local import settings
+
+    settings.show(file, as_json=as_json)
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new file, or a folder to put one in.")],
+    file: ConfigFile = None,
+) -> None:
+    """Copy the database to a file, also while the server runs. Recordings are files of their own; copy them too."""
+    from covey.cli.local import copies
+
+    copies.backup(target, file)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that `covey backup` wrote.", exists=True, dir_okay=False)],
+    file: ConfigFile = None,
+    yes: YesFlag = False,
+) -> None:
+    """Put a backup in the place of the database. Only while no server runs.
+
+    Batches of calls that had not ended in the backup come back paused: nobody knows whom they called since.
+    """
+    from covey.cli.local import copies
+
+    copies.restore(source, file, yes=yes)
+
+
+def doctor(file: ConfigFile = None, as_json: JsonFlag = False) -> None:
+    """Check what a server needs on this machine, and say what would make it right."""
+    from covey.cli.local import doctor as checks
+
+    raise typer.Exit(Exit.ok if checks.examine(file, as_json=as_json) else Exit.failed)

@@ -1,0 +1,46 @@
+"""serve: the server itself."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from covey.cli.local import ConfigFile
+
+if TYPE_CHECKING:
+    from covey.settings import Settings
+
+
+def serve(
+    file: ConfigFile = None,
+    host: Annotated[str | None, typer.Option(help="Listen here, whatever the settings say.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The same for the port.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The same for the data folder.", file_okay=False)] = None,
+) -> None:
+    """Run the server. Ctrl-C or SIGTERM lets active calls end first; a second one hangs up."""
+    from covey.cli.local.settings import load
+
+    named = {"host": host, "port": port, "data": data}
+    _run(load(file).model_copy(update={name: value for name, value in named.items() if value is not None}))
+
+
+def _run(settings: "Settings") -> None:
+    import asyncio
+    import sys
+
+    from covey.cli.exits import Exit
+    from covey.cli.local.firststart import announce
+    from covey.cli.session import leave
+    from covey.logging import setup_logging
+    from covey.server import serve as run
+    from covey.settings import SettingsError
+    from covey.store.migrate import StoreError
+
+    chosen = "format" in settings.log.model_fields_set
+    setup_logging(settings.log.level, settings.log.format if chosen or not sys.stderr.isatty() else "text")
+    try:
+        asyncio.run(run(settings, announce))
+    except SettingsError as error:
+        leave(str(error), Exit.usage)
+    except StoreError as error:
+        leave(str(error), Exit.conflict)

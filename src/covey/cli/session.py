@@ -1,0 +1,78 @@
+"""From a command to the server and back: the client, the errors as sentences, the exit code."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+import typer
+
+from covey.cli.exits import Exit, exit_code
+from covey.cli.output import ask, clean, interactive, put_json, say, say_table
+from covey.client import errors
+from covey.client.client import CoveyClient
+from covey.client.profile import Profile
+
+T = TypeVar("T")
+SHOWN_ROWS = 20
+
+
+def talk(work: Callable[[CoveyClient], Awaitable[T]], *, as_json: bool = False, profile: Profile | None = None) -> T:
+    """Run `work` with a client. What goes wrong becomes a sentence and an exit code."""
+    try:
+        return asyncio.run(_with_client(work, profile))
+    except errors.CoveyClientError as error:
+        explain(error, as_json=as_json)
+        raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        leave("Interrupted.", Exit.interrupted)
+    except OSError as error:
+        leave(f"{error.filename or 'A file'}: {error.strerror or error}", Exit.usage)
+
+
+async def _with_client(work: Callable[[CoveyClient], Awaitable[T]], profile: Profile | None) -> T:
+    async with CoveyClient(profile) as client:
+        return await work(client)
+
+
+def leave(sentence: str, code: Exit = Exit.failed) -> NoReturn:
+    """End the command with a sentence."""
+    say(sentence, "red" if code is not Exit.interrupted else "yellow")
+    raise typer.Exit(code)
+
+
+def explain(error: errors.CoveyClientError, *, as_json: bool = False) -> None:
+    """Say what went wrong; with `as_json` the server's body goes to stdout too."""
+    if as_json and isinstance(error, errors.ApiError):
+        put_json(error.body)
+    say(error.message, "red")
+    if isinstance(error, errors.InvalidRows):
+        _explain_rows(error)
+    elif isinstance(error, errors.DuplicateBatch):
+        say(f"See it with `covey show {clean(error.batch_id)}`; `--allow-duplicate` starts another one.")
+    elif isinstance(error, errors.Refused) and error.status == 401:
+        say("`covey login` writes another key; `covey config` says which one is used.")
+    elif isinstance(error, errors.ServerError) and error.request_id:
+        say(f"The server's log has it under request {error.request_id}.")
+
+
+def _explain_rows(error: errors.InvalidRows) -> None:
+    rows = error.rows[:SHOWN_ROWS]
+    cells = [(row.row, row.column, _short(row.value), row.message, row.suggestion) for row in rows]
+    say_table(("line", "column", "value", "what is wrong", "suggestion"), cells, right=("line",))
+    if error.count > len(rows):
+        say(f"… and {error.count - len(rows):,} more; `covey validate FILE` lists up to 1,000.")
+    say("Nothing was started. `--skip-invalid` leaves these rows out and calls the others.")
+
+
+def _short(value: str, longest: int = 40) -> str:
+    return value if len(value) <= longest else f"{value[:longest]}…"
+
+
+def confirm(question: str, *, yes: bool, refusal: str = "Nothing was changed.") -> None:
+    """Go on only if the person agrees. Without a terminal `--yes` has to be given."""
+    if yes:
+        return
+    if not interactive():
+        leave(f"{question} Without a terminal this needs --yes. {refusal}", Exit.usage)
+    if not ask(question):
+        leave(refusal, Exit.conflict)

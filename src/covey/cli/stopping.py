@@ -1,0 +1,147 @@
+"""cancel, pause, resume, limit, retry, hang-up: what people do to a batch that is there."""
+
+from collections.abc import Awaitable
+from typing import Annotated
+
+import typer
+
+from covey.cli import ids
+from covey.cli.exits import Exit
+from covey.cli.output import JsonFlag, YesFlag, clean, put, put_json, say
+from covey.cli.session import confirm, leave, talk
+from covey.cli.view import line
+from covey.cli.watching import follow
+from covey.client import CoveyClient
+from covey.client.models import Batch, Cancelled
+
+TheBatch = Annotated[str, typer.Argument(help="The batch, its id with or without batch_.")]
+
+
+def cancel(
+    batch: TheBatch,
+    hang_up: Annotated[bool, typer.Option("--hang-up", help="Hang up active calls too.")] = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Call a batch back: what waits is never dialled, what is active goes on to its end. Cannot be undone."""
+
+    async def work(client: CoveyClient) -> None:
+        before = await client.batches.get(ids.batch_id(batch))
+        if not yes and not before.is_complete:
+            confirm(_question(before, hang_up), yes=yes)
+        done = await client.batches.cancel(before.id, hang_up=hang_up)
+        if as_json:
+            put_json(done.raw)
+        else:
+            _tell(done, hang_up)
+
+    talk(work, as_json=as_json)
+
+
+def _question(batch: Batch, hang_up: bool) -> str:
+    progress = batch.progress
+    active = f"{progress.active:,} active calls {'are hung up' if hang_up else 'go on to their end'}"
+    done = f"{progress.completed + progress.failed:,} are over"
+    name = f"{batch.name} ({batch.id})" if batch.name else batch.id
+    return f"Cancel {name}? {progress.waiting:,} waiting calls will never be dialled, {active}, {done}."
+
+
+def _tell(done: Cancelled, hang_up: bool) -> None:
+    details = done.details
+    put(
+        f"{done.status}: {details.cancelled_calls:,} calls will never be dialled, {details.active_calls:,} are active, "
+        f"{details.completed_calls:,} completed, {details.failed_calls:,} failed, {details.total_calls:,} in all"
+    )
+    if details.active_calls and not hang_up:
+        say(f"The active calls go on. `covey cancel {clean(done.batch_id)} --hang-up` hangs them up.")
+
+
+def pause(batch: TheBatch, as_json: JsonFlag = False) -> None:
+    """Start no more calls of a batch until it is resumed; active ones go on."""
+    talk(lambda client: _put_line(client.batches.pause(ids.batch_id(batch)), as_json), as_json=as_json)
+
+
+def resume(batch: TheBatch, as_json: JsonFlag = False) -> None:
+    """Go on with a paused batch."""
+    talk(lambda client: _put_line(client.batches.resume(ids.batch_id(batch)), as_json), as_json=as_json)
+
+
+def hang_up(
+    call: Annotated[str, typer.Argument(help="The call's id, as `covey items` shows it.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Hang up one active call."""
+    if not ids.is_call(call):
+        leave(f"{call!r} is not the id of a call; `covey items --status active` shows those.", Exit.usage)
+
+    async def work(client: CoveyClient) -> None:
+        body = await client.batches.hang_up(ids.batch_id(call), ids.call_id(call))
+        if as_json:
+            put_json(body)
+        else:
+            put(body.get("message") or "done")
+
+    talk(work, as_json=as_json)
+
+
+def limit(
+    batch: TheBatch,
+    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most calls at once.")] = None,
+    calls_per_second: Annotated[float | None, typer.Option(min=0.001, help="Most starts a second.")] = None,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Change the pace, the width or the name of a batch while it runs."""
+    if max_concurrent is None and calls_per_second is None and name is None:
+        leave("Say what to change: --max-concurrent, --calls-per-second or --name.", Exit.usage)
+    talk(
+        lambda client: _put_line(
+            client.batches.change(
+                ids.batch_id(batch), name=name, max_concurrent=max_concurrent, calls_per_second=calls_per_second
+            ),
+            as_json,
+        ),
+        as_json=as_json,
+    )
+
+
+async def _put_line(answer: Awaitable[Batch], as_json: bool) -> None:
+    batch = await answer
+    if as_json:
+        put_json(batch.raw)
+    else:
+        put(line(batch))
+
+
+def retry(
+    batch: TheBatch,
+    status: Annotated[list[str] | None, typer.Option(help="failed or cancelled; repeatable.")] = None,
+    error_code: Annotated[list[str] | None, typer.Option("--error-code", help="As busy; repeatable.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and watch it.")] = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start a new batch of the calls of an ended one that did not succeed.
+
+    Calls whose end is not known (outcome_unknown, no_final_answer) come along only if their code is named: their
+    phones may have rung.
+    """
+
+    async def work(client: CoveyClient) -> Exit:
+        before = await client.batches.get(ids.batch_id(batch))
+        confirm(_retry_question(before, status, error_code), yes=yes, refusal="Nothing was started.")
+        started = await client.batches.retry(before.id, status=status or (), error_code=error_code or ())
+        if as_json and not watch:
+            put_json(started.raw)
+        elif not watch:
+            put(started.batch_id)
+        say(f"{started.total_calls:,} calls accepted as {started.batch_id}.", "green")
+        return await follow(client, started.batch_id, as_json=as_json) if watch else Exit.ok
+
+    raise typer.Exit(talk(work, as_json=as_json))
+
+
+def _retry_question(batch: Batch, status: list[str] | None, error_code: list[str] | None) -> str:
+    chosen = ", ".join([*(status or []), *(error_code or [])]) or "failed"
+    live = " Real phones will ring." if batch.live else ""
+    return f"Start a new batch of the calls of {batch.id} that are {chosen}?{live}"

@@ -1,0 +1,15 @@
+"""The API over a real database, spoken to over ASGI."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.house import House, open_house
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """A house with two workspaces and a key of each role."""
+    async with open_house(tmp_path) as opened:
+        yield opened

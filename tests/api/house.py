@@ -1,0 +1,178 @@
+"""A whole API for tests: real store, real intake, and a worker that the test plays itself."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+from starlette.types import ASGIApp
+
+from covey.api.app import create_app
+from covey.api.keys import make_key
+from covey.api.services import Services
+from covey.calls.recordings import Recordings
+from covey.domain.account import Role, Workspace
+from covey.domain.clock import SystemClock
+from covey.domain.lane import Lane
+from covey.domain.run import Bite, Claimed, Failed, Finished, Outcome, Succeeded
+from covey.engine.hints import Hints
+from covey.engine.submission import Submission
+from covey.metrics import Metrics
+from covey.settings import Limits, Settings, Trunk, TrunkKind
+from covey.store.sqlite import SqliteStore
+from tests.api.document import declared
+
+PREFIX = "/v1/api/batch-calls"
+WORKER = "worker-of-the-test"
+AGENT = {"name": "Reminder", "greeting": "Hello {first_name}, this is a reminder."}
+PEOPLE = b"phone_number,first_name\n+12125550101,Ann\n+12125550102,Bob\n+12125550103,Cid\n"
+
+
+@dataclass
+class MovingClock(SystemClock):
+    """The machine's clock, moved ahead by the test."""
+
+    ahead: timedelta = timedelta(0)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead.total_seconds()
+
+
+@dataclass
+class House:
+    """The opened API."""
+
+    app: ASGIApp
+    services: Services
+    client: httpx.AsyncClient
+    clock: MovingClock
+    secrets: Mapping[str, str]
+
+    def headers(self, name: str = "operate", workspace: str | None = None) -> dict[str, str]:
+        """The headers of one of the keys: operate, read, other, admin."""
+        given = {"x-api-key": self.secrets[name]}
+        if name != "admin":
+            given["x-workspace-id"] = workspace or ("ws-other" if name == "other" else "ws-one")
+        return given
+
+    async def agent(self, **fields: Any) -> str:
+        """A new agent's id."""
+        answer = await self.client.post("/v1/api/agents", json={**AGENT, **fields})
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["agentId"])
+
+    async def start(self, agent: str | None = None, csv: bytes = PEOPLE, **fields: str) -> httpx.Response:
+        """Start a batch."""
+        headers = fields.pop("headers", {})
+        return await self.client.post(
+            fields.pop("path", PREFIX),
+            files={"file": ("people.csv", csv, "text/csv")},
+            data={"agentId": agent or await self.agent(), **fields},
+            headers=headers,  # type: ignore[arg-type]
+        )
+
+    async def batch(self, csv: bytes = PEOPLE, **fields: str) -> str:
+        """A started batch's id."""
+        answer = await self.start(csv=csv, **fields)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["batchId"])
+
+    async def claim(self, room: int = 1, lane: str = "demo") -> list[tuple[Bite, Claimed]]:
+        """Take items as a worker does."""
+        claim = await self.services.store.claim(WORKER, lane, room)
+        return [(claim.bite, run) for run in claim.bite.runs] if claim.bite else []
+
+    async def finish(self, taken: tuple[Bite, Claimed], outcome: Outcome) -> None:
+        """End an item as a worker does."""
+        bite, run = taken
+        started = self.clock.now() - timedelta(seconds=42)
+        one = Finished(bite.batch, run.seq, run.attempt, outcome, started, self.clock.now())
+        report = await self.services.store.finish(WORKER, [one])
+        assert report.written == 1
+
+    async def json(self, path: str, **query: str) -> Any:
+        """The body of a GET that works."""
+        answer = await self.client.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def succeeded(**result: Any) -> Succeeded:
+    """A call that went well, as the runner writes it."""
+    kept = {
+        "call_id": "abc123",
+        "transcript": "agent: Hello Ann.\ncallee: yes",
+        "turns": [
+            {"speaker": "agent", "text": "Hello Ann.", "at": 0.2, "confidence": 1.0, "said_for": 1.1},
+            {"speaker": "callee", "text": "yes", "at": 2.0, "confidence": 0.8, "digit": "1"},
+        ],
+        "answers": {"coming": True},
+        "answered_at_ms": 1_700_000_000_000,
+        "talk_seconds": 12.3,
+        "sip": {"call_id": "x@y", "code": 200, "text": "OK"},
+        "media": {"codec": "PCMU", "sent": 10, "received": 11, "lost": 0},
+        "recording": None,
+        "message_left": False,
+        **result,
+    }
+    return Succeeded("successful", kept, 42.0)
+
+
+BUSY = Failed("busy", "Number busy", {"sip": {"call_id": "x@z", "code": 486, "text": "Busy Here"}})
+
+
+@asynccontextmanager
+async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
+    """Open everything over a database in `data`, and close it again."""
+    clock = MovingClock()
+    settings = Settings(
+        data=data, limits=Limits(**limits), trunks={"simulated": Trunk(kind=TrunkKind.simulated)}
+    )
+    store = SqliteStore(data / "covey.db", clock)
+    await store.open()
+    try:
+        hints = Hints()
+        services = Services(
+            store=store,
+            submission=Submission(store, hints, WORKER),
+            hints=hints,
+            clock=clock,
+            settings=settings,
+            metrics=Metrics(),
+            worker=WORKER,
+            recordings=Recordings(data / "recording", None, data / "recordings"),
+        )
+        await store.enlist(WORKER)
+        for name in services.trunks:
+            await store.put_lane(Lane(name, 40))
+        secrets = await _accounts(services)
+        app = create_app(services)
+        transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://covey") as client:
+            house = House(app, services, client, clock, secrets)
+            client.headers.update(house.headers())
+            client.event_hooks = {"response": [declared]}
+            yield house
+    finally:
+        await store.close()
+
+
+async def _accounts(services: Services) -> dict[str, str]:
+    now, secrets = services.clock.now(), dict[str, str]()
+    for workspace in ("ws-one", "ws-other"):
+        await services.store.add_workspace(Workspace(workspace, workspace, now))
+    for name, workspace, role in (
+        ("operate", "ws-one", Role.operate),
+        ("read", "ws-one", Role.read),
+        ("other", "ws-other", Role.operate),
+        ("admin", None, Role.admin),
+    ):
+        key, secrets[name] = make_key(workspace, role, name, now)
+        await services.store.add_key(key)
+    return secrets

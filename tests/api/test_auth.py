@@ -1,0 +1,149 @@
+"""Who comes in: every mounted route, aliases too, with every wrong key (contract 12.2)."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from covey.api.app import routes
+from covey.api.auth import PUBLIC, is_admin
+from covey.api.keys import make_key, well_formed
+from covey.domain.account import Role
+from tests.api.house import PREFIX, House, open_house
+
+LOOKING_POSTS = ("/validate", "/export-csv")
+
+
+def mounted() -> list[tuple[str, str]]:
+    """Every method and path there is, placeholders filled."""
+    found = []
+    for route in iter_route_contexts(routes().routes):
+        for method in sorted(route.methods or ()):
+            path = route.path or ""
+            for name in ("batchId", "jobId", "agentId", "callHistoryId", "recordId", "number", "workspaceId", "keyId"):
+                path = path.replace("{" + name + "}", "x-" + name)
+            assert "{" not in path
+            found.append((method, path))
+    return found
+
+
+ROUTES = [(method, path) for method, path in mounted() if path not in PUBLIC]
+
+
+@pytest.fixture
+async def lenient(tmp_path: Path) -> AsyncIterator[House]:
+    """A house that forgives any number of wrong keys."""
+    async with open_house(tmp_path, failed_authentications_per_second=100_000) as house:
+        yield house
+
+
+def test_there_are_routes_under_both_prefixes() -> None:
+    assert len(ROUTES) > 60
+    for method, path in ROUTES:
+        if path.startswith("/v1/batch-calls"):
+            assert (method, path.replace("/v1/", "/v1/api/")) in ROUTES
+
+
+async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
+    unknown = {"x-api-key": make_key("ws-one", Role.operate, "", lenient.clock.now())[1], "x-workspace-id": "ws-one"}
+    foreign = lenient.headers("other", "ws-one")
+    nowhere = lenient.headers("operate", "ws-nowhere")
+    for method, path in ROUTES:
+        own = lenient.headers("admin" if is_admin(path) else "operate")
+        for headers, status in (
+            ({"x-api-key": "", "x-workspace-id": "ws-one"}, 401),
+            ({"x-api-key": "", "x-workspace-id": ""}, 401),
+            (unknown, 401),
+            ({**own, "x-api-key": own["x-api-key"][:-1] + "!"}, 401),
+        ):
+            answer = await lenient.client.request(method, path, headers=headers)
+            assert answer.status_code == status, (method, path)
+            assert set(answer.json()) == {"error", "message"}
+        if is_admin(path):
+            answer = await lenient.client.request(method, path, headers=lenient.headers())
+            assert answer.status_code == 403, (method, path)
+            continue
+        first = await lenient.client.request(method, path, headers=foreign)
+        second = await lenient.client.request(method, path, headers=nowhere)
+        assert first.status_code == second.status_code == 403, (method, path)
+        assert first.content == second.content
+        empty = await lenient.client.request(method, path, headers={**own, "x-workspace-id": ""})
+        assert empty.status_code == 400
+        assert "x-workspace-id" in empty.json()["message"]
+        answer = await lenient.client.request(method, path, headers={**lenient.headers("admin"), "x-workspace-id": "ws-one"})
+        assert answer.status_code == 403, (method, path)
+        if method not in ("GET", "HEAD") and not path.endswith(LOOKING_POSTS):
+            answer = await lenient.client.request(method, path, headers=lenient.headers("read"))
+            assert answer.status_code == 403, (method, path)
+            assert "operate" in answer.json()["message"]
+
+
+async def test_another_workspaces_things_are_as_if_they_were_not_there(house: House) -> None:
+    batch = await house.batch()
+    agent = await house.agent()
+    call = (await house.json(f"{PREFIX}/{batch}/calls"))["calls"][0]["jobId"]
+    other = house.headers("other")
+    missing = "batch_" + "0" * 24
+    for path in ("", "/status", "/calls", f"/calls/{call}", "/history", "/report", "/export", f"/calls/{call}/recording"):
+        there = await house.client.get(f"{PREFIX}/{batch}{path}", headers=other)
+        never = await house.client.get(f"{PREFIX}/{missing}{path}", headers=other)
+        assert there.status_code == never.status_code == 404, path
+        assert there.text.replace(batch, missing) == never.text
+    for method, path in (("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry"), ("DELETE", "/data")):
+        answer = await house.client.request(method, f"{PREFIX}/{batch}{path}", headers=other)
+        assert answer.status_code == 404, path
+    assert (await house.client.get(f"/v1/api/agents/{agent}", headers=other)).status_code == 404
+    assert (await house.client.delete(f"/v1/api/agents/{agent}", headers=other)).status_code == 404
+    assert (await house.client.get(f"/v2/api/call-history/{call}", headers=other)).status_code == 404
+    assert (await house.client.get("/v2/api/call-history", headers=other)).json() == []
+    assert (await house.client.get(PREFIX, headers=other)).json()["batches"] == []
+    assert (await house.json(f"{PREFIX}/{batch}"))["status"] == "queued"
+
+
+async def test_a_revoked_key_opens_nothing_from_the_next_request_on(house: House) -> None:
+    admin = house.headers("admin")
+    body = {"role": "operate", "workspace": "ws-one", "name": "short"}
+    made = (await house.client.post("/v1/admin/keys", json=body, headers=admin)).json()
+    assert well_formed(made["secret"])
+    own = {"x-api-key": made["secret"], "x-workspace-id": "ws-one"}
+    assert (await house.client.get("/v1/api/", headers=own)).status_code == 200
+    listed = (await house.client.get("/v1/admin/keys", headers=admin)).json()
+    assert made["secret"] not in str(listed)
+    assert next(key for key in listed if key["id"] == made["id"])["lastUsedAt"]
+    assert (await house.client.delete(f"/v1/admin/keys/{made['id']}", headers=admin)).status_code == 200
+    assert (await house.client.get("/v1/api/", headers=own)).status_code == 401
+
+
+async def test_a_key_ends_when_it_says(house: House) -> None:
+    until = (house.clock.now() + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    body = {"role": "read", "workspace": "ws-one", "name": "short", "expiresAt": until}
+    made = (await house.client.post("/v1/admin/keys", json=body, headers=house.headers("admin"))).json()
+    own = {"x-api-key": made["secret"], "x-workspace-id": "ws-one"}
+    assert (await house.client.get(PREFIX, headers=own)).status_code == 200
+    house.clock.ahead = timedelta(hours=2)
+    assert (await house.client.get(PREFIX, headers=own)).status_code == 401
+
+
+async def test_guessing_is_limited_and_does_not_lock_out_who_is_known(house: House) -> None:
+    assert (await house.client.get(PREFIX)).status_code == 200
+    wrong = {"x-api-key": "covey_sk_wrong", "x-workspace-id": "ws-one"}
+    answers = [await house.client.get(PREFIX, headers=wrong) for _ in range(30)]
+    assert answers[0].status_code == 401
+    assert answers[-1].status_code == 429
+    assert answers[-1].headers["retry-after"] == "1"
+    assert answers[-1].json()["error"]["code"] == "rate_limit_exceeded"
+    assert (await house.client.get(PREFIX)).status_code == 200
+    house.clock.ahead += timedelta(seconds=2)
+    assert (await house.client.get(PREFIX, headers=wrong)).status_code == 401
+
+
+async def test_a_keys_rate_limit_says_when_to_come_back(tmp_path: Path) -> None:
+    async with open_house(tmp_path, requests_per_minute=3) as house:
+        answers = [await house.client.get("/v1/api/") for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+        assert int(answers[-1].headers["retry-after"]) == 20
+        assert answers[-1].json()["error"]["reset_at"].endswith("Z")
+        house.clock.ahead += timedelta(seconds=21)
+        assert (await house.client.get("/v1/api/")).status_code == 200

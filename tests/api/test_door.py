@@ -1,0 +1,192 @@
+"""The door over a real socket: refusals before the body is read, limits while it streams, ids, time limits."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from tests.api.house import PREFIX, House, open_house
+
+FORM = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+
+
+@asynccontextmanager
+async def served(house: House) -> AsyncIterator[int]:
+    """The app on a loopback port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(house.app, log_config=None, access_log=False, lifespan="on", http="httptools")
+    server = uvicorn.Server(config)
+    began = asyncio.Event()
+    startup: Callable[..., Any] = server.startup
+
+    async def started(*given: Any, **named: Any) -> None:
+        await startup(*given, **named)
+        began.set()
+
+    server.startup = started  # type: ignore[method-assign]
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    await began.wait()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+def request(house: House, key: str | None, *more: str, path: str = PREFIX) -> bytes:
+    """The head of a chunked upload."""
+    headers = house.headers(key) if key else {}
+    lines = [f"POST {path} HTTP/1.1", "host: covey", "transfer-encoding: chunked", f"content-type: {FORM}", *more]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+async def upload_until_answered(port: int, head: bytes, most: int) -> tuple[bytes, int]:
+    """Send chunks without end, in small steps, until the server answers; the answer and the bytes it let in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    answer, sent = asyncio.create_task(reader.read(65536)), 0
+    piece = chunk(PART + b"a" * 4096)
+    try:
+        while not answer.done() and sent < most:
+            writer.write(piece)
+            await writer.drain()
+            sent += len(piece)
+            await asyncio.wait([answer], timeout=0.005)
+        return await asyncio.wait_for(answer, 5), sent
+    finally:
+        answer.cancel()
+        writer.close()
+
+
+async def test_an_endless_upload_without_a_key_is_refused_at_once(house: House) -> None:
+    async with served(house) as port:
+        answer, sent = await upload_until_answered(port, request(house, None), 1 << 20)
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert b"connection: close" in answer
+    assert sent < 64 * 1024
+
+
+async def test_an_upload_with_a_read_only_key_is_refused_at_once(house: House) -> None:
+    async with served(house) as port:
+        answer, sent = await upload_until_answered(port, request(house, "read"), 1 << 20)
+    assert answer.startswith(b"HTTP/1.1 403")
+    assert sent < 64 * 1024
+
+
+async def test_a_stated_length_over_the_limit_is_refused_before_the_body(house: House) -> None:
+    headers = {**house.headers(), "content-type": FORM, "content-length": str(30 << 20)}
+    async with served(house) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"POST {PREFIX} HTTP/1.1\r\nhost: covey\r\n{lines}\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(65536), 5)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+async def test_a_streamed_body_over_the_limit_is_cut_off_and_leaves_nothing(tmp_path: Path) -> None:
+    async with open_house(tmp_path, csv_bytes=100_000, form_overhead_bytes=10_000) as house, served(house) as port:
+        answer, sent = await upload_until_answered(port, request(house, "operate"), 10 << 20)
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert sent < 1 << 20
+        assert not list(house.services.spool.iterdir())
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_nothing(house: House) -> None:
+    async with served(house) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(house, "operate") + chunk(PART + b"a" * 1000))
+        await writer.drain()
+        while not list(house.services.spool.glob("upload-*")):
+            await asyncio.sleep(0.005)
+        writer.transport.abort()
+        while list(house.services.spool.iterdir()):
+            await asyncio.sleep(0.005)
+    assert (await house.json(PREFIX))["batches"] == []
+
+
+async def test_a_body_that_stalls_is_given_up(tmp_path: Path) -> None:
+    async with open_house(tmp_path, body_idle_seconds=0.2) as house, served(house) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(house, "operate") + chunk(PART))
+        answer = await asyncio.wait_for(reader.read(65536), 5)
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"connection: close" in answer
+
+
+async def test_json_bodies_are_limited_too(house: House) -> None:
+    answer = await house.client.post("/v1/api/agents", json={"name": "x", "greeting": "y" * (1 << 20)})
+    assert answer.status_code == 413
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 65536
+
+    answer = await house.client.post("/v1/api/agents", content=endless(), headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+async def test_request_ids_go_in_and_out(house: House) -> None:
+    answer = await house.client.get("/v1/api/", headers={"x-request-id": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    answer = await house.client.get("/v1/api/", headers={"x-request-id": "bad id\x01"})
+    assert len(answer.headers["x-request-id"]) == 24
+    answer = await house.client.get("/v1/api/", headers={"x-api-key": ""})
+    assert answer.headers["x-request-id"]
+
+
+async def test_what_nobody_expected_is_a_500_that_tells_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("the inside")
+
+    monkeypatch.setattr(house.services.store, "agents", broken)
+    answer = await house.client.get("/v1/api/agents", headers={"x-request-id": "mine-2"})
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "internal_error",
+        "message": "Something went wrong inside the server; the log has it under this request's id",
+        "requestId": "mine-2",
+    }
+
+
+async def test_an_answer_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_house(tmp_path, request_seconds=0.1) as house:
+
+        async def stuck(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(house.services.store, "agents", stuck)
+        answer = await house.client.get("/v1/api/agents")
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+
+
+async def test_routes_and_methods_that_are_not_there(house: House) -> None:
+    answer = await house.client.get("/v1/nothing")
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_found")
+    answer = await house.client.put(PREFIX)
+    assert (answer.status_code, answer.json()["error"]) == (405, "method_not_allowed")
+    answer = await house.client.get("/v1/nothing", headers={"x-api-key": ""})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("raw", [b"{", b"[]", b"nonsense", b"\xff", b'{"name": NaN}', b"[" * 100_000, b'"x"', b""])
+async def test_bodies_that_are_not_json_objects(house: House, raw: bytes) -> None:
+    kind = {"content-type": "application/json"}
+    answer = await house.client.post("/v1/api/agents", content=raw, headers=kind)
+    assert answer.status_code == 400, answer.text
+    assert set(answer.json()) == {"error", "message"}

@@ -1,0 +1,139 @@
+"""The house's own routes: health, metrics, workspaces, keys, do-not-call, people, trunks, agents, the page."""
+
+from tests.api.house import BUSY, PREFIX, House, succeeded
+
+
+async def test_health_needs_no_key(house: House) -> None:
+    nobody = {"x-api-key": "", "x-workspace-id": ""}
+    assert (await house.client.get("/livez", headers=nobody)).json() == {"status": "ok"}
+    assert (await house.client.get("/readyz", headers=nobody)).json() == {"status": "ok"}
+
+
+async def test_a_draining_server_is_not_ready(house: House) -> None:
+    object.__setattr__(house.services, "ready", lambda: "the server is draining")
+    answer = await house.client.get("/readyz")
+    assert (answer.status_code, answer.json()["message"]) == (503, "the server is draining")
+    assert (await house.client.get("/livez")).status_code == 200
+
+
+async def test_metrics_have_no_numbers_and_no_ids(house: House) -> None:
+    batch = await house.batch()
+    await house.claim(1)
+    await house.json(f"{PREFIX}/{batch}")
+    await house.client.get("/v1/nothing/+12125550101")
+    text = (await house.client.get("/metrics")).text
+    assert 'covey_lane_active{lane="demo"} 1.0' in text
+    assert 'covey_runs{state="waiting"} 2.0' in text
+    assert 'route="/v1/api/batch-calls/{batchId}"' in text
+    assert 'route="none"' in text
+    assert "covey_free_disk_bytes" in text
+    for private in (batch, batch.removeprefix("batch_"), "2125550101", "ws-one"):
+        assert private not in text
+
+
+async def test_workspaces_are_made_and_changed(house: House) -> None:
+    admin = house.headers("admin")
+    body = {"name": "Third", "id": "ws-three", "settings": {"region": "US"}}
+    made = await house.client.post("/v1/admin/workspaces", json=body, headers=admin)
+    assert made.json()["settings"] == {"region": "US"}
+    assert (await house.client.post("/v1/admin/workspaces", json=body, headers=admin)).status_code == 409
+    change = {"weight": 2.5, "settings": {"country": "DE", "region": None}}
+    changed = await house.client.patch("/v1/admin/workspaces/ws-three", json=change, headers=admin)
+    assert (changed.json()["weight"], changed.json()["settings"]) == (2.5, {"country": "DE"})
+    listed = (await house.client.get("/v1/admin/workspaces", headers=admin)).json()
+    assert {one["id"] for one in listed} == {"ws-one", "ws-other", "ws-three"}
+    assert (await house.client.get("/v1/admin/workspaces/nowhere", headers=admin)).status_code == 404
+    bad = {"name": "x", "settings": {"trunk": "nowhere"}}
+    assert (await house.client.post("/v1/admin/workspaces", json=bad, headers=admin)).status_code == 400
+
+
+async def test_keys_of_nothing_are_refused(house: House) -> None:
+    admin = house.headers("admin")
+    for body, status in (
+        ({"role": "read"}, 400),
+        ({"role": "admin", "workspace": "ws-one"}, 400),
+        ({"role": "read", "workspace": "nowhere"}, 404),
+        ({"role": "king", "workspace": "ws-one"}, 400),
+        ({"role": "read", "workspace": "ws-one", "expiresAt": "2020-01-01T00:00:00Z"}, 400),
+    ):
+        answer = await house.client.post("/v1/admin/keys", json=body, headers=admin)
+        assert answer.status_code == status, body
+    assert (await house.client.delete("/v1/admin/keys/x", headers=admin)).status_code == 404
+
+
+async def test_blocked_numbers_are_not_called(house: House) -> None:
+    batch = await house.batch()
+    body = {"numbers": ["+1 (212) 555-0101", "+12125550101", "nonsense"], "reason": "asked"}
+    answer = (await house.client.post("/v1/api/dnc", json=body)).json()
+    assert (answer["added"], answer["known"], len(answer["invalid"])) == (1, 0, 1)
+    assert (await house.json("/v1/api/dnc"))["numbers"][0]["number"] == "+12125550101"
+    assert len(await house.claim(3)) == 2
+    [call] = (await house.json(f"{PREFIX}/{batch}/calls", status="cancelled"))["calls"]
+    assert (call["phone_number"], call["errorCode"]) == ("+12125550101", "do_not_call")
+    assert call["error"]
+    assert (await house.client.delete("/v1/api/dnc/%2B12125550101")).status_code == 200
+    assert (await house.client.delete("/v1/api/dnc/%2B12125550101")).status_code == 404
+    assert (await house.json("/v1/api/dnc"))["numbers"] == []
+
+
+async def test_a_person_is_looked_up_and_erased(house: House) -> None:
+    batch = await house.batch()
+    path = "/v1/api/people/%2B12125550101"
+    assert (await house.client.delete(path)).status_code == 409
+    folder = house.services.settings.data / "recordings"
+    (folder / "a.flac").write_bytes(b"fLaC")
+    for taken in await house.claim(3):
+        await house.finish(taken, succeeded(recording="a.flac") if taken[1].seq == 0 else BUSY)
+    person = await house.json(path)
+    assert (person["number"], person["blocked"], len(person["calls"])) == ("+12125550101", False, 1)
+    await house.client.post("/v1/api/dnc", json={"numbers": ["+12125550101"]})
+    assert (await house.json(path))["blocked"] is True
+    answer = (await house.client.delete(path)).json()
+    assert (answer["calls"], answer["recordings"]) == (1, 1)
+    assert not (folder / "a.flac").exists()
+    first = (await house.json(f"{PREFIX}/{batch}/calls"))["calls"][0]
+    assert (first["phone_number"], first["metadata"]) == ("erased", {})
+    assert (await house.json(path))["calls"] == []
+    assert (await house.client.get("/v1/api/people/nonsense")).status_code == 400
+
+
+async def test_agents_keep_what_has_no_effect_and_refuse_secrets(house: House) -> None:
+    body = {
+        "name": "A",
+        "greeting": "Hello {{first_name}}",
+        "ttsModel": {"provider": "x"},
+        "fancy": 1,
+        "questions": [{"name": "coming", "ask": "Will you come?", "confirmYes": "Fine."}],
+    }
+    made = (await house.client.post("/v1/api/agents", json=body)).json()
+    assert made["fancy"] == 1
+    assert made["warnings"] == ["fancy: kept, without effect", "ttsModel: kept, without effect"]
+    assert made["placeholders"] == ["first_name"]
+    assert (made["type"], made["status"], made["activeSessions"]) == ("voice", "ready", [])
+    path = f"/v1/api/agents/{made['agentId']}"
+    assert await house.json(path) == made
+    assert await house.json("/v1/api/agents") == [made]
+    patched = (await house.client.patch(path, json={"greeting": "Hi", "fancy": None})).json()
+    assert (patched["greeting"], patched["warnings"]) == ("Hi", ["ttsModel: kept, without effect"])
+    for bad, word in (
+        ({"ttsModel": {"elevenLabsApiKey": "x"}}, "elevenLabsApiKey"),
+        ({"voicemail": "leave_message"}, "voicemail"),
+        ({"ringSeconds": 5}, "ringSeconds"),
+        ({"trunk": "nowhere"}, "demo"),
+        ({"questions": [{"name": "x", "ask": "y", "yes": "1", "no": "1"}]}, "same digit"),
+        ({"fancy": "a\0b"}, "NUL"),
+    ):
+        answer = await house.client.patch(path, json=bad)
+        assert answer.status_code == 400, bad
+        assert word in answer.json()["message"], answer.text
+    assert (await house.client.delete(path)).status_code == 200
+    assert (await house.client.get(path)).status_code == 404
+
+
+async def test_the_page_loads_nothing_from_elsewhere(house: House) -> None:
+    page = await house.client.get("/docs", headers={"x-api-key": ""})
+    assert page.headers["content-type"].startswith("text/html")
+    for foreign in ("<script", "src=", "@import", "url(", "http://", "https://"):
+        assert foreign not in page.text
+    assert "/v1/api/batch-calls/{batchId}" in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]

@@ -1,0 +1,45 @@
+"""A trunk in a process of its own, to be killed: `parent.py PORT LOCK NUMBER ...` calls the numbers and prints a line
+for its dialler and one for every call that rings or is answered."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from covey.calls.call import CallOrder, Heard, Licence, Line, Script, Turn
+from covey.calls.trunks.settings import SipSettings
+from covey.calls.trunks.sip import SipTrunk
+
+
+class Printer:
+    def ringing(self) -> None:
+        print("ringing", flush=True)
+
+    def answered(self) -> None:
+        print("answered", flush=True)
+
+    def turn(self, turn: Turn) -> None:
+        pass
+
+
+async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Heard:
+    return Heard("", 0.0)
+
+
+async def main(port: str, lock: str, clip: str, *numbers: str) -> None:
+    settings = SipSettings("test", "127.0.0.1", int(port), channels=50, local_address="127.0.0.1", live=False)
+    with Path(lock).open("w") as held:  # noqa: ASYNC230
+        trunk = SipTrunk(settings, nothing, (held.fileno(),))
+        await trunk.start()
+        print("dialler", trunk.pids[0], flush=True)
+        line = Line("line", "line")
+        script = Script((line,) * 60, (), line)
+        now = time.monotonic()
+        orders = [
+            CallOrder("b" * 24, f"{at:024x}", 1, number, script, {"line": clip}, Licence(now, now + 5), 60, 60)
+            for at, number in enumerate(numbers)
+        ]
+        await asyncio.gather(*(trunk.place(order, Printer()) for order in orders))
+
+
+asyncio.run(main(*sys.argv[1:]))
