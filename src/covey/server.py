@@ -176,14 +176,17 @@ async def _listening(http: uvicorn.Server, serving: asyncio.Task[None]) -> None:
 
 
 def _bind(settings: Settings) -> socket.socket:
+    """A listening socket; that it says TCP makes the event loop send answers without Nagle's delay."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+        listener.bind((settings.host, settings.port))
     except OSError as error:
+        listener.close()
         where = f"{settings.host}:{settings.port}"
-        raise SettingsError(
-            f"host and port: {where} cannot be listened on ({error.strerror}); choose others"
-        ) from error
+        raise SettingsError(f"host and port: {where} cannot be listened on ({error.strerror}); choose others") from error
+    return listener
 
 
 def _address(listener: socket.socket) -> str:

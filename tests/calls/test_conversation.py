@@ -252,6 +252,17 @@ async def test_a_recognizer_that_never_answers_is_not_waited_for(speak: Voice) -
     assert conversation.answers == {}
 
 
+async def test_an_answer_to_an_earlier_utterance_is_not_one_to_this(speak: Voice) -> None:
+    conversation, now = asked(speak)
+    first, now = say(conversation, speak("no"), now)
+    conversation.recognized(first.request, Heard("", 0.0), now)
+    second, now = say(conversation, bytes(3 * SAMPLE_RATE) + speak("yes"), now)
+    conversation.recognized(first.request, Heard("no", 0.9), now)
+    assert conversation.answers == {}
+    conversation.recognized(second.request, Heard("yes", 0.9), now)
+    assert conversation.answers == {"tuesday": True}
+
+
 async def test_another_digit_is_not_an_answer(speak: Voice) -> None:
     conversation, now = asked(speak)
     conversation.digit("7", now)

@@ -18,9 +18,10 @@ from covey.calls import phrases
 from covey.calls.call import SAMPLE_RATE
 from covey.calls.conversation import SURE
 from covey.calls.speech import SpeechError
-from covey.calls.speech.recognition import OpenAiRecognizer, PocketsphinxRecognizer
+from covey.calls.speech.openai import OpenAiRecognizer, OpenAiSynthesizer
+from covey.calls.speech.recognition import PocketsphinxRecognizer
 from covey.calls.speech.sound import write_wav
-from covey.calls.speech.synthesis import EspeakSynthesizer, OpenAiSynthesizer
+from covey.calls.speech.synthesis import EspeakSynthesizer
 
 from .conftest import Voice, through_mu_law
 

@@ -63,7 +63,7 @@ class CallRunner:
     async def _start_trunk(self, until: float) -> bool:
         """Start the trunk with its first call; whether it was ready by that moment of the monotonic clock."""
         if self._ready is None:
-            self._ready = asyncio.create_task(self.trunk.start(), name=f"trunk {self.trunk.name}")
+            self._ready = asyncio.create_task(self._prepare(), name=f"trunk {self.trunk.name}")
         if not self._ready.done():
             await asyncio.wait([self._ready], timeout=max(0.0, until - self._clock.monotonic()))
         if self._ready.done() and self._ready.exception() is not None:
@@ -71,6 +71,13 @@ class CallRunner:
             self._ready = None
             return False
         return self._ready.done()
+
+    async def _prepare(self) -> None:
+        """Start the trunk, and meanwhile the voice."""
+        voice = asyncio.create_task(self._clips.warm()) if self._clips is not None else None
+        await self.trunk.start()
+        if voice is not None:
+            await voice
 
     async def run(self, run: Run) -> Outcome:
         """Place one call and see it to its end."""

@@ -9,8 +9,8 @@ from covey.calls.recordings import Recordings
 from covey.calls.runner import CallRunner
 from covey.calls.speech import Recognizer, Synthesizer
 from covey.calls.speech.cache import ClipCache
-from covey.calls.speech.recognition import OpenAiRecognizer, PocketsphinxRecognizer
-from covey.calls.speech.synthesis import EspeakSynthesizer, OpenAiSynthesizer
+from covey.calls.speech.recognition import PocketsphinxRecognizer
+from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.calls.trunks.demo.trunk import DemoSettings, DemoTrunk
 from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk
 from covey.domain.clock import Clock
@@ -69,6 +69,8 @@ def call_parts(settings: Settings, clock: Clock, metrics: Metrics, keep_open: Se
 def _synthesizer(calls: Calls) -> Synthesizer:
     if calls.speech_url is None:
         return EspeakSynthesizer()
+    from covey.calls.speech.openai import OpenAiSynthesizer  # with numpy, which costs a start 0.2 s
+
     key = calls.speech_key.get_secret_value() if calls.speech_key else None
     return OpenAiSynthesizer(calls.speech_url, key, calls.speech_model)
 
@@ -76,6 +78,8 @@ def _synthesizer(calls: Calls) -> Synthesizer:
 def _recognizer(calls: Calls) -> Recognizer:
     if calls.transcription_url is None:
         return PocketsphinxRecognizer()
+    from covey.calls.speech.openai import OpenAiRecognizer
+
     key = calls.transcription_key.get_secret_value() if calls.transcription_key else None
     return OpenAiRecognizer(calls.transcription_url, key, calls.transcription_model)
 

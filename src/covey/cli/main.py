@@ -1,5 +1,6 @@
 """The command `covey`. --version is answered before anything else is imported."""
 
+import signal
 import sys
 
 from covey.cli.version import print_version
@@ -9,6 +10,11 @@ def run() -> None:
     """What the installed command calls."""
     if sys.argv[1:] == ["--version"]:
         print_version(True)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    if on_interrupt is signal.default_int_handler:
+        # Ctrl-C while modules load would come out of the middle of one, as a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from covey.cli.commands import app
 
+    signal.signal(signal.SIGINT, on_interrupt)
     app()

@@ -28,6 +28,8 @@ def _run(settings: "Settings") -> None:
     import asyncio
     import sys
 
+    import uvloop
+
     from covey.cli.exits import Exit
     from covey.cli.local.firststart import announce
     from covey.cli.session import leave
@@ -39,7 +41,8 @@ def _run(settings: "Settings") -> None:
     chosen = "format" in settings.log.model_fields_set
     setup_logging(settings.log.level, settings.log.format if chosen or not sys.stderr.isatty() else "text")
     try:
-        asyncio.run(run(settings, announce))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings, announce))
     except SettingsError as error:
         leave(str(error), Exit.usage)
     except StoreError as error:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,26 @@ async def test_nothing_is_lost_when_the_loop_is_blocked(trunk: SipTrunk, phones:
     orders = [order(number(60 + place % 5), room=5.0) for place in range(100)]
     reports = await asyncio.gather(*(trunk.place(each, Watch()) for each in orders))
     assert [report.end for report in reports] == [CallEnd.busy] * 100
+
+
+async def test_an_order_without_its_sound_rings_nobody(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
+    bad = replace(order(ONE), clips={"opening": "/nowhere/opening.pcm"})
+    good = order(number(60))
+    reports = await asyncio.gather(trunk.place(bad, Watch()), trunk.place(good, Watch()))
+    assert [report.end for report in reports] == [CallEnd.not_started, CallEnd.busy]
+    assert [line["item"] for line in phones.lines("invite")] == [good.item]
+
+
+async def test_a_fault_in_one_call_ends_that_call_only(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
+    """The question's sound is missing, which shows when it is to be said."""
+    good, bad = order(ONE), order(ONE)
+    bad = replace(bad, clips={"opening": bad.clips["opening"]})
+    fine, broken = await asyncio.gather(trunk.place(good, Watch()), trunk.place(bad, Watch()))
+    assert fine.end is CallEnd.successful
+    assert (broken.end, broken.text) == (CallEnd.outcome_unknown, "internal error: KeyError")
+    ended = await phones.until("ended", 2)
+    assert {line["ended_by"] for line in ended} == {"caller"}
+    assert trunk.restarts == 0
 
 
 async def test_ping_says_what_is_wrong(trunk: SipTrunk, phones: Phones, trunk_maker: TrunkMaker) -> None:

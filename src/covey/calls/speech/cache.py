@@ -46,6 +46,11 @@ class ClipCache:
                 raise result
         return {clip: str(path) for clip, path in paths.items()}
 
+    async def warm(self) -> None:
+        """Have the synthesizer ready: the first line it makes takes longer than a licence may wait."""
+        with contextlib.suppress(SpeechError):
+            await self._synthesizer.speak("Ready.", "")
+
     async def forget(self, workspace: str) -> None:
         """Deletes all clips of a workspace: they may speak a person's name."""
         await asyncio.to_thread(_delete, list(self._folder(workspace).glob("*/*.pcm")))

@@ -21,8 +21,8 @@ from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
 logger = structlog.get_logger()
 
 FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 10.0
-HEALTHY_SECONDS: Final = 30.0
+LONGEST_PAUSE: Final = 3.0
+HEALTHY_SECONDS: Final = 3.0
 """A dialler that lived this long is replaced at once."""
 
 

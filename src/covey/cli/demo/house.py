@@ -1,6 +1,7 @@
 """The demo's own server: a fresh folder, a workspace and a key in it, a child process, and its end."""
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -24,7 +25,7 @@ SETTINGS = """\
 # Of the demo. The trunk rings the demo phones on this machine and nothing else.
 host = "127.0.0.1"
 port = {port}
-data = "{data}"
+data = {data}
 drain_seconds = 0
 
 [trunks.demo]
@@ -90,7 +91,7 @@ def fresh_folder() -> Path:
 async def _start(folder: Path, *, keep: bool) -> House:
     port = _free_port(8000 if keep else 0)
     settings = folder / "covey.toml"
-    settings.write_text(SETTINGS.format(port=port, data=folder), encoding="utf-8")
+    settings.write_text(SETTINGS.format(port=port, data=json.dumps(str(folder))), encoding="utf-8")
     profile = await _open_account(folder, f"http://127.0.0.1:{port}")
     save_profile(profile, folder / "profile.toml")
     command = [sys.executable, "-m", "covey.cli.demo.server", str(settings), *([] if keep else ["--with-parent"])]

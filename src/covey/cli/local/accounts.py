@@ -14,7 +14,7 @@ from covey.cli.local.settings import load
 from covey.cli.session import leave
 from covey.domain.account import Role, Workspace
 from covey.domain.clock import SystemClock
-from covey.domain.errors import CoveyError
+from covey.domain.errors import Conflict, CoveyError, NotFound
 from covey.domain.ids import new_id
 from covey.store.migrate import StoreError
 from covey.store.sqlite import SqliteStore
@@ -35,6 +35,10 @@ def on_database(work: Callable[[Accounts], Awaitable[T]]) -> T:
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         return asyncio.run(_run(SqliteStore(folder.database, SystemClock()), work))
+    except NotFound as error:
+        leave(error.message, Exit.not_found)
+    except Conflict as error:
+        leave(error.message, Exit.conflict)
     except (StoreError, CoveyError) as error:
         leave(str(error), Exit.failed)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from covey.calls.trunks.demo.farm import Farm, FarmSettings
+from covey.logging import setup_logging
 
 _LAST_CALLS_SECONDS = 3.0
 """How long the phones outlive their parent, to see how their callers leave."""
@@ -31,6 +32,7 @@ def _arguments() -> argparse.Namespace:
 
 async def _main() -> None:
     arguments = vars(_arguments())
+    setup_logging()
     lifeline = arguments.pop("lifeline")
     farm = Farm(FarmSettings(**{**arguments, "broken": frozenset(arguments["broken"])}))
     loop = asyncio.get_running_loop()

@@ -64,9 +64,13 @@ class DemoTrunk(SipTrunk):
 
     async def start(self) -> None:
         """Start the phones, then the diallers. Raises RuntimeError if the phones do not come up."""
-        if self._demo.port is None:
-            self._settings = replace(self._settings, port=await self._start_phones())
-        await super().start()
+        try:
+            if self._demo.port is None:
+                self._settings = replace(self._settings, port=await self._start_phones())
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def place(self, order: CallOrder, watch: CallWatch) -> CallReport:
         """Place a call to a demo phone; any other number is refused before a dialler sees it."""

@@ -56,6 +56,7 @@ class OutboundCall:
         self._first_word: float | None = None
         self._rang = False
         self._ours = False
+        self._fault = ""
         self._talking = False
         self._say: Say = lambda message, tail: None
         self._was_heard: Callable[[], bool] = lambda: False
@@ -83,6 +84,22 @@ class OutboundCall:
         closed = await self._until_closed()
         return self._close(closed)
 
+    async def give_up(self, error: Exception) -> CallReport:
+        """The report after `run` failed, which is a fault of ours: nobody stays on the line."""
+        self._talking = False
+        if self._leg.call is not None:
+            await self._hang_up()
+        dialled = self._dialled_at is not None
+        end = CallEnd.outcome_unknown if dialled else CallEnd.not_started
+        return CallReport(
+            end,
+            datetime.now(UTC),
+            self._dialled_at,
+            self._answered_at,
+            text=f"internal error: {type(error).__name__}",
+            sip_call_id=self._leg.call_id,
+        )
+
     def drop(self) -> None:
         """End the call now, wherever it is; its report says `aborted` unless it has an end of its own."""
         self._dropped.set()
@@ -90,23 +107,46 @@ class OutboundCall:
     def recognized(self, request: int, heard: Heard) -> None:
         """What was understood of an utterance."""
         if self._talking:
-            self._conversation.recognized(request, heard, self._now())
-            self._act()
+            self._safely(lambda: self._conversation.recognized(request, heard, self._now()))
 
     def tick(self) -> None:
         """Carry the sound of 20 ms in both directions and do what the conversation says."""
-        if not self._talking or self._leg.call is None:
-            return
+        if self._talking and self._leg.call is not None:
+            self._safely(self._carry)
+
+    def _safely(self, work: Callable[[], None]) -> None:
+        """Do something with the conversation and then what it says. A fault in it ends this call and no other."""
+        try:
+            work()
+            self._act()
+        except Exception as error:
+            logger.exception("conversation_failed", call=self.order.id)
+            self._end = CallEnd.outcome_unknown
+            self._fault = f"internal error: {type(error).__name__}"
+            self._talking = False
+            self._dropped.set()
+
+    def _carry(self) -> None:
+        assert self._leg.call is not None
         heard = b""
         try:
             self._top_up()
             heard = self._leg.call.audio.read(_READ_BYTES)
         except (AudioNotActive, AudioRestarted):
             pass  # not up yet, renegotiated, or closed a moment ago
-        if heard and self._recording:
-            self._recording.heard(heard)
+        if heard:
+            self._record(lambda recording: recording.heard(heard))
         self._conversation.hear(heard, self._now())
-        self._act()
+
+    def _record(self, work: Callable[[Recording], None]) -> None:
+        """Write to the recording. One that cannot go on is given up; the call goes on."""
+        if self._recording is None:
+            return
+        try:
+            work(self._recording)
+        except (OSError, RuntimeError) as error:
+            logger.error("recording_given_up", call=self.order.id, error=str(error))
+            self._recording = None
 
     # ------------------------------------------------------------------ before the answer
 
@@ -192,19 +232,18 @@ class OutboundCall:
         if self.order.recording:
             self._recording = self._open_recording(self.order.recording)
         self._talking = True
-        self._conversation.answered()
         self._say({"say": "answered"}, b"")
+        self._safely(self._conversation.answered)
         self.tick()
 
     def _on_digit(self, digit: str) -> None:
         if self._talking:
-            self._conversation.digit(digit, self._now())
-            self._act()
+            self._safely(lambda: self._conversation.digit(digit, self._now()))
 
     def _open_recording(self, path: str) -> Recording | None:
         try:
             return Recording(Path(path))
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             logger.error("recording_not_possible", call=self.order.id, error=str(error))
             return None
 
@@ -226,8 +265,7 @@ class OutboundCall:
             return
         audio.write(pcm)
         self._handed += len(pcm)
-        if self._recording:
-            self._recording.sent(pcm)
+        self._record(lambda recording: recording.sent(pcm))
 
     def _act(self) -> None:
         for event in self._conversation.take_events():
@@ -251,8 +289,7 @@ class OutboundCall:
             self._leg.call.audio.flush_tx()
         except (AudioNotActive, AudioRestarted, StaleHandleError):
             return
-        if self._recording:
-            self._recording.flushed()
+        self._record(lambda recording: recording.flushed())
 
     # ------------------------------------------------------------------ the end
 
@@ -260,7 +297,7 @@ class OutboundCall:
         self._talking = False
         if self._answered_at is not None:
             self._end = self._end or self._conversation.ended_by_callee()
-            return self._report("" if self._ours else closed.text, closed, 200)
+            return self._report(self._fault or ("" if self._ours else closed.text), closed, 200)
         if self._ours:
             return self._report("", closed)
         refusal = read_close(closed.text)
@@ -288,8 +325,13 @@ class OutboundCall:
                 lost=stats.rx_lost if stats else 0,
                 first_word=self._first_word,
             ),
-            recording=str(self._recording.close()) if self._recording else None,
+            recording=self._close_recording(),
         )
+
+    def _close_recording(self) -> str | None:
+        closed: list[str] = []
+        self._record(lambda recording: closed.append(str(recording.close())))
+        return closed[0] if closed else None
 
 
 async def _first_of(*futures: "asyncio.Future[Any]", within: float) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from covey.calls.trunks.dialler.stack import Stack
 from covey.calls.trunks.dialogs import Dialogs
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.wire import Channel, Message, read_order
+from covey.logging import setup_logging
 
 logger = structlog.get_logger()
 
@@ -30,7 +31,7 @@ GRACE_SECONDS: Final = 1.3
 LAST_SECONDS: Final = 2.0
 """A dialler whose parent is gone is gone after this, whatever hangs in it."""
 
-_PR_SET_PDEATHSIG: Final = 1
+_LOOK_SECONDS: Final = 0.2
 
 
 class Dialler:
@@ -66,21 +67,26 @@ class Dialler:
 
     def _obey(self, message: Message) -> None:
         if message["do"] == "place":
-            self._place(read_order(message["order"]))
+            self._take(message["order"])
         elif call := self._calls.get(message["call"]):
             if message["do"] == "hang_up":
                 call.drop()
             elif message["do"] == "recognized":
                 call.recognized(message["request"], Heard(message["text"], message["confidence"]))
 
-    def _place(self, order: CallOrder) -> None:
-        """Take an order. The call is known when this returns, so that a hang-up right behind it finds it."""
+    def _take(self, data: Message) -> None:
+        """Take an order; one that cannot be carried out goes back, and the other calls go on."""
         try:
-            clips = {key: _clip(path) for key, path in order.clips.items()}
-        except OSError as error:
-            refusal = CallReport(CallEnd.not_started, datetime.now(UTC), text=f"no sound: {error.strerror}")
-            self._channel.send({"say": "report", "call": order.id, "report": refusal})
-            return
+            self._place(read_order(data))
+        except Exception as error:
+            logger.exception("order_not_taken")
+            refusal = CallReport(CallEnd.not_started, datetime.now(UTC), text=f"not dialled: {type(error).__name__}")
+            name = f"{data['item']}-{data['attempt']}"
+            self._channel.send({"say": "report", "call": name, "report": refusal})
+
+    def _place(self, order: CallOrder) -> None:
+        """The call is known when this returns, so that a hang-up right behind it finds it."""
+        clips = {key: _clip(path) for key, path in order.clips.items()}
         self._calls[order.id] = OutboundCall(order, self._settings, self._stack, clips)
         self._start(self._see_through(order, self._calls[order.id]))
 
@@ -94,6 +100,9 @@ class Dialler:
 
         try:
             report = await call.run(say, dialling, lambda: self._was_heard(order.id))
+        except Exception as error:
+            logger.exception("call_failed", call=order.id)
+            report = await call.give_up(error)
         finally:
             del self._calls[order.id]
         self._dialogs.forget(order.id)
@@ -149,17 +158,23 @@ def _clip(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
-def _outlive_nobody(parent: int) -> None:
-    """Ask the kernel to tell us of our parent's death, and leave by force if we hang after it."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _outlive_nobody(parent: int, orphaned: Callable[[], None]) -> None:
+    """Watch for our parent's death beside the end of the channel, which another child of it may hold open; leave by
+    force if we hang after it."""
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(0.25)
-        time.sleep(LAST_SECONDS - 0.25)
+            time.sleep(_LOOK_SECONDS)
+        orphaned()
+        time.sleep(LAST_SECONDS - _LOOK_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, name="covey-parent", daemon=True).start()
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, channel: Channel) -> None:
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(channel.close)
 
 
 async def serve(control: int, trace: int, parent: int) -> None:
@@ -167,8 +182,10 @@ async def serve(control: int, trace: int, parent: int) -> None:
 
     SIGTERM and SIGINT do nothing: the trunk says when to stop, and when it is gone its end of `control` is closed.
     """
-    _outlive_nobody(parent)
+    setup_logging()
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda number, frame: None)
     channel = await Channel.over(socket.socket(fileno=control))
+    loop = asyncio.get_running_loop()
+    _outlive_nobody(parent, lambda: _close_soon(loop, channel))
     await Dialler(channel, socket.socket(fileno=trace)).run()
