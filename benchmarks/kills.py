@@ -84,7 +84,7 @@ def most_at_once(events: list[dict[str, Any]]) -> int:
 async def until(condition: Any, seconds: float) -> float:
     """Wait until `condition()` holds; how long it took, `seconds` at most."""
     began = time.monotonic()
-    while not condition() and time.monotonic() - began < seconds:
+    while not condition() and time.monotonic() - began < seconds:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     return time.monotonic() - began
 
@@ -162,7 +162,7 @@ async def _start_batch(server: ServerProcess, folder: Path) -> None:
 async def _all_ended(server: ServerProcess) -> None:
     async with server.client() as covey:
         batch = (await covey.batches.page()).batches[0].id
-        while not (await covey.batches.get(batch)).is_complete:
+        while not (await covey.batches.get(batch)).is_complete:  # noqa: ASYNC110
             await asyncio.sleep(0.2)
 
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
-from covey.api.app import create_app
 from covey.api.services import Services
 from covey.calls.config import KIND
 from covey.calls.wiring import CallParts, call_parts
@@ -137,7 +137,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
     """Run the server until SIGTERM or SIGINT, then drain; a second signal skips the wait."""
     async with running(settings) as server:
         config = uvicorn.Config(
-            create_app(server.services),
+            await asyncio.to_thread(_application, server.services),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -155,6 +155,13 @@ async def serve(settings: Settings, announce: Announce) -> None:
         await server.drain(hurry)
         http.should_exit = True
         await serving
+
+
+def _application(services: Services) -> ASGIApp:
+    """The HTTP application. Importing it takes longer than all else, and calls need not wait for it."""
+    from covey.api.app import create_app
+
+    return create_app(services)
 
 
 def _handle_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:
@@ -185,7 +192,9 @@ def _bind(settings: Settings) -> socket.socket:
     except OSError as error:
         listener.close()
         where = f"{settings.host}:{settings.port}"
-        raise SettingsError(f"host and port: {where} cannot be listened on ({error.strerror}); choose others") from error
+        raise SettingsError(
+            f"host and port: {where} cannot be listened on ({error.strerror}); choose others"
+        ) from error
     return listener
 
 

@@ -1,0 +1,25 @@
+"""`python -m benchmarks NAME [ARGUMENT …]` runs one measurement; without a name, those that take a minute or two."""
+
+import importlib
+import sys
+
+QUICK = ("engine", "hearing", "understanding", "intake", "calls")
+"""What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`."""
+
+
+def main() -> None:
+    """Run what was named."""
+    names = [sys.argv[1]] if len(sys.argv) > 1 else list(QUICK)
+    sys.argv = sys.argv[1:] or [sys.argv[0]]
+    for name in names:
+        module = importlib.import_module(f"benchmarks.{name}")
+        print(f"== {name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
+        try:
+            module.main()
+        except SystemExit as ended:
+            if ended.code:
+                raise
+
+
+if __name__ == "__main__":
+    main()
