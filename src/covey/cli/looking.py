@@ -122,6 +122,7 @@ async def _show_call(client: CoveyClient, text: str, *, as_json: bool) -> None:
 def put_call(call: Call) -> None:
     """One call on stdout: what came of it, what was said, and what the network says."""
     outcome = call.result.outcome if call.result else ""
+    cells = call.metadata or (call.result.metadata if call.result else {})
     put_facts(
         (
             ("call", call.job_id),
@@ -137,7 +138,7 @@ def put_call(call: Call) -> None:
             ("next attempt", when(call.next_attempt_at)),
             ("attempts before", len(call.attempts) or None),
             *_network(call),
-            *((f"· {name}", value) for name, value in call.metadata.items()),
+            *((f"· {name}", value) for name, value in cells.items()),
         )
     )
     put_transcript(call)

@@ -25,6 +25,8 @@ def talk(work: Callable[[CoveyClient], Awaitable[T]], *, as_json: bool = False, 
         raise typer.Exit(exit_code(error)) from None
     except KeyboardInterrupt:
         leave("Interrupted.", Exit.interrupted)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         leave(f"{error.filename or 'A file'}: {error.strerror or error}", Exit.usage)
 

@@ -59,6 +59,6 @@ def restore(
 
 def doctor(file: ConfigFile = None, as_json: JsonFlag = False) -> None:
     """Check what a server needs on this machine, and say what would make it right."""
-    from covey.cli.local import doctor as checks
+    from covey.cli.local import checks
 
     raise typer.Exit(Exit.ok if checks.examine(file, as_json=as_json) else Exit.failed)
