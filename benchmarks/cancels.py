@@ -72,7 +72,7 @@ async def one(covey: CoveyClient, agent: str, people: Path, chance: random.Rando
 
 async def cancelled_items(covey: CoveyClient, batch: str) -> set[str]:
     """The calls that are cancelled, once none is active any more."""
-    while (await covey.batches.get(batch)).progress.active:  # noqa: ASYNC110
+    while (await covey.batches.get(batch)).progress.active:
         await asyncio.sleep(0.2)
     return {call.job_id.removeprefix("call_") async for call in covey.batches.calls(batch, "cancelled")}
 

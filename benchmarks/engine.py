@@ -80,7 +80,7 @@ async def throughput(folder: Path, result_bytes: int) -> tuple[float, float]:
     await worker.enlist()
     cpu, began = time.process_time(), time.monotonic()
     worker.start()
-    while not (await store.batch(batch)).ended:  # noqa: ASYNC110 - the engine has no event for it, and needs none
+    while not (await store.batch(batch)).ended:
         await asyncio.sleep(0.05)
     seconds, used = time.monotonic() - began, time.process_time() - cpu
     counts = (await store.batch(batch)).counts

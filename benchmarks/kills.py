@@ -84,7 +84,7 @@ def most_at_once(events: list[dict[str, Any]]) -> int:
 async def until(condition: Any, seconds: float) -> float:
     """Wait until `condition()` holds; how long it took, `seconds` at most."""
     began = time.monotonic()
-    while not condition() and time.monotonic() - began < seconds:  # noqa: ASYNC110
+    while not condition() and time.monotonic() - began < seconds:
         await asyncio.sleep(0.01)
     return time.monotonic() - began
 
@@ -162,7 +162,7 @@ async def _start_batch(server: ServerProcess, folder: Path) -> None:
 async def _all_ended(server: ServerProcess) -> None:
     async with server.client() as covey:
         batch = (await covey.batches.page()).batches[0].id
-        while not (await covey.batches.get(batch)).is_complete:  # noqa: ASYNC110
+        while not (await covey.batches.get(batch)).is_complete:
             await asyncio.sleep(0.2)
 
 
@@ -245,7 +245,9 @@ async def simulated(folder: Path, kills: int) -> Verdict:
     await asyncio.sleep(3)
     await server.stop()
     codes, wrong = await recounted(folder / "data" / "covey.db")
-    seen = collections.Counter((line["item"], line["attempt"]) for line in map(json.loads, starts.open()))
+    seen = collections.Counter(
+        (line["item"], line["attempt"]) for line in map(json.loads, starts.read_text().splitlines())
+    )
     twice = sum(1 for n in seen.values() if n > 1)
     verdict.check(twice == 0, f"{len(seen)} attempts started, {twice} of them twice")
     verdict.check(not wrong, f"wrong by recount: {wrong or 'nothing'}")

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,7 +70,7 @@ class ServerProcess:
     settings: str
     process: subprocess.Popen[str] | None = None
     url: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
+    _started: int = 0
 
     async def start(self) -> None:
         """Start it and wait until it listens."""
@@ -78,18 +78,18 @@ class ServerProcess:
         config = self.folder / "covey.toml"
         config.write_text(f'port = 0\ndata = "{self.folder / "data"}"\n{self.settings}')
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COVEY_")}
-        self.process = subprocess.Popen(  # noqa: ASYNC220
-            [sys.executable, "-m", "covey.cli", "serve", "--config", str(config)],
-            stderr=(self.folder / "server.log").open("a"),
-            stdin=subprocess.DEVNULL,
-            env={**kept, "COVEY_PROFILE": str(self.folder / "profile.toml"), **self.environment},
-            start_new_session=True,
-            text=True,
-        )
+        with (self.folder / "server.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "covey.cli", "serve", "--config", str(config)],
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**kept, "COVEY_PROFILE": str(self.folder / "profile.toml")},
+                start_new_session=True,
+                text=True,
+            )
         self.url = await self._address()
 
     async def _address(self) -> str:
-        offset = 0
         for _ in range(int(START_SECONDS * 100)):
             said = (self.folder / "server.log").read_text()
             found = list(re.finditer(r"listens at (http://\S+?);", said))
@@ -98,11 +98,9 @@ class ServerProcess:
                 return found[-1][1]
             assert self.process is not None
             if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended: {said[offset:][-2000:]}")
+                raise RuntimeError(f"the server ended: {said[-2000:]}")
             await asyncio.sleep(0.01)
         raise RuntimeError("the server did not start in time")
-
-    _started: int = 0
 
     def client(self) -> CoveyClient:
         """A client with the first key."""

@@ -140,7 +140,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             await asyncio.to_thread(_application, server.services),
             log_config=None,
             access_log=False,
-            lifespan="off",
+            lifespan="on",
             server_header=False,
             timeout_graceful_shutdown=HURRY_SECONDS,
         )
