@@ -20,6 +20,9 @@ _KEY = re.compile(r"covey_sk_\w+|whsec_\w+|(?i:bearer)\s+\S+")
 _DIGITS = re.compile(r"\d")
 _SECRET_NAMES = frozenset({"authorization", "x-api-key", "api_key", "password", "secret", "phone_number", "number"})
 _IDS = frozenset({"request", "batch", "item", "run", "worker", "timestamp", "workspace", "key", "call", "attempt"})
+_ADDRESSES_IN_LOGS = ("httpx2", "httpcore2", "httpx", "httpcore")
+"""Libraries that log whole addresses, query strings and all, for every request."""
+
 _HIDDEN = "[hidden]"
 _SHORTEST_NUMBER = 7
 
@@ -69,6 +72,8 @@ def setup_logging(level: str = "info", form: str = "json", stream: TextIO | None
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = name != "uvicorn.access"
+    for name in _ADDRESSES_IN_LOGS:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from covey.logging import setup_logging
 from tests.api.house import House, open_house
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """The server's own logs, as it writes them."""
+    setup_logging("warning")
 
 
 @pytest.fixture

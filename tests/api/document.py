@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2 as httpx
 import orjson
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from covey.api.app import document as made
 

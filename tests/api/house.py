@@ -2,20 +2,29 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from csv import reader
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from covey.api.app import create_app
+from covey.api.app import create_app, routes
 from covey.api.keys import make_key
 from covey.api.services import Services
+from covey.api.trillet.agentfile import freeze
+from covey.api.trillet.starting import retry_plan
+from covey.calls.config import KIND, CallsConfig, Row
 from covey.calls.recordings import Recordings
 from covey.domain.account import Role, Workspace
+from covey.domain.batch import NewBatch, NewItem
 from covey.domain.clock import SystemClock
+from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.domain.run import Bite, Claimed, Failed, Finished, Outcome, Succeeded
 from covey.engine.hints import Hints
@@ -67,21 +76,45 @@ class House:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["agentId"])
 
-    async def start(self, agent: str | None = None, csv: bytes = PEOPLE, **fields: str) -> httpx.Response:
-        """Start a batch."""
-        headers = fields.pop("headers", {})
-        return await self.client.post(
-            fields.pop("path", PREFIX),
-            files={"file": ("people.csv", csv, "text/csv")},
-            data={"agentId": agent or await self.agent(), **fields},
-            headers=headers,  # type: ignore[arg-type]
-        )
+    async def start(
+        self,
+        agent: str | None = None,
+        csv: bytes = PEOPLE,
+        headers: Mapping[str, str] | None = None,
+        path: str = PREFIX,
+        **fields: Any,
+    ) -> httpx.Response:
+        """Start a batch; a new agent is made for it unless one is given."""
+        form = {"agentId": agent or await self.agent(), **fields}
+        files = {"file": ("people.csv", csv, "text/csv")}
+        return await self.client.post(path, files=files, data=form, headers=dict(headers or {}))
 
-    async def batch(self, csv: bytes = PEOPLE, **fields: str) -> str:
-        """A started batch's id."""
+    async def batch(self, csv: bytes = PEOPLE, **fields: Any) -> str:
+        """The id of a batch that was started over the API."""
         answer = await self.start(csv=csv, **fields)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["batchId"])
+
+    async def planted(self, csv: bytes = PEOPLE, agent: str | None = None, name: str | None = None) -> str:
+        """The id of a batch that was handed to the engine as a start hands it, without the check of its list."""
+        now, agent = self.clock.now(), agent or await self.agent()
+        frozen = freeze(await self.services.store.agent("ws-one", agent.removeprefix("agent_")))
+        rows = list(reader(StringIO(csv.decode())))
+        retry, tries = retry_plan(frozen.callback, frozen)
+        config = CallsConfig(
+            agent=frozen.body, agent_id=agent, trunk="demo", live=False, columns=tuple(rows[0]), retry=retry
+        )
+        notes = {"live": False, "agentId": agent}
+        new = NewBatch(
+            new_id(now), "ws-one", KIND, "demo", config.dump(), now, name, max_tries=tries, exclusive=True, notes=notes
+        )
+
+        async def pieces() -> AsyncIterator[list[NewItem]]:
+            cells = (dict(zip(rows[0], row, strict=True)) for row in rows[1:])
+            yield [NewItem(Row(row=n, values=held).dump(), held["phone_number"]) for n, held in enumerate(cells, 2)]
+
+        batch = await self.services.submission.submit(new, pieces(), self.services.quota(True))
+        return f"batch_{batch.id}"
 
     async def claim(self, room: int = 1, lane: str = "demo") -> list[tuple[Bite, Claimed]]:
         """Take items as a worker does."""
@@ -127,13 +160,16 @@ def succeeded(**result: Any) -> Succeeded:
 BUSY = Failed("busy", "Number busy", {"sip": {"call_id": "x@z", "code": 486, "text": "Busy Here"}})
 
 
+@cache
+def _routes() -> FastAPI:
+    return routes()
+
+
 @asynccontextmanager
 async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
     """Open everything over a database in `data`, and close it again."""
     clock = MovingClock()
-    settings = Settings(
-        data=data, limits=Limits(**limits), trunks={"simulated": Trunk(kind=TrunkKind.simulated)}
-    )
+    settings = Settings(data=data, limits=Limits(**limits), trunks={"simulated": Trunk(kind=TrunkKind.simulated)})
     store = SqliteStore(data / "covey.db", clock)
     await store.open()
     try:
@@ -152,7 +188,7 @@ async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
         for name in services.trunks:
             await store.put_lane(Lane(name, 40))
         secrets = await _accounts(services)
-        app = create_app(services)
+        app = create_app(services, _routes())
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://covey") as client:
             house = House(app, services, client, clock, secrets)
@@ -167,12 +203,12 @@ async def _accounts(services: Services) -> dict[str, str]:
     now, secrets = services.clock.now(), dict[str, str]()
     for workspace in ("ws-one", "ws-other"):
         await services.store.add_workspace(Workspace(workspace, workspace, now))
-    for name, workspace, role in (
+    for name, owner, role in (
         ("operate", "ws-one", Role.operate),
         ("read", "ws-one", Role.read),
         ("other", "ws-other", Role.operate),
         ("admin", None, Role.admin),
     ):
-        key, secrets[name] = make_key(workspace, role, name, now)
+        key, secrets[name] = make_key(owner, role, name, now)
         await services.store.add_key(key)
     return secrets

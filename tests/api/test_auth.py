@@ -72,7 +72,8 @@ async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
         empty = await lenient.client.request(method, path, headers={**own, "x-workspace-id": ""})
         assert empty.status_code == 400
         assert "x-workspace-id" in empty.json()["message"]
-        answer = await lenient.client.request(method, path, headers={**lenient.headers("admin"), "x-workspace-id": "ws-one"})
+        ruler = {**lenient.headers("admin"), "x-workspace-id": "ws-one"}
+        answer = await lenient.client.request(method, path, headers=ruler)
         assert answer.status_code == 403, (method, path)
         if method not in ("GET", "HEAD") and not path.endswith(LOOKING_POSTS):
             answer = await lenient.client.request(method, path, headers=lenient.headers("read"))
@@ -81,17 +82,19 @@ async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
 
 
 async def test_another_workspaces_things_are_as_if_they_were_not_there(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     agent = await house.agent()
     call = (await house.json(f"{PREFIX}/{batch}/calls"))["calls"][0]["jobId"]
     other = house.headers("other")
     missing = "batch_" + "0" * 24
-    for path in ("", "/status", "/calls", f"/calls/{call}", "/history", "/report", "/export", f"/calls/{call}/recording"):
+    one = f"/calls/{call}"
+    for path in ("", "/status", "/calls", one, "/history", "/report", "/export", f"{one}/recording"):
         there = await house.client.get(f"{PREFIX}/{batch}{path}", headers=other)
         never = await house.client.get(f"{PREFIX}/{missing}{path}", headers=other)
         assert there.status_code == never.status_code == 404, path
         assert there.text.replace(batch, missing) == never.text
-    for method, path in (("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry"), ("DELETE", "/data")):
+    changes = (("DELETE", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/retry"), ("DELETE", "/data"))
+    for method, path in changes:
         answer = await house.client.request(method, f"{PREFIX}/{batch}{path}", headers=other)
         assert answer.status_code == 404, path
     assert (await house.client.get(f"/v1/api/agents/{agent}", headers=other)).status_code == 404
@@ -143,7 +146,7 @@ async def test_a_keys_rate_limit_says_when_to_come_back(tmp_path: Path) -> None:
     async with open_house(tmp_path, requests_per_minute=3) as house:
         answers = [await house.client.get("/v1/api/") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-        assert int(answers[-1].headers["retry-after"]) == 20
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 20
         assert answers[-1].json()["error"]["reset_at"].endswith("Z")
         house.clock.ahead += timedelta(seconds=21)
         assert (await house.client.get("/v1/api/")).status_code == 200

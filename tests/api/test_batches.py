@@ -24,7 +24,7 @@ async def test_a_started_batch_is_queued_and_counts_add_up(house: House) -> None
 
 
 async def test_a_call_from_the_dial_to_its_result(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     [first] = await house.claim(1)
     listed = await house.json(f"{PREFIX}/{batch}/calls", status="active")
     [active] = listed["calls"]
@@ -48,7 +48,7 @@ async def test_a_call_from_the_dial_to_its_result(house: House) -> None:
 
 
 async def test_a_failed_call_says_why_in_a_sentence_and_a_code(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     [first] = await house.claim(1)
     await house.finish(first, BUSY)
     [call] = (await house.json(f"{PREFIX}/{batch}/calls", status="failed"))["calls"]
@@ -62,7 +62,7 @@ async def test_a_failed_call_says_why_in_a_sentence_and_a_code(house: House) -> 
 
 
 async def test_cancel_leaves_active_calls_alone_and_says_how_many(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     [first] = await house.claim(1)
     answer = await house.client.delete(f"{PREFIX}/{batch}")
     assert answer.status_code == 200
@@ -88,7 +88,7 @@ async def test_cancel_leaves_active_calls_alone_and_says_how_many(house: House) 
 
 
 async def test_cancel_of_a_completed_batch_is_a_conflict(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     for taken in await house.claim(3):
         await house.finish(taken, succeeded())
     answer = await house.client.delete(f"{PREFIX}/{batch}")

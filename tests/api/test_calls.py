@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from covey.domain.run import Failed, Retry
+from covey.api.trillet.numbers import zones_of
+from covey.domain.run import Failed, Outcome, Retry
 from tests.api.house import BUSY, PREFIX, House, succeeded
 
 TEN = b"phone_number,first_name\n" + b"".join(b"+121255501%02d,P%d\n" % (n, n) for n in range(1, 11))
@@ -15,7 +16,7 @@ ONE = b"phone_number,first_name\n+12125550101,Ann\n"
 
 
 async def test_pages_walk_the_list_in_its_order(house: House) -> None:
-    batch = await house.batch(csv=TEN)
+    batch = await house.planted(csv=TEN)
     first = await house.json(f"{PREFIX}/{batch}/calls", limit="4")
     assert [call["row"] for call in first["calls"]] == [2, 3, 4, 5]
     assert first["pagination"] == {
@@ -39,7 +40,7 @@ async def test_pages_walk_the_list_in_its_order(house: House) -> None:
 
 
 async def test_a_bad_query_is_a_sentence(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     for query in ({"limit": "0"}, {"page": "-1"}, {"page": "x"}, {"limit": "١"}, {"status": "done"}, {"after": "z"}):
         answer = await house.client.get(f"{PREFIX}/{batch}/calls", params=query)
         assert answer.status_code == 400, query
@@ -50,7 +51,7 @@ async def test_a_bad_query_is_a_sentence(house: House) -> None:
 
 async def test_a_retried_call_waits_and_shows_its_attempts(house: House) -> None:
     agent = await house.agent(smartCallback=True, maxAttemptsForSmartCallback=2)
-    batch = await house.batch(agent=agent, csv=ONE)
+    batch = await house.planted(agent=agent, csv=ONE)
     [taken] = await house.claim(1)
     again = house.clock.now() + timedelta(hours=1)
     await house.finish(taken, Retry(again, BUSY))
@@ -70,7 +71,7 @@ async def test_a_retried_call_waits_and_shows_its_attempts(house: House) -> None
 
 
 async def test_pause_and_resume(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     paused = (await house.client.post(f"{PREFIX}/{batch}/pause")).json()
     assert (paused["paused"], paused["holding"]["code"]) == (True, "paused")
     assert not await house.claim(1)
@@ -85,7 +86,7 @@ async def test_pause_and_resume(house: House) -> None:
 
 
 async def test_a_change_of_limits(house: House) -> None:
-    batch = await house.batch(csv=TEN)
+    batch = await house.planted(csv=TEN)
     answer = await house.client.patch(f"{PREFIX}/{batch}", json={"maxConcurrent": 2, "name": "Slower"})
     assert (answer.json()["maxConcurrent"], answer.json()["name"]) == (2, "Slower")
     assert len(await house.claim(10)) == 2
@@ -97,7 +98,7 @@ async def test_a_change_of_limits(house: House) -> None:
 
 
 async def test_a_dead_trunk_holds_its_batches(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     await house.services.store.open_lane("demo", house.clock.now() + timedelta(minutes=1), "no answer to OPTIONS")
     holding = (await house.json(f"{PREFIX}/{batch}/status"))["holding"]
     assert holding["code"] == "trunk_down"
@@ -109,7 +110,7 @@ async def test_a_dead_trunk_holds_its_batches(house: House) -> None:
 
 
 async def test_hanging_up_one_call(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     job = (await house.json(f"{PREFIX}/{batch}/calls"))["calls"][0]["jobId"]
     path = f"{PREFIX}/{batch}/calls/{job}/hangup"
     assert (await house.client.post(path)).status_code == 409
@@ -121,7 +122,7 @@ async def test_hanging_up_one_call(house: House) -> None:
 
 
 async def test_cancel_with_hangup_tells_the_workers(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     await house.claim(2)
     answer = await house.client.delete(f"{PREFIX}/{batch}", params={"active": "hangup"})
     assert answer.json()["details"]["activeCalls"] == 2
@@ -130,7 +131,7 @@ async def test_cancel_with_hangup_tells_the_workers(house: House) -> None:
 
 
 async def test_calling_some_of_them_again(house: House) -> None:
-    batch = await house.batch(csv=TEN, name="First")
+    batch = await house.planted(csv=TEN, name="First")
     taken = await house.claim(10)
     outcomes: list[Any] = [succeeded(), BUSY, BUSY, Failed("outcome_unknown", "?"), Failed("no_final_answer", "?")]
     for one, outcome in zip(taken, outcomes, strict=False):
@@ -139,7 +140,7 @@ async def test_calling_some_of_them_again(house: House) -> None:
     assert again["totalCalls"] == 2
     status = await house.json(f"{PREFIX}/{again['batchId']}")
     assert status["name"] == "First (again)"
-    body = {"errorCode": ["outcome_unknown", "busy"]}
+    body: dict[str, Any] = {"errorCode": ["outcome_unknown", "busy"]}
     assert (await house.client.post(f"{PREFIX}/{batch}/retry", json=body)).json()["totalCalls"] == 3
     body = {"status": "completed", "errorCode": ["voicemail"]}
     assert (await house.client.post(f"{PREFIX}/{batch}/retry", json=body)).status_code == 400
@@ -148,7 +149,7 @@ async def test_calling_some_of_them_again(house: House) -> None:
 
 async def test_the_export_has_the_lists_columns_first(house: House) -> None:
     nasty = b"phone_number,first_name,status\n+12125550101,=1+1,mine\n+12125550102,Bob,\n"
-    batch = await house.batch(csv=nasty)
+    batch = await house.planted(csv=nasty)
     taken = await house.claim(2)
     await house.finish(taken[0], succeeded())
     await house.finish(taken[1], BUSY)
@@ -195,10 +196,11 @@ async def test_a_single_call_is_in_the_history_and_in_no_list(house: House) -> N
 
 async def test_history_filters_and_sums(house: House) -> None:
     agent = await house.agent()
-    batch = await house.batch(agent=agent)
-    for taken, outcome in zip(await house.claim(2), (succeeded(), BUSY), strict=True):
+    batch = await house.planted(agent=agent)
+    outcomes: list[Outcome] = [succeeded(), BUSY]
+    for taken, outcome in zip(await house.claim(2), outcomes, strict=True):
         await house.finish(taken, outcome)
-    second = await house.batch()
+    second = await house.planted()
     every = await house.client.get("/v2/api/call-history")
     assert [call["status"] for call in every.json()] == ["completed", "failed"]
     assert every.headers["x-total-count"] == "2"
@@ -225,7 +227,7 @@ async def test_history_filters_and_sums(house: House) -> None:
 
 
 async def test_a_recording_is_served(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     folder = house.services.settings.data / "recordings" / batch
     folder.mkdir(parents=True)
     (folder / "a.flac").write_bytes(b"fLaC")
@@ -242,7 +244,7 @@ async def test_a_recording_is_served(house: House) -> None:
 
 
 async def test_deleting_a_batchs_data(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     assert (await house.client.delete(f"{PREFIX}/{batch}/data")).status_code == 409
     await house.client.delete(f"{PREFIX}/{batch}")
     assert (await house.client.delete(f"{PREFIX}/{batch}/data")).status_code == 200
@@ -251,8 +253,9 @@ async def test_deleting_a_batchs_data(house: House) -> None:
 
 async def test_the_list_of_batches(house: House) -> None:
     agent = await house.agent()
-    first = await house.batch(agent=agent, name="one")
-    second = await house.batch(name="two")
+    first = await house.planted(agent=agent, name="one")
+    house.clock.ahead = timedelta(seconds=2)
+    second = await house.planted(name="two")
     await house.client.delete(f"{PREFIX}/{first}")
     page = await house.json(PREFIX)
     assert [row["name"] for row in page["batches"]] == ["two", "one"]
@@ -260,3 +263,29 @@ async def test_the_list_of_batches(house: House) -> None:
     assert [row["id"] for row in (await house.json(PREFIX, status="queued"))["batches"]] == [second]
     assert [row["id"] for row in (await house.json(PREFIX, status="cancelled"))["batches"]] == [first]
     assert (await house.json(PREFIX, limit="1", page="2"))["batches"][0]["id"] == first
+
+
+async def test_a_batch_whose_calls_all_fail_alike_says_why_it_paused(house: House) -> None:
+    forty = b"phone_number,first_name\n" + b"".join(b"+121255501%02d,P%d\n" % (n, n) for n in range(1, 41))
+    batch = await house.planted(csv=forty)
+    for taken in await house.claim(40):
+        await house.finish(taken, Failed("invalid_number", "Number does not exist"))
+        if (await house.json(f"{PREFIX}/{batch}"))["paused"]:
+            break
+    status = await house.json(f"{PREFIX}/{batch}")
+    assert status["status"] == "processing"
+    assert status["holding"]["code"] == "failing"
+    assert "invalid_number" in status["holding"]["message"]
+    assert (await house.client.post(f"{PREFIX}/{batch}/resume")).json()["holding"] is None
+
+
+async def test_an_erased_person_is_not_called_again(house: House) -> None:
+    batch = await house.planted()
+    for taken in await house.claim(3):
+        await house.finish(taken, BUSY)
+    assert (await house.client.delete("/v1/api/people/%2B12125550101")).status_code == 200
+    assert (await house.client.post(f"{PREFIX}/{batch}/retry")).json()["totalCalls"] == 2
+
+
+def test_calls_that_are_placed_again_know_their_time_zones() -> None:
+    assert zones_of({3: "+12125550101", 7: "nonsense"}) == {3: "America/New_York"}

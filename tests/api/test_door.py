@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from covey.domain.errors import Unavailable
 from tests.api.house import PREFIX, House, open_house
 
 FORM = "multipart/form-data; boundary=x"
@@ -20,6 +21,7 @@ PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\
 async def served(house: House) -> AsyncIterator[int]:
     """The app on a loopback port."""
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(house.app, log_config=None, access_log=False, lifespan="on", http="httptools")
     server = uvicorn.Server(config)
     began = asyncio.Event()
@@ -190,3 +192,18 @@ async def test_bodies_that_are_not_json_objects(house: House, raw: bytes) -> Non
     answer = await house.client.post("/v1/api/agents", content=raw, headers=kind)
     assert answer.status_code == 400, answer.text
     assert set(answer.json()) == {"error", "message"}
+
+
+async def test_a_database_that_cannot_answer_is_a_503(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("disk I/O error in /var/secret.db")
+
+    for method in ("key_by_digest", "batches"):
+        with monkeypatch.context() as patch:
+            patch.setattr(house.services.store, method, away)
+            answer = await house.client.get(PREFIX)
+        assert answer.status_code == 503, method
+        assert answer.headers["retry-after"]
+        assert answer.json()["error"] == "unavailable"
+        assert "secret" not in answer.text
+    assert (await house.client.get(PREFIX)).status_code == 200

@@ -17,7 +17,7 @@ async def test_a_draining_server_is_not_ready(house: House) -> None:
 
 
 async def test_metrics_have_no_numbers_and_no_ids(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     await house.claim(1)
     await house.json(f"{PREFIX}/{batch}")
     await house.client.get("/v1/nothing/+12125550101")
@@ -62,7 +62,7 @@ async def test_keys_of_nothing_are_refused(house: House) -> None:
 
 
 async def test_blocked_numbers_are_not_called(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     body = {"numbers": ["+1 (212) 555-0101", "+12125550101", "nonsense"], "reason": "asked"}
     answer = (await house.client.post("/v1/api/dnc", json=body)).json()
     assert (answer["added"], answer["known"], len(answer["invalid"])) == (1, 0, 1)
@@ -77,7 +77,7 @@ async def test_blocked_numbers_are_not_called(house: House) -> None:
 
 
 async def test_a_person_is_looked_up_and_erased(house: House) -> None:
-    batch = await house.batch()
+    batch = await house.planted()
     path = "/v1/api/people/%2B12125550101"
     assert (await house.client.delete(path)).status_code == 409
     folder = house.services.settings.data / "recordings"

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+
 from covey.calls.agents import Agent
 from covey.calls.config import CallsConfig, Row
 from tests.api.house import PEOPLE, PREFIX, House
@@ -19,7 +20,7 @@ async def nothing_is_left(house: House) -> None:
     assert not list(house.services.settings.data.glob("skipped/*"))
 
 
-BAD_FIELDS: tuple[tuple[dict[str, str], str], ...] = (
+BAD_FIELDS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"scheduledAt": "tomorrow"}, "scheduledAt"),
     ({"scheduledAt": "2020-01-01T00:00:00Z"}, "past"),
     ({"scheduledAt": "2999-01-01T00:00:00Z"}, "year"),

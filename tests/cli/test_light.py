@@ -8,7 +8,7 @@ import pytest
 
 from .conftest import clean_environment
 
-HEAVY = ("fastapi", "pydantic", "apsw", "numpy", "phonenumbers", "uvicorn", "obstore", "structlog", "baresip")
+HEAVY = ("fastapi", "pydantic_settings", "apsw", "numpy", "phonenumbers", "uvicorn", "obstore", "structlog", "baresip")
 SERVERS = ("covey.api", "covey.store", "covey.engine", "covey.calls", "covey.domain", "covey.settings", "covey.server")
 
 

@@ -1,6 +1,7 @@
 """What is done beside the server: settings, keys, copies, a look at the machine."""
 
 import json
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -10,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from covey.cli.commands import app
 from covey.cli.exits import Exit
-from covey.cli.local.doctor import file_system
+from covey.cli.local.checks import file_system
 from covey.cli.local.settings import template
 from covey.settings import Settings
 
@@ -44,10 +45,7 @@ def test_every_setting_stands_in_the_file_with_its_default(here: Path) -> None:
 
 def _written_out(text: str) -> dict[str, dict[str, object]]:
     """The template with its comments that are settings made settings."""
-    lines = [
-        line.removeprefix("#") if line[1:2].strip() and line.startswith("#") else line for line in text.splitlines()
-    ]
-    return tomllib.loads("\n".join(lines))
+    return tomllib.loads(re.sub(r"^#(?=\S)", "", text, flags=re.MULTILINE))
 
 
 def test_init_writes_over_nothing(here: Path) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
 from rich.console import Console
@@ -45,11 +46,28 @@ class Terminal:
     def until(self, text: str, seconds: float = 20) -> None:
         """Read until the terminal shows `text`."""
         end = time.monotonic() + seconds
-        while text not in self.seen:
+        while text not in self.text:
             ready, _, _ = select.select([self._near], [], [], max(0, end - time.monotonic()))
             piece = self._read() if ready else b""
             assert piece, f"{text!r} never came; the terminal shows:\n{self.seen}"
             self.seen += piece.decode("utf-8", "replace")
+
+    @property
+    def text(self) -> str:
+        """What was shown, without its styles."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)
+
+    def type(self, text: str) -> None:
+        """Type on the terminal's keyboard."""
+        os.write(self._near, text.encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def close(self) -> int:
         """The exit code, after reading the rest."""
@@ -70,11 +88,11 @@ def test_ctrl_c_leaves_the_batch_running(
 ) -> None:
     file = make_list(("+12025550160", "Ada"), ("+12025550161", "Bo"))
     batch = covey.json("submit", file, "--agent", agent, "--at", "+1h", "--name", NASTY)["batchId"]
-    terminal = Terminal(covey, "watch", batch)
-    terminal.until("░")
-    terminal.until("2 waiting")
-    terminal.process.send_signal(signal.SIGINT)
-    assert terminal.close() == Exit.interrupted
+    with Terminal(covey, "watch", batch) as terminal:
+        terminal.until("░")
+        terminal.until("2 waiting")
+        terminal.process.send_signal(signal.SIGINT)
+        assert terminal.close() == Exit.interrupted
     assert "the batch goes on" in terminal.seen
     assert "\x1b[31mred" not in terminal.seen
     assert "\x07" not in terminal.seen
@@ -85,20 +103,20 @@ def test_ctrl_c_leaves_the_batch_running(
 
 def test_a_batch_is_watched_to_its_end(covey: Command, agent: str, make_list: Callable[..., str]) -> None:
     file = make_list(("+12025550162", "Ada"), ("+12025550181", "Bo"))
-    terminal = Terminal(covey, "submit", file, "--agent", agent, "--watch")
-    terminal.until("busy 1")
-    assert terminal.close() == Exit.ok
-    assert "invalid_number 1" in terminal.seen
-    assert re.search(r"\d\d:\d\d:\d\d.*\+12025550162", terminal.seen)
+    with Terminal(covey, "submit", file, "--agent", agent, "--watch") as terminal:
+        terminal.until("busy 1")
+        assert terminal.close() == Exit.ok
+    assert "invalid_number 1" in terminal.text
+    assert re.search(r"\d\d:\d\d:\d\d.*\+12025550162", terminal.text)
 
 
 def test_a_cancel_asks_on_a_terminal(covey: Command, agent: str, make_list: Callable[..., str]) -> None:
     file = make_list(("+12025550163", "Ada"))
     batch = covey.json("submit", file, "--agent", agent, "--at", "+1h")["batchId"]
-    terminal = Terminal(covey, "cancel", batch)
-    terminal.until("[y/N]")
-    os.write(terminal._near, b"n\n")
-    assert terminal.close() == Exit.conflict
+    with Terminal(covey, "cancel", batch) as terminal:
+        terminal.until("[y/N]")
+        terminal.type("n\n")
+        assert terminal.close() == Exit.conflict
     assert covey.json("show", batch)["status"] == "queued"
     assert covey("cancel", batch, "--yes").exit_code == 0
 

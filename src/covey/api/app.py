@@ -1,8 +1,6 @@
 """The application: the door, and behind it the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
@@ -24,14 +22,15 @@ VERSION = "0.1.0"
 FAMILY = (batches.router, exporting.router, calls.router)
 
 
-def create_app(services: Services) -> ASGIApp:
-    """The whole API over `services`, ready for an ASGI server. Its lifespan empties the spool of an earlier life."""
-    app = routes()
-    app.state.services = services
-    app.router.lifespan_context = lambda _: _lifespan(services.spool)
+def create_app(services: Services, app: FastAPI | None = None) -> ASGIApp:
+    """The whole API over `services`, ready for an ASGI server. Removes the uploads that an earlier life left behind.
+
+    `app` are routes that were made before; they hold no state, so they may be used again.
+    """
+    _empty(services.spool)
     limits = services.settings.limits
     gate = Gate(services.store, services.clock, limits.failed_authentications_per_second, limits.requests_per_minute)
-    return Door(app, gate, limits, services.metrics)
+    return Door(app or routes(), gate, services)
 
 
 def routes() -> FastAPI:
@@ -51,7 +50,15 @@ def routes() -> FastAPI:
     for router in (history.recordings, people.router, trunks.router, admin.router, health.router):
         app.include_router(router)
     app.include_router(_pages(app))
+    _prepare(app)
     return app
+
+
+def _prepare(app: FastAPI) -> None:
+    """Let the framework build its routes now: it would else do so in the first request, for half a second."""
+    nowhere = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": [], "query_string": b""}
+    for route in app.routes:
+        route.matches(dict(nowhere))
 
 
 def document() -> bytes:
@@ -66,26 +73,20 @@ def _pages(app: FastAPI) -> APIRouter:
     @router.get("/openapi.json")
     async def openapi() -> Response:
         if "json" not in made:
-            made["json"] = orjson.dumps(documents.describe(app, TITLE, VERSION))
+            made["json"] = orjson.dumps(await asyncio.to_thread(documents.describe, app, TITLE, VERSION))
         return Answer(None, raw=made["json"])
 
     @router.get("/docs")
     async def docs() -> Response:
         if "html" not in made:
-            made["html"] = html(documents.describe(app, TITLE, VERSION)).encode()
+            made["html"] = html(await asyncio.to_thread(documents.describe, app, TITLE, VERSION)).encode()
         policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
         return Response(made["html"], media_type="text/html", headers={"content-security-policy": policy})
 
     return router
 
 
-@asynccontextmanager
-async def _lifespan(spool: Path) -> AsyncIterator[None]:
-    await asyncio.to_thread(_emptied, spool)
-    yield
-
-
-def _emptied(spool: Path) -> None:
+def _empty(spool: Path) -> None:
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in spool.iterdir():
         left.unlink(missing_ok=True)

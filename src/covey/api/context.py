@@ -46,14 +46,14 @@ class Context:
 
 
 async def _context(request: Request) -> Context:
-    return Context(request.app.state.services, request.scope["state"]["caller"], request)
+    return Context(services_of(request), request.scope["state"]["caller"], request)
 
 
 Ctx = Annotated[Context, Depends(_context)]
 
 
 def services_of(request: Request) -> Services:
-    """The services, for routes without a caller."""
-    found: Any = request.app.state.services
+    """The services, as the door put them beside the request."""
+    found: Any = request.scope["state"]["services"]
     assert isinstance(found, Services)
     return found

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from covey.api.auth import PUBLIC, Gate, Refusal
 from covey.api.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow
+from covey.api.services import Services
 from covey.domain.errors import CoveyError
 from covey.logging import bound
-from covey.metrics import Metrics
 from covey.settings import Limits
 
 logger = structlog.get_logger(__name__)
@@ -27,6 +27,7 @@ UPLOADS = re.compile(r"/v1(/api)?/batch-calls(/validate)?/?")
 """The paths whose POST takes a file."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ID = re.compile(r"(batch_|call_)[0-9a-f]{24}")
 _DRAINED = 64 * 1024
 """A refused body of at most this size is let run out, so that the connection stays; a larger one closes it."""
 
@@ -34,11 +35,12 @@ _DRAINED = 64 * 1024
 class Door:
     """The ASGI application in front of the framework's."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, services: Services) -> None:
         self._app = app
         self._gate = gate
-        self._limits = limits
-        self._metrics = metrics
+        self._services = services
+        self._limits = services.settings.limits
+        self._metrics = services.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,7 +50,7 @@ class Door:
         given = headers.get(b"x-request-id", b"")
         ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
         exchange = _Exchange(ident, send)
-        scope.setdefault("state", {})["request_id"] = ident
+        scope.setdefault("state", {}).update(request_id=ident, services=self._services)
         began = asyncio.get_running_loop().time()
         with bound(request=ident):
             await self._handle(scope, headers, receive, exchange)
@@ -98,7 +100,11 @@ class Door:
         return self._limits.upload_seconds if upload else self._limits.request_seconds
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
-        self._metrics.requests.labels(_method(scope["method"]), _route(scope), str(status)).observe(seconds)
+        method, route = _method(scope["method"]), _route(scope)
+        self._metrics.requests.labels(method, route, str(status)).observe(seconds)
+        if scope["path"] not in PUBLIC:
+            ids = {name: value for name, value in _ids(scope).items() if _ID.fullmatch(value)}
+            logger.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), **ids)
 
 
 class _Exchange:
@@ -185,6 +191,12 @@ def _route(scope: Scope) -> str:
         return "none"
     names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
     return "/".join(names.get(part, part) for part in scope["path"].split("/"))
+
+
+def _ids(scope: Scope) -> dict[str, str]:
+    """The batch and the call that a request names, for the log."""
+    given = scope.get("path_params", {})
+    return {name: str(given[key]) for name, key in (("batch", "batchId"), ("item", "jobId")) if key in given}
 
 
 def _method(method: str) -> str:

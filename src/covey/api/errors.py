@@ -5,6 +5,7 @@ shape 2   {"status": "not_found", "error": code, "message": sentence}
 shape 3   {"error": {"code", "message", "reset_at"}}
 """
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -70,7 +71,7 @@ def too_many(clock: Clock, message: str, seconds: float) -> tuple[dict[str, Any]
     """Body and headers of a 429 that ends in `seconds`."""
     reset = clock.now() + timedelta(seconds=seconds)
     error = TooMany(message, reset_at=reset.isoformat(timespec="seconds").replace("+00:00", "Z"))
-    return rendered(error), {"retry-after": str(max(1, round(seconds)))}
+    return rendered(error), {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
 def request_id(request: Request) -> str:

@@ -12,8 +12,9 @@ from covey.api.documents import COMMON, POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.trillet import schemas as out
-from covey.api.trillet.history import HistoryCall, history_call
+from covey.api.trillet.historyviews import HistoryCall, history_call
 from covey.api.trillet.numbers import ANY, read_number
+from covey.api.trillet.retrying import ERASED
 from covey.api.trillet.starting import WorkspaceSettings
 from covey.api.trillet.words import is_calls, positive
 from covey.calls.intake import IntakeOptions, NumberRule
@@ -24,9 +25,6 @@ from covey.domain.item import Item
 router = APIRouter(prefix="/v1/api", tags=["People"], responses=COMMON, redirect_slashes=False)
 
 Number = Annotated[str, Path(description="A phone number with its + (as %2B in an address)")]
-
-ERASED = "erased"
-"""What stands in place of the number of an erased person."""
 
 
 class Blocking(BaseModel):

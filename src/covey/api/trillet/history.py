@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
@@ -15,14 +15,14 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import COMMON, WITH_BODY, file_answer, said
 from covey.api.errors import Answer
 from covey.api.trillet import schemas as out
-from covey.api.trillet import views, words
+from covey.api.trillet import words
 from covey.api.trillet.batches import attachment
 from covey.api.trillet.calls import matching, not_found, recording_of
-from covey.calls.config import KIND, CallsConfig, Row
+from covey.api.trillet.historyviews import HEADER, HistoryCall, cells, history_call
+from covey.calls.config import KIND
 from covey.calls.export import csv_row
 from covey.domain.batch import Batch
 from covey.domain.errors import BadRequest, NotFound
-from covey.domain.ids import item_id
 from covey.domain.item import Item, ItemState
 
 router = APIRouter(tags=["Call history"], responses=COMMON, redirect_slashes=False)
@@ -41,44 +41,6 @@ PLACED = (ItemState.active, ItemState.succeeded, ItemState.failed)
 _PAGE = 100
 
 RecordId = Annotated[str, Path(description="A call's id")]
-
-
-@with_config(ConfigDict(extra="forbid"))
-class AnalyzedData(TypedDict):
-    """What was made out about a call."""
-
-    answered_by_voicemail: bool
-
-
-@with_config(ConfigDict(extra="forbid"))
-class HistoryCall(TypedDict):
-    """A call that was placed. `timestamp`, `startTime` and `endTime` are seconds since 1970."""
-
-    _id: str
-    callId: str
-    batchId: str
-    workspaceId: str
-    agentId: str
-    timestamp: float
-    fromPhoneNumber: str | None
-    toPhoneNumber: str
-    direction: str
-    duration: int
-    status: str
-    outcome: str | None
-    error: NotRequired[str]
-    errorCode: NotRequired[str]
-    callFlowName: str | None
-    cost: float
-    recordingUrl: str | None
-    summary: str
-    analyzedData: AnalyzedData
-    variables: dict[str, str]
-    transcript: list[out.TurnOut]
-    startTime: NotRequired[float]
-    endTime: NotRequired[float]
-    trunk: str
-    live: bool
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -320,64 +282,6 @@ async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int
     return total, shown
 
 
-def history_call(batch: Batch, item: Item) -> HistoryCall:
-    """A call as the history shows it."""
-    run = item.last
-    kept: Any = run.result if run else {}
-    started = (run.started_at if run else None) or item.started_at
-    columns_phone = CallsConfig.columns_of(batch.config)[1]
-    found: HistoryCall = {
-        "_id": item_id(item.batch, item.seq),
-        "callId": words.call_out(item.batch, item.seq),
-        "batchId": words.batch_out(batch.id),
-        "workspaceId": batch.workspace,
-        "agentId": str(batch.notes.get("agentId", "")),
-        "timestamp": (started or batch.created_at).timestamp(),
-        "fromPhoneNumber": kept.get("caller"),
-        "toPhoneNumber": item.ref or "",
-        "direction": "outbound",
-        "duration": views.seconds_between(started, run.ended_at if run else None),
-        "status": words.call_word(item.state),
-        "outcome": run.code if run and item.state is ItemState.succeeded else None,
-        "callFlowName": None,
-        "cost": 0,
-        "recordingUrl": f"/v2/api/recordings/{item_id(item.batch, item.seq)}" if kept.get("recording") else None,
-        "summary": "",
-        "analyzedData": {"answered_by_voicemail": bool(run and run.code == "voicemail")},
-        "variables": views.metadata(Row.load(item.input), columns_phone),
-        "transcript": [views.turn(given) for given in kept.get("turns") or ()],
-        "trunk": batch.lane,
-        "live": bool(batch.notes.get("live")),
-    }
-    if started:
-        found["startTime"] = started.timestamp()
-    if run:
-        found["endTime"] = run.ended_at.timestamp()
-    if run and item.state is not ItemState.succeeded:
-        found["error"], found["errorCode"] = views.error_sentence(run, item.tries), run.code
-    return found
-
-
-HEADER = (
-    "Call ID",
-    "Record ID",
-    "From Phone Number",
-    "To Phone Number",
-    "Direction",
-    "Status",
-    "Duration (s)",
-    "Start Time (UTC)",
-    "End Time (UTC)",
-    "Agent Name",
-    "Call Flow Name",
-    "Cost",
-    "Summary",
-    "Recording Link",
-    "Analyzed Data (JSON)",
-    "Transcript",
-)
-
-
 async def _csv(ctx: Context, wanted: Wanted, asked: ExportBody) -> AsyncIterator[bytes]:
     yield csv_row(HEADER)
     left = asked.limit or 1_000_000
@@ -389,27 +293,6 @@ async def _csv(ctx: Context, wanted: Wanted, asked: ExportBody) -> AsyncIterator
                 if not items:
                     break
                 after, left = items[-1].seq, left - len(items)
-                yield b"".join(csv_row(_cells(now, item, asked)) for item in items)
-
-
-def _cells(batch: Batch, item: Item, asked: ExportBody) -> list[Any]:
-    call = history_call(batch, item)
-    kept: Any = item.last.result if item.last else {}
-    return [
-        call["callId"],
-        call["_id"],
-        call["fromPhoneNumber"],
-        call["toPhoneNumber"],
-        call["direction"],
-        call["status"],
-        call["duration"],
-        words.iso_millis(int(call["startTime"] * 1000)) if "startTime" in call else "",
-        words.iso_millis(int(call["endTime"] * 1000)) if "endTime" in call else "",
-        call["agentId"],
-        "",
-        call["cost"],
-        call["summary"],
-        call["recordingUrl"] or "",
-        json.dumps(call["analyzedData"]) if asked.includePostAnalysis else "",
-        str(kept.get("transcript") or "") if asked.includeTranscripts else "",
-    ]
+                yield b"".join(
+                    csv_row(cells(now, item, asked.includeTranscripts, asked.includePostAnalysis)) for item in items
+                )

@@ -1,5 +1,7 @@
 """One phone number from outside, read by the rules of a list."""
 
+from collections.abc import Mapping
+
 from covey.calls.intake import IntakeOptions, NumberRule
 from covey.calls.intake.numbers import Number, NumberReader
 from covey.calls.trunks.demo import is_demo_number
@@ -13,6 +15,13 @@ def read_number(text: str, options: IntakeOptions, field: str = "to") -> Number:
         return found
     hint = f" Try {found.suggestion}." if found.suggestion else ""
     raise BadRequest(f"{field}: {found.message}{hint}", code=found.code)
+
+
+def zones_of(numbers: Mapping[int, str]) -> dict[int, str | None]:
+    """The time zones that each number (E.164) may be in. Runs off the event loop, like `read_number`."""
+    reader = NumberReader(IntakeOptions(rule=NumberRule.simulated, zones=True), is_demo_number)
+    found = {key: reader.read(number) for key, number in numbers.items()}
+    return {key: one.zone for key, one in found.items() if isinstance(one, Number)}
 
 
 ANY = IntakeOptions(rule=NumberRule.simulated)

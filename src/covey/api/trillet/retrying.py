@@ -1,6 +1,8 @@
 """A new batch of some calls of an earlier one (contract 12.15)."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,7 @@ from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.trillet import words
 from covey.api.trillet.fields import schedule
+from covey.api.trillet.numbers import zones_of
 from covey.api.trillet.starting import started, submit
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import BadRequest
@@ -19,6 +22,9 @@ NEVER_UNNAMED = frozenset({"outcome_unknown", "no_final_answer"})
 """Calls that may have rung: placed again only by name."""
 
 ENDED = {"completed": ItemState.succeeded, "failed": ItemState.failed, "cancelled": ItemState.canceled}
+
+ERASED = "erased"
+"""What stands in place of the number of an erased person."""
 
 _PAGE = 500
 
@@ -31,8 +37,10 @@ class Selection:
     codes: frozenset[str]
 
     def takes(self, item: Item) -> bool:
-        """Whether a call is meant."""
+        """Whether a call is meant. An erased person's never is."""
         code = item.last.code if item.last else ""
+        if item.ref == ERASED:
+            return False
         if item.state not in self.states or (code in NEVER_UNNAMED and code not in self.codes):
             return False
         return not self.codes or code in self.codes
@@ -44,8 +52,9 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
     trunk = ctx.trunk(batch.lane)
     now = ctx.services.clock.now()
     start_at = schedule(asked["scheduledAt"], now) if asked["scheduledAt"] else None
-    first = await anext(_pieces(ctx, batch, chosen, most=1), None)
-    if first is None:
+    async with aclosing(_pieces(ctx, batch, chosen)) as pieces:
+        nothing = await anext(pieces, None) is None
+    if nothing:
         raise BadRequest("No call of the batch came out that way, so there is nothing to call again")
 
     async def work(ident: str) -> Answer:
@@ -69,7 +78,9 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
                 "retryOf": words.batch_out(batch.id),
             },
         )
-        return Answer(started(await submit(ctx, new, _pieces(ctx, batch, chosen), True), ()))
+        return Answer(
+            started(await submit(ctx, new, _pieces(ctx, batch, chosen, trunk.settings.hours is not None), True), ())
+        )
 
     return await once(ctx, asked, work, new_id(now))
 
@@ -87,17 +98,20 @@ def _listed(given: list[str] | str) -> list[str]:
 
 
 async def _pieces(
-    ctx: Context, batch: Batch, chosen: Selection, most: int | None = None
-) -> AsyncIterator[list[NewItem]]:
-    """The selected calls as new items, in the order of the list, never an empty piece."""
-    after, taken = -1, 0
+    ctx: Context, batch: Batch, chosen: Selection, zoned: bool = False
+) -> AsyncGenerator[list[NewItem], None]:
+    """The selected calls as new items, in the order of the list, never an empty piece.
+
+    `zoned` asks for the numbers' time zones, which calling hours need.
+    """
+    after = -1
     state = next(iter(chosen.states)) if len(chosen.states) == 1 else None
-    while most is None or taken < most:
+    while True:
         _, items = await ctx.services.store.items(batch.id, state, after=after, limit=_PAGE)
         if not items:
             return
         after = items[-1].seq
-        piece = [NewItem(item.input, item.ref, None, item.custom_id) for item in items if chosen.takes(item)]
-        taken += len(piece)
-        if piece:
-            yield piece
+        taken = {item.seq: item.ref for item in items if item.ref and chosen.takes(item)}
+        zones = await asyncio.to_thread(zones_of, taken) if zoned else {}
+        if taken:
+            yield [NewItem(i.input, i.ref, zones.get(i.seq), i.custom_id) for i in items if i.seq in taken]

@@ -63,12 +63,11 @@ async def start(ctx: Context) -> Answer:
         fields = parse(upload.fields, services.clock.now())
         if HEADER in ctx.request.headers:
             fields = replace(fields, allow_duplicate=True)
-        values = {"fields": {name: text for name, text in upload.fields.items() if text}, "file": upload.sha256}
 
         async def work(ident: str) -> Answer:
             return Answer(await _start(ctx, fields, upload, ident))
 
-        return await once(ctx, values, work, new_id(services.clock.now()), lambda ident: _recover(ctx, ident))
+        return await once(ctx, _values(upload), work, new_id(services.clock.now()), lambda ident: _recover(ctx, ident))
 
 
 async def validate(ctx: Context) -> Response:
@@ -77,12 +76,25 @@ async def validate(ctx: Context) -> Response:
     upload = await read_form(ctx.request, NAMES, services.spool, services.settings.limits)
     async with upload:
         plan = await understand(ctx, parse(upload.fields, services.clock.now()))
-        assert upload.path is not None
-        async with await check(upload.path, plan.options, services.spool) as found:
-            if ctx.request.query_params.get("format") == "csv":
-                lines = b"".join([block async for block in found.report_csv()])
-                return Response(lines, media_type="text/csv")
-            return Answer(_report(found, plan))
+
+        async def work(_: str) -> Answer:
+            async with await _checked(ctx, upload, plan) as found:
+                return Answer(_report(found, plan))
+
+        if ctx.request.query_params.get("format") != "csv":
+            return await once(ctx, _values(upload), work)
+        async with await _checked(ctx, upload, plan) as found:
+            return Response(b"".join([block async for block in found.report_csv()]), media_type="text/csv")
+
+
+def _values(upload: Upload) -> dict[str, Any]:
+    """What a form means, whatever its boundary: its fields, and its file by content."""
+    return {"fields": {name: text for name, text in upload.fields.items() if text}, "file": upload.sha256}
+
+
+async def _checked(ctx: Context, upload: Upload, plan: Plan) -> CheckedList:
+    assert upload.path is not None
+    return await check(upload.path, plan.options, ctx.services.spool)
 
 
 def _report(found: CheckedList, plan: Plan) -> out.ValidationReport:
@@ -142,10 +154,9 @@ def retry_plan(callback: SmartCallback | None, agent: FrozenAgent) -> tuple[Retr
 
 async def _start(ctx: Context, fields: StartFields, upload: Upload, ident: str) -> out.Started:
     plan = await understand(ctx, fields)
-    assert upload.path is not None
     print_of_list = fingerprint(upload.sha256, plan.agent.id)
     await _refuse_duplicate(ctx, print_of_list, fields.allow_duplicate)
-    async with await check(upload.path, plan.options, ctx.services.spool) as found:
+    async with await _checked(ctx, upload, plan) as found:
         refusal = found.refusal()
         if refusal is not None:
             raise refusal

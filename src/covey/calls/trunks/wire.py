@@ -50,6 +50,8 @@ class Channel:
     def send(self, message: Mapping[str, Any], tail: bytes = b"") -> None:
         """Send a message. What the kernel has room for is in its hands when this returns."""
         head = orjson.dumps(message)
+        if self._writer.is_closing():
+            return
         self._writer.write(_LENGTHS.pack(len(head), len(tail)) + head + tail)
 
     async def flush(self) -> None:

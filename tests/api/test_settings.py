@@ -1,0 +1,91 @@
+"""Settings: the file, the environment over it, where each value comes from, and one sentence for a bad one."""
+
+from pathlib import Path
+
+import pytest
+
+from covey.settings import MASK, Settings, SettingsError, TrunkKind
+
+FILE = """
+port = 9000
+[limits]
+csv_bytes = 1000
+[trunks.out]
+kind = "sip"
+host = "sip.example.org"
+workspaces = ["a"]
+countries = ["US"]
+password = "hush"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "covey.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_without_a_file_there_is_the_demo_trunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.load()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert set(settings.trunks) == {"demo"}
+    demo = settings.trunks["demo"]
+    assert (demo.kind, demo.live, demo.channels, demo.calls_per_second) == (TrunkKind.demo, False, 40, 10)
+
+
+def test_the_environment_goes_over_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_LIMITS__CSV_BYTES", "2000")
+    monkeypatch.setenv("COVEY_TRUNKS__DEMO__CHANNELS", "7")
+    settings = Settings.load(file)
+    assert (settings.port, settings.limits.csv_bytes, settings.trunks["demo"].channels) == (9000, 2000, 7)
+    out = settings.trunks["out"]
+    assert (out.live, out.channels, out.calls_per_second, out.ring_seconds) == (True, 2, 1, 30)
+    assert (out.hours, out.calls_per_day) == ("08:00-21:00", 1000)
+
+
+def test_where_a_value_comes_from_and_secrets_are_masked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_LIMITS__CSV_BYTES", "2000")
+    found = {one.key: one for one in Settings.load(file).sources()}
+    assert found["limits.csv_bytes"].source == "environment COVEY_LIMITS__CSV_BYTES"
+    assert found["port"].source == str(file)
+    assert found["host"].source == "default"
+    assert found["trunks.out.password"].value == MASK
+    assert "hush" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("prot = 1", ("prot", "no such setting")),
+        ("port = 'x'", ("port", "integer")),
+        ("port = ", ("Invalid value",)),
+        ("[trunks.x]\nkind = 'sip'\nhost = 'h'", ("trunks.x", "workspaces, countries")),
+        ("[trunks.x]\nkind = 'carrier-pigeon'", ("trunks.x.kind", "demo")),
+        ("[trunks.demo]\nhours = '9-17'", ("trunks.demo.hours", "HH:MM-HH:MM")),
+        ("[trunks.'Big One']\nkind = 'demo'", ("Big One",)),
+        ("[calls]\ndefault_trunk = 'x'", ("default_trunk", "demo")),
+    ],
+)
+def test_a_bad_value_is_one_sentence(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    path = tmp_path / "covey.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        Settings.load(path)
+    said = str(raised.value)
+    assert said.startswith(str(path))
+    assert "\n" not in said
+    for word in words:
+        assert word in said
+
+
+def test_a_bad_variable_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_PORT", "many")
+    with pytest.raises(SettingsError, match="Environment variable COVEY_PORT"):
+        Settings.load(file)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="covey init"):
+        Settings.load(tmp_path / "nothing.toml")
