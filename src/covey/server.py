@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from covey.api.services import Services
 from covey.calls.config import KIND
+from covey.calls.files import skipped_path
 from covey.calls.wiring import CallParts, call_parts
 from covey.domain.clock import Clock, SystemClock
 from covey.domain.lane import Lane
@@ -115,7 +116,12 @@ async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Ser
     )
     keep = settings.retention.calls_days
     retention = {KIND: None if keep is None else timedelta(days=keep)}
-    sweeper = Sweeper(store, clock, hints, worker.id, retention, calls.recordings.forget)
+
+    async def forget_files(batch: str) -> None:
+        await calls.recordings.forget(batch)
+        await asyncio.to_thread(skipped_path(settings.data, batch).unlink, missing_ok=True)
+
+    sweeper = Sweeper(store, clock, hints, worker.id, retention, forget_files)
     health = Health(store, clock, hints, calls.runners)
     server.append(Server(settings, store, worker, calls, services, health, sweeper))
     return server[0]

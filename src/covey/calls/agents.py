@@ -88,7 +88,7 @@ class Agent(_Model):
     """An agent as a batch freezes it. Texts may hold `{column}` or `{{column}}` for any column of the CSV.
 
     `voice` "" is the synthesizer's own. `smart_callback` and what follows it are the agent's defaults for retries;
-    `retry_voicemail` says whether a mailbox counts as not reached.
+    `retry_voicemail` says whether a mailbox counts as not reached. What is None is the trunk's.
     """
 
     greeting: Text = Field(default="", max_length=LONGEST_TEXT)
@@ -98,8 +98,8 @@ class Agent(_Model):
     voicemail_message: Text | None = Field(default=None, max_length=LONGEST_TEXT)
     detect_machine: bool = True
     voice: str = Field(default="", pattern=r"^[\w+-]{0,64}$")
-    ring_seconds: int = Field(default=30, ge=15, le=120)
-    longest_seconds: int = Field(default=600, ge=10, le=3600)
+    ring_seconds: int | None = Field(default=None, ge=15, le=120)
+    longest_seconds: int | None = Field(default=None, ge=10, le=3600)
     recording: bool = False
     recording_notice: Text = Field(default=DEFAULT_NOTICE, min_length=1, max_length=LONGEST_TEXT)
     caller: str | None = Field(default=None, pattern=r"^\+[1-9]\d{1,14}$")

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -24,6 +25,16 @@ log = structlog.get_logger(__name__)
 CONFIGS_KEPT = 64
 
 
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a trunk calls where the agent says nothing else: seconds it rings, the longest call (which no agent
+    passes), and the number it shows."""
+
+    ring_seconds: float
+    longest_seconds: float
+    caller: str | None
+
+
 class CallRunner:
     """Runs the calls of one trunk."""
 
@@ -32,6 +43,7 @@ class CallRunner:
     def __init__(
         self,
         trunk: Trunk,
+        manners: Manners,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -42,6 +54,7 @@ class CallRunner:
         """`clips` None: the trunk carries no sound. `recordings` None: nothing is recorded; with less than `low_disk`
         bytes free nothing is either."""
         self.trunk = trunk
+        self._manners = manners
         self._clock = clock
         self._metrics = metrics
         self._clips = clips
@@ -115,9 +128,9 @@ class CallRunner:
             script=script,
             clips=clips,
             licence=Licence(run.start_at, run.licence_until),
-            ring_seconds=agent.ring_seconds,
-            longest_seconds=agent.longest_seconds,
-            caller=agent.caller,
+            ring_seconds=agent.ring_seconds or self._manners.ring_seconds,
+            longest_seconds=min(agent.longest_seconds or self._manners.longest_seconds, self._manners.longest_seconds),
+            caller=agent.caller or self._manners.caller,
             recording=self._recording_path(run, config),
         )
 

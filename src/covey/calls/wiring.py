@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covey.calls.call import Trunk
+from covey.calls.files import recording_spool, recordings_folder
 from covey.calls.recordings import Recordings
-from covey.calls.runner import CallRunner
+from covey.calls.runner import CallRunner, Manners
 from covey.calls.speech import Recognizer, Synthesizer
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.recognition import PocketsphinxRecognizer
@@ -50,13 +51,14 @@ def call_parts(settings: Settings, clock: Clock, metrics: Metrics, keep_open: Se
     recognizer = _recognizer(settings.calls)
     clips = ClipCache(settings.data / "clips", synthesizer)
     calls = settings.calls
-    recordings = Recordings(settings.data / "recording", calls.recordings, settings.data / "recordings")
+    recordings = Recordings(recording_spool(settings.data), calls.recordings, recordings_folder(settings.data))
     runners = {}
     for name, trunk in settings.trunks.items():
         line = _trunk(name, trunk, settings.data, recognizer, keep_open)
         speaks = trunk.kind is not TrunkKind.simulated
         runners[name] = CallRunner(
             line,
+            Manners(trunk.ring_seconds, trunk.longest_seconds, trunk.caller),
             clock,
             metrics,
             clips=clips if speaks else None,

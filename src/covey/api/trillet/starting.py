@@ -21,6 +21,7 @@ from covey.api.trillet.agentfile import FrozenAgent, freeze
 from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFields, parse
 from covey.api.trillet.forms import Upload, read_form
 from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
+from covey.calls.files import skipped_path
 from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid, check
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import Conflict, NotFound
@@ -28,8 +29,6 @@ from covey.domain.ids import new_id
 from covey.settings import TrunkKind
 
 RULES = {TrunkKind.demo: NumberRule.demo, TrunkKind.simulated: NumberRule.simulated, TrunkKind.sip: NumberRule.real}
-SKIPPED = "skipped"
-"""The folder of the lists of skipped rows."""
 
 
 class WorkspaceSettings(BaseModel):
@@ -258,11 +257,6 @@ async def _skipped_kept(ctx: Context, found: CheckedList, ident: str) -> AsyncIt
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-
-
-def skipped_path(data: Path, ident: str) -> Path:
-    """Where a batch's skipped rows are listed, one JSON object a line."""
-    return data / SKIPPED / f"{ident}.jsonl"
 
 
 async def _recover(ctx: Context, ident: str) -> Answer | None:
