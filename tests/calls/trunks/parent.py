@@ -28,7 +28,7 @@ async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Heard:
 
 async def main(port: str, lock: str, clip: str, *numbers: str) -> None:
     settings = SipSettings("test", "127.0.0.1", int(port), channels=50, local_address="127.0.0.1", live=False)
-    with Path(lock).open("w") as held:  # noqa: ASYNC230
+    with Path(lock).open("w") as held:
         trunk = SipTrunk(settings, nothing, (held.fileno(),))
         await trunk.start()
         print("dialler", trunk.pids[0], flush=True)

@@ -106,7 +106,7 @@ async def test_a_killed_trunk_takes_its_dialler_along(
     numbers = [TALKS] * 5 + [RINGS] * 5
     script = Path(__file__).with_name("parent.py")
     command = [sys.executable, str(script), str(phones.port), str(lock), clips["opening"], *numbers]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     dialler = int(parent.stdout.readline().split()[1])
     if "--swallow" in switches:

@@ -40,7 +40,7 @@ async def test_the_demo_trunk_brings_its_phones(order: OrderMaker, tmp_path: Pat
 async def test_phones_leave_when_told(how: str) -> None:
     theirs, ours = os.pipe()
     command = [sys.executable, "-m", "covey.calls.trunks.demo", "--swallow", "--lifeline", str(theirs)]
-    phones = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(theirs,))  # noqa: ASYNC220
+    phones = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(theirs,))
     os.close(theirs)
     assert phones.stdout is not None
     assert json.loads(await asyncio.to_thread(phones.stdout.readline))["host"] == "127.0.0.1"
