@@ -11,6 +11,8 @@ CODE := src tests $(if $(wildcard benchmarks/*.py),benchmarks)
 # Words after the target: KEEP=1 for demo, ARGS='…' for test, bench and soak.
 KEEP ?=
 ARGS ?=
+# How many processes the tests run in: most of them wait for calls to end, so more than there are cores.
+WORKERS ?= 4
 
 .PHONY: help demo test check lint format types imports fix bench soak lock clean
 
@@ -21,7 +23,7 @@ demo: .venv/.ready-run ## Place 24 calls to demo phones on this machine, and can
 	@exec $(BIN)/covey demo $(if $(KEEP),--keep)
 
 test: .venv/.ready-dev ## Run the default test suite and say what it skipped (ARGS='-k cancel')
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 check: lint format types imports ## Lint, formatting, strict types, and which room imports which
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from covey.api.services import Services
 from covey.calls.config import KIND
 from covey.calls.files import skipped_path
+from covey.calls.keeper import Keeper
 from covey.calls.wiring import CallParts, call_parts
 from covey.domain.clock import Clock, SystemClock
 from covey.domain.lane import Lane
@@ -45,6 +46,7 @@ class Server:
     services: Services
     health: Health
     sweeper: Sweeper
+    keeper: Keeper
     draining: bool = False
 
     @property
@@ -79,6 +81,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         server.worker.start()
         server.health.start()
         server.sweeper.start()
+        server.keeper.start()
         stack.push_async_callback(_end_loops, server)
         yield server
 
@@ -88,6 +91,7 @@ async def _end_loops(server: Server) -> None:
         hurry = asyncio.Event()
         hurry.set()
         await server.drain(hurry)
+    await server.keeper.stop()
     await server.sweeper.stop()
     await server.health.stop()
     await server.worker.stop()
@@ -123,7 +127,9 @@ async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Ser
 
     sweeper = Sweeper(store, clock, hints, worker.id, retention, forget_files)
     health = Health(store, clock, hints, calls.runners)
-    server.append(Server(settings, store, worker, calls, services, health, sweeper))
+    keep = settings.retention.recordings_days
+    keeper = Keeper(calls.recordings, clock, None if keep is None else timedelta(days=keep))
+    server.append(Server(settings, store, worker, calls, services, health, sweeper, keeper))
     return server[0]
 
 
@@ -140,7 +146,9 @@ Announce = Callable[[Server, str], Awaitable[None]]
 
 
 async def serve(settings: Settings, announce: Announce) -> None:
-    """Run the server until SIGTERM or SIGINT, then drain; a second signal skips the wait."""
+    """Run the server until SIGTERM, SIGINT or SIGHUP, then drain; a second signal skips the wait."""
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    _handle_signals(stopping, hurry)
     async with running(settings) as server:
         config = uvicorn.Config(
             await asyncio.to_thread(_application, server.services),
@@ -151,8 +159,6 @@ async def serve(settings: Settings, announce: Announce) -> None:
             timeout_graceful_shutdown=HURRY_SECONDS,
         )
         http = _Http(config)
-        stopping, hurry = asyncio.Event(), asyncio.Event()
-        _handle_signals(stopping, hurry)
         listener = _bind(settings)
         serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
         await _listening(http, serving)
@@ -175,7 +181,7 @@ def _handle_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:
         (hurry if stopping.is_set() else stopping).set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, caught)
 
 

@@ -13,31 +13,54 @@ log = structlog.get_logger(__name__)
 
 
 class Recordings:
-    """Keeps, gives and removes recordings. `spool` is a local folder in which calls write while they last."""
+    """Keeps, gives and removes recordings.
+
+    Calls write into `spool`, a local folder, while they last. A finished file gets its name at once and moves to where
+    it stays behind everybody's back, so that no outcome waits for a slow bucket; what a crash left is moved at the
+    next start.
+    """
 
     def __init__(self, spool: Path, url: str | None, folder: Path) -> None:
         """`url` is a bucket (`s3://bucket/prefix`, `gs://…`, `az://…`); without one recordings lie in `folder`."""
         spool.mkdir(parents=True, exist_ok=True)
         self.spool = spool
         self._store: ObjectStore = from_url(url) if url else LocalStore(prefix=folder, mkdir=True)
+        self._moving: set[asyncio.Task[None]] = set()
+        self._left = sorted(spool.glob("*.flac"))
 
-    async def keep(self, batch: str, file: Path) -> str | None:
-        """Move a finished file to where it stays; its name there, None if that failed (it stays in the spool)."""
-        name = f"{batch}/{file.name}"
+    def path(self, batch: str, call: str) -> Path:
+        """Where the recording of a call is written while it lasts."""
+        return self.spool / f"{batch}.{call}.flac"
+
+    def keep(self, file: Path) -> str:
+        """Have a finished file moved to where it stays; its name there."""
+        task = asyncio.create_task(self._move(file))
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
+        return _name(file)
+
+    async def keep_leftovers(self) -> None:
+        """Move what earlier processes left behind: finished files whose move failed, and calls that were cut off."""
+        while self._left:
+            await self._move(self._left.pop())
+
+    async def _move(self, file: Path) -> None:
         try:
-            await obstore.put_async(self._store, name, file)
+            await obstore.put_async(self._store, _name(file), file)
+            await asyncio.to_thread(file.unlink, missing_ok=True)
         except Exception as error:
-            log.error("a recording could not be stored", batch=batch, why=type(error).__name__)
-            return None
-        await asyncio.to_thread(file.unlink, missing_ok=True)
-        return name
+            log.error("a recording stays in the spool until the next start", file=file.name, why=type(error).__name__)
+
+    async def close(self) -> None:
+        """Wait for the files that are on their way."""
+        await asyncio.gather(*self._moving, return_exceptions=True)
 
     async def get(self, name: str) -> bytes | None:
         """The bytes of a recording, None if it is not there any more."""
         try:
             found = await obstore.get_async(self._store, name)
         except FileNotFoundError:
-            return None
+            return await asyncio.to_thread(_read, self.spool / name.replace("/", ".", 1))
         return bytes(await found.bytes_async())
 
     async def delete(self, names: Sequence[str]) -> None:
@@ -63,3 +86,17 @@ class Recordings:
         async for page in obstore.list(self._store, prefix=prefix):
             names += [meta["path"] for meta in page if before is None or meta["last_modified"] < before]
         return names
+
+
+def _read(file: Path) -> bytes | None:
+    """A recording that is still on its way."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _name(file: Path) -> str:
+    """A recording's name in the store: a folder for each batch."""
+    batch, _, call = file.name.partition(".")
+    return f"{batch}/{call}"

@@ -106,7 +106,7 @@ class CallRunner:
             return Returned("speech_failed", str(error))
         order = self._order(run, config, agent, script, clips)
         report = await self._place(order, run)
-        return await self._outcome(report, order, run, config)
+        return self._outcome(report, run, config)
 
     def _config(self, run: Run) -> tuple[CallsConfig, Agent]:
         """The batch's frozen configuration, read once for all its runs."""
@@ -140,7 +140,7 @@ class CallRunner:
         if shutil.disk_usage(self._recordings.spool).free < self._low_disk:
             log.warning("the disk runs low: calls are not recorded", batch=run.batch)
             return None
-        return str(self._recordings.spool / f"{run.item}-{run.attempt}.flac")
+        return str(self._recordings.path(run.batch, f"{run.item}-{run.attempt}"))
 
     async def _place(self, order: CallOrder, run: Run) -> CallReport:
         """Place the call; hang it up when the run is dropped."""
@@ -154,13 +154,13 @@ class CallRunner:
         finally:
             dropping.cancel()
 
-    async def _outcome(self, report: CallReport, order: CallOrder, run: Run, config: CallsConfig) -> Outcome:
+    def _outcome(self, report: CallReport, run: Run, config: CallsConfig) -> Outcome:
         now = self._clock.now()
         if report.dialled_at is not None:
             run.started = self._clock.monotonic() - (now - report.dialled_at).total_seconds()
         recording = None
         if report.recording is not None and self._recordings is not None:
-            recording = await self._recordings.keep(run.batch, Path(report.recording))
+            recording = self._recordings.keep(Path(report.recording))
         log.info(
             "call ended",
             batch=run.batch,

@@ -37,6 +37,7 @@ class CallParts:
         """End every call, every dialler, every child."""
         for runner in self.runners.values():
             await runner.close()
+        await self.recordings.close()
         await self.clips.close()
         await self.synthesizer.close()
         await self.recognizer.close()

@@ -3,8 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import apsw
-
 from covey.domain.batch import BatchState
 from covey.domain.clock import SystemClock
 from covey.store.migrate import StoreError
@@ -15,19 +13,6 @@ UNENDED = tuple(
     for state in BatchState
     if state not in (BatchState.canceled, BatchState.expired, BatchState.failed, BatchState.completed)
 )
-
-
-def integrity(path: Path) -> str | None:
-    """What SQLite finds wrong with the file, None if it is sound. Also while a server has it open."""
-    try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
-        finally:
-            connection.close()
-    except apsw.Error as error:
-        return str(error)
-    return None if found == ["ok"] else "; ".join(found)
 
 
 def recount(path: Path) -> tuple[list[str], int]:

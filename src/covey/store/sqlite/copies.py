@@ -31,11 +31,11 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def _copy_pages(source: Path, target: Path) -> None:
+    """Copy in one step: it sees one snapshot and holds no writer up. In several, each write would start it anew."""
     origin = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
     copy = apsw.Connection(str(target))
     with contextlib.closing(origin), contextlib.closing(copy), copy.backup("main", origin, "main") as backup:
-        while not backup.done:
-            backup.step(1000)
+        backup.step(-1)
 
 
 def restore(source: Path, target: Path, clock: Clock) -> int:
@@ -58,10 +58,25 @@ def restore(source: Path, target: Path, clock: Clock) -> int:
     return paused
 
 
+def damage(path: Path) -> str | None:
+    """What is wrong with a database file, None if it is sound. Also while a server has it open."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        with contextlib.closing(connection):
+            return _damage(connection)
+    except apsw.Error as error:
+        return str(error)
+
+
+def _damage(connection: apsw.Connection) -> str | None:
+    found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
+    return None if found == ["ok"] else "; ".join(found)
+
+
 def _check(database: Database, source: Path) -> None:
-    found = [str(row[0]) for row in database.connection.execute("PRAGMA quick_check(5)")]
-    if found != ["ok"]:
-        raise StoreError(f"{source} is damaged: {'; '.join(found)}")
+    wrong = _damage(database.connection)
+    if wrong is not None:
+        raise StoreError(f"{source} is damaged: {wrong}")
 
 
 def _pause_unended(database: Database, now: datetime) -> int:

@@ -1,0 +1,55 @@
+"""Recordings: named at once, moved behind everybody's back, found wherever they are, gone when they are to go."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from covey.calls.keeper import Keeper
+from covey.calls.recordings import Recordings
+from covey.domain.clock import SystemClock
+
+BATCH = "6b02ed612dff3a54bd000000"
+
+
+def finished(recordings: Recordings, call: str, sound: bytes) -> Path:
+    """A file as a call leaves it."""
+    file = recordings.path(BATCH, call)
+    file.write_bytes(sound)
+    return file
+
+
+async def test_a_recording_has_its_name_at_once_and_can_be_heard_while_it_moves(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
+    file = finished(recordings, "call-1", b"sound")
+    name = recordings.keep(file)
+    assert await recordings.get(name) == b"sound"
+    await recordings.close()
+    assert not file.exists()
+    assert await recordings.get(name) == b"sound"
+
+
+async def test_what_a_crash_left_is_moved_by_the_next_process_and_what_is_new_is_not(tmp_path: Path) -> None:
+    left = finished(Recordings(tmp_path / "spool", None, tmp_path / "kept"), "call-1", b"cut off")
+    recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
+    new = finished(recordings, "call-2", b"still going on")
+    await recordings.keep_leftovers()
+    assert not left.exists()
+    assert new.exists()
+    assert await recordings.get(f"{BATCH}/call-1.flac") == b"cut off"
+
+
+async def test_a_batch_takes_its_recordings_along(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
+    name = recordings.keep(finished(recordings, "call-1", b"sound"))
+    await recordings.close()
+    await recordings.forget(BATCH)
+    assert await recordings.get(name) is None
+
+
+async def test_old_recordings_go_and_younger_ones_stay(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
+    name = recordings.keep(finished(recordings, "call-1", b"sound"))
+    await recordings.close()
+    await Keeper(recordings, SystemClock(), timedelta(days=90)).round()
+    assert await recordings.get(name) == b"sound"
+    assert await recordings.forget_before(datetime.now(UTC) + timedelta(minutes=1)) == 1
+    assert await recordings.get(name) is None
