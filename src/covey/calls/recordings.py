@@ -57,10 +57,13 @@ class Recordings:
 
     async def get(self, name: str) -> bytes | None:
         """The bytes of a recording, None if it is not there any more."""
+        on_its_way = await asyncio.to_thread(_read, self.spool / name.replace("/", ".", 1))
+        if on_its_way is not None:
+            return on_its_way
         try:
             found = await obstore.get_async(self._store, name)
         except FileNotFoundError:
-            return await asyncio.to_thread(_read, self.spool / name.replace("/", ".", 1))
+            return None
         return bytes(await found.bytes_async())
 
     async def delete(self, names: Sequence[str]) -> None:
