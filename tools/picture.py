@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,11 @@ LOOKS = 16
 WIDTH = 96
 
 
+def without_fonts(svg: str) -> str:
+    """The picture with the reader's own monospaced font: it fetches nothing."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace")
+
+
 async def draw(batch: str, file: Path) -> None:
     """Look for a few seconds, so that there is a rate; then write what a terminal would show."""
     seen = Seen()
@@ -24,7 +30,7 @@ async def draw(batch: str, file: Path) -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(seen))
     file.parent.mkdir(parents=True, exist_ok=True)
-    console.save_svg(str(file), title="covey watch")
+    file.write_text(without_fonts(console.export_svg(title="covey watch")))
 
 
 if __name__ == "__main__":
