@@ -30,7 +30,9 @@ async def draw(batch: str, file: Path) -> None:
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(render(seen))
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(without_fonts(console.export_svg(title="covey watch")))
+    file.write_text(  # noqa: ASYNC240
+        without_fonts(console.export_svg(title="covey watch"))
+    )
 
 
 if __name__ == "__main__":

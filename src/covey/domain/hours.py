@@ -50,6 +50,7 @@ def zones(names: str) -> tuple[ZoneInfo, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=1024)
 def next_opening(hours: str, zone: str | None, now: datetime) -> datetime | None:
     """None if `hours` hold in every zone of `zone` (UTC without one) at `now`; else when they next do."""
     rule, where = parse_hours(hours), zones(zone or "UTC")

@@ -16,6 +16,9 @@ BATCH_STREAK = 30
 PATIENCE_CODES = frozenset({"busy", "no_answer"})
 """Codes that say nothing about a lane or a list, however often they come."""
 
+OWN_CODES = frozenset({"outcome_unknown", "worker_lost", "interrupted"})
+"""Codes of runs that Covey itself cut off: a crash or a restart with many runs in hand must not pause their batch."""
+
 HOPELESS_PROBES = 4
 """So many failed probes in a row pause the batch whose item was the last of them."""
 

@@ -68,6 +68,10 @@ class Failed:
     blame: Blame = Blame.item
 
 
+INTERNAL_ERROR = Failed("internal_error", "Something went wrong inside the server", blame=Blame.nothing)
+"""What a run comes to when the runner or the server itself broke."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Try again at `at`, as long as tries are left; `otherwise` is what holds when none is."""

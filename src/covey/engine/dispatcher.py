@@ -11,7 +11,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, Unavailable
-from covey.domain.run import LICENCE_SECONDS, NOT_STARTED, Bite, Blame, Claimed, Failed, Finished, Outcome, Returned
+from covey.domain.run import INTERNAL_ERROR, LICENCE_SECONDS, NOT_STARTED, Bite, Claimed, Finished, Outcome, Returned
 from covey.engine.hints import Hints
 from covey.engine.runner import Run, Runner
 from covey.metrics import Metrics
@@ -79,6 +79,9 @@ class Dispatcher:
                 log.critical("this worker was given up; it claims no more", worker=self._worker)
                 self.claiming = False
                 return
+            except Exception:
+                log.exception("a claim failed", lane=self.lane)
+                again_at = None
             await self._wait(again_at)
 
     async def _wait(self, again_at: datetime | None) -> None:
@@ -158,7 +161,7 @@ class Dispatcher:
             raise
         except Exception:
             log.exception("a runner failed", batch=run.batch, item=run.item, attempt=run.attempt)
-            return Failed("internal_error", "Something went wrong inside the server", blame=Blame.nothing)
+            return INTERNAL_ERROR
 
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free."""

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
 from covey.domain.errors import Unavailable
-from covey.domain.run import Finished
+from covey.domain.run import INTERNAL_ERROR, Finished
 from covey.store.ports import Finishes, FinishReport
 
 log = structlog.get_logger(__name__)
@@ -58,17 +59,41 @@ class Finisher:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                await self.round()
+                try:
+                    await self.round()
+                except Exception:
+                    log.exception("an outcome cannot be written down at all", runs=len(self._waiting))
+                    await asyncio.sleep(RETRY_SECONDS[-1])
             self._idle.set()
 
     async def round(self) -> None:
         """Write one group; asks again until the database took it."""
         group = self._waiting[:MOST_AT_ONCE]
-        report = await self._write(group)
+        try:
+            report = await self._write(group)
+        except Exception:
+            log.exception("outcomes cannot be written down together", runs=len(group))
+            report = await self._write_singly(group)
         del self._waiting[: len(group)]
         if report.stale:
             log.warning("stale runs changed nothing", runs=len(report.stale))
         self._done(group, report)
+
+    async def _write_singly(self, group: list[Finished]) -> FinishReport:
+        """One outcome that cannot be written must not keep the others: it becomes the server's own failure."""
+        reports = []
+        for one in group:
+            try:
+                reports.append(await self._write([one]))
+            except Exception:
+                log.exception("an outcome cannot be written down", batch=one.batch, seq=one.seq, attempt=one.attempt)
+                reports.append(await self._write([replace(one, outcome=INTERNAL_ERROR)]))
+        return FinishReport(
+            sum(report.written for report in reports),
+            tuple(run for report in reports for run in report.stale),
+            tuple(batch for report in reports for batch in report.ended),
+            tuple(batch for report in reports for batch in report.paused),
+        )
 
     async def _write(self, group: list[Finished]) -> FinishReport:
         for attempt in range(1_000_000_000):

@@ -18,7 +18,7 @@ PING_SECONDS = 5.0
 HOLD = timedelta(seconds=12)
 """How long one failed ping holds a lane: longer than it takes until the next."""
 
-SILENT = "trunk_down"
+SILENT = "silent"
 
 
 class Health:
@@ -49,6 +49,8 @@ class Health:
                 await self.round()
             except Unavailable as error:
                 log.warning("pings are not written down", why=error.message)
+            except Exception:
+                log.exception("a ping failed")
             await asyncio.sleep(PING_SECONDS)
 
     async def round(self) -> None:
@@ -56,7 +58,7 @@ class Health:
         await asyncio.gather(*(self._check(lane, runner) for lane, runner in self._runners.items()))
 
     async def _check(self, lane: str, runner: Runner) -> None:
-        wrong = await runner.ping(lane)
+        wrong = await self._ping(lane, runner)
         if wrong is not None:
             if lane not in self._down:
                 log.warning("a lane's far side does not answer", lane=lane, why=wrong)
@@ -67,3 +69,15 @@ class Health:
             self._down.discard(lane)
             await self._store.close_lane(lane)
             self._hints.work(lane)
+
+    @staticmethod
+    async def _ping(lane: str, runner: Runner) -> str | None:
+        """What is wrong with a lane; a ping that hangs or crashes must not keep the others from being made."""
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                return await runner.ping(lane)
+        except TimeoutError:
+            return f"no answer within {PING_SECONDS:.0f} s"
+        except Exception as error:
+            log.exception("a ping crashed", lane=lane)
+            return f"the ping crashed ({type(error).__name__})"

@@ -56,6 +56,8 @@ class Sweeper:
                 await self.round()
             except Unavailable as error:
                 log.warning("sweeping waits for the database", why=error.message)
+            except Exception:
+                log.exception("a sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def round(self) -> None:
@@ -68,5 +70,12 @@ class Sweeper:
                 await self._store.retire_batches(kind, self._clock.now() - keep)
         for _ in range(PIECES):
             for batch in await self._store.sweep_erased():
-                await self._forget_files(batch)
+                await self._forget(batch)
         await self._store.sweep_leftovers()
+
+    async def _forget(self, batch: str) -> None:
+        """Files that cannot be removed must not keep all else from being swept."""
+        try:
+            await self._forget_files(batch)
+        except Exception:
+            log.exception("the files of an erased batch stay", batch=batch)

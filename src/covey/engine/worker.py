@@ -127,7 +127,7 @@ class Worker:
         missing = {key for key in believed if self._run(*key) is None}
         for key in missing & self._doubtful:
             self.finisher.put(Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
-        self._doubtful = missing
+        self._doubtful = missing - self._doubtful
 
     def _run(self, batch: str, seq: int, attempt: int) -> Run | None:
         for dispatcher in self.dispatchers.values():
@@ -161,6 +161,8 @@ class Worker:
                 await round_()
             except Unavailable as error:
                 log.warning("a round was missed", why=error.message)
+            except Exception:
+                log.exception("a round failed")
 
 
 async def _all(tasks: list[asyncio.Task[bool]]) -> None:

@@ -62,7 +62,7 @@ class Drafts(Protocol):
         ...
 
     async def append(self, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
-        """Add items `first_seq …` to a draft, a few hundred at a time."""
+        """Add items `first_seq …` to a draft, a few hundred at a time. Raises NotFound if it is none."""
         ...
 
     async def accept(self, batch: str, total: int, quota: Quota, actor: str | None = None) -> Batch:

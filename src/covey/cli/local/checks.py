@@ -125,7 +125,7 @@ def _database(folder: Folder) -> Iterator[Finding]:
     if not folder.database.exists():
         yield Finding("database", True, "none yet, made at the first start")
         return
-    trouble = database.integrity(folder.database)
+    trouble = damage(folder.database)
     yield Finding("database", trouble is None, trouble or "sound", "Restore a backup: `covey restore FILE`.")
     if folder.owner is not None or trouble is not None:
         return

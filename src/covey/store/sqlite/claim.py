@@ -25,6 +25,9 @@ REF_PATIENCE = timedelta(seconds=1)
 GATE_ROWS = 1000
 """How many items one claim looks at: a long run of items that may not start must not hold up everybody."""
 
+ASIDE = timedelta(milliseconds=50)
+"""How long a batch steps aside of which one claim looked at GATE_ROWS items and could start none."""
+
 GATE_MARGIN = 64
 """How many more due items than wanted one claim looks at, as some of them may not start after all."""
 
@@ -95,6 +98,8 @@ def _bite(database: Database, now: datetime, worker: str, limit: Row, batch: Hot
     taken = _gate(database, now, batch, len(starts))
     _write_items(database, now, worker, batch, taken, starts)
     _take_slots(database, now, limit, batch, taken, starts)
+    if not taken.started and batch.row.next_at is not None:
+        batch.row.next_at = max(batch.row.next_at, micros(now + ASIDE))
     batch.save()
     if not taken.started:
         return Claim(None, now)
@@ -146,12 +151,12 @@ def _candidates(database: Database, now: datetime, batch: Hot, wanted: int) -> I
 
 
 def _judge(database: Database, now: datetime, row: Row, item: Candidate, taken: Taken, refs: set[str]) -> None:
-    if item.ref is not None and row.exclusive:
+    if item.ref is not None:
         about = {"workspace": row.workspace, "ref": item.ref}
         if database.value("is_blocked", about):
             taken.blocked.append(item)
             return
-        if item.ref in refs or database.value("is_busy", about):
+        if row.exclusive and (item.ref in refs or database.value("is_busy", about)):
             taken.deferred.append((item, now + REF_PATIENCE, "ref_active"))
             return
     opening = next_opening(row.hours, item.zone, now) if row.hours else None

@@ -5,10 +5,11 @@ from typing import Any
 from covey.domain.batch import Batch, StopReason
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound
+from covey.domain.lane import gap
 from covey.domain.run import Json
 from covey.store.ports import Stopped
 from covey.store.sqlite import reading
-from covey.store.sqlite.database import Database, micros
+from covey.store.sqlite.database import Database, micros, span_micros
 from covey.store.sqlite.hot import Hot, hot
 
 
@@ -102,7 +103,9 @@ def adjust(database: Database, clock: Clock, batch: str, changes: Json, actor: s
     _still_open(found, "change")
     row = found.row
     values: dict[str, Any] = {"cap": row.cap, "pace": row.pace, **{k: v for k, v in changes.items() if k != "name"}}
-    row.cap, row.pace, row.next_start = values["cap"], values["pace"], None
+    if row.next_start is not None:
+        row.next_start += span_micros(gap(values["pace"])) - span_micros(gap(row.pace))
+    row.cap, row.pace = values["cap"], values["pace"]
     database.run("counts_limits", {"batch": row.id, "cap": row.cap, "pace": row.pace})
     if "name" in changes:
         database.run("batch_rename", {"batch": row.id, "name": changes["name"]})

@@ -41,6 +41,8 @@ def draft(database: Database, batch: NewBatch, owner: str) -> None:
 def append(database: Database, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
     """Add items to a draft; see `Drafts.append`."""
     id_ = bytes.fromhex(batch)
+    if database.row("draft_row", {"batch": id_}) is None:
+        raise NotFound(f"there is no draft {batch}")
     rows = ((id_, first_seq + n, i.custom_id, i.ref, i.zone, i.input) for n, i in enumerate(items))
     database.many("items_new", rows)
 

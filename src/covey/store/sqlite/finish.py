@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from covey.domain.breaker import Breaker
 from covey.domain.ids import item_id
-from covey.domain.lane import BATCH_STREAK, PATIENCE_CODES
+from covey.domain.lane import BATCH_STREAK, OWN_CODES, PATIENCE_CODES
 from covey.domain.run import (
     OUTCOME_UNKNOWN,
     Defer,
@@ -72,8 +72,9 @@ def finish(database: Database, now: datetime, worker: str, finished: Sequence[Fi
             stale.extend((one.batch, one.seq, one.attempt) for one in by_batch[id_])
             continue
         lane = breakers.setdefault(batch.row.lane, _breaker(database, batch.row.lane))
+        opens = lane.now.opens
         stale.extend(_finish_batch(database, now, worker, batch, by_batch[id_], lane))
-        if _pause_failing(database, now, batch, lane):
+        if _pause_failing(database, now, batch, lane.now, opens):
             paused.append(id_)
         if batch.save():
             ended.append(id_)
@@ -85,13 +86,14 @@ def finish(database: Database, now: datetime, worker: str, finished: Sequence[Fi
 def _finish_batch(
     database: Database, now: datetime, worker: str, batch: Hot, finished: Iterable[Finished], lane: LaneBreaker
 ) -> list[tuple[str, int, int]]:
-    written, stale = Written(), []
+    written, stale, seen = Written(), list[tuple[str, int, int]](), set[int]()
     for one in finished:
-        live = _fenced(database, batch, one, worker)
+        live = None if one.seq in seen else _fenced(database, batch, one, worker)
         if live is None:
-            if not _late_truth(database, batch, one, worker):
+            if one.seq in seen or not _late_truth(database, batch, one, worker):
                 stale.append((one.batch, one.seq, one.attempt))
             continue
+        seen.add(one.seq)
         lane.now = lane.now.after(item_id(one.batch, one.seq), one.outcome, now)
         decision = decide(one.outcome, _standing(batch.row, live, lane.now.closed), now)
         run = Ended(one.seq, one.attempt, live[0], worker, micros(one.started_at), micros(one.ended_at))
@@ -152,7 +154,7 @@ def _count_end(batch: Hot, end: End, at: int) -> None:
     if end.state is RunState.succeeded:
         row.succeeded_seconds += end.seconds
         row.last_succeeded_at = max(row.last_succeeded_at or 0, at)
-    alike = end.state is RunState.failed and end.code not in PATIENCE_CODES
+    alike = end.state is RunState.failed and end.code not in PATIENCE_CODES | OWN_CODES
     row.streak = (row.streak + 1 if end.code == row.streak_code else 1) if alike else 0
     row.streak_code = end.code if alike else None
 
@@ -242,6 +244,7 @@ def _settle_batch(
         database.run("held_new", {**slot, "workspace": row.workspace, "ref": ref, "until": micros(hold_until)})
     database.many("live_end", written.ended)
     database.many("run_new", written.runs)
+    batch.find_next()
 
 
 def _breaker(database: Database, lane: str) -> LaneBreaker:
@@ -283,15 +286,16 @@ def write_breaker(database: Database, lane: str, breaker: Breaker) -> None:
     )
 
 
-def _pause_failing(database: Database, now: datetime, batch: Hot, lane: LaneBreaker) -> bool:
-    """Pause a batch that fails alike again and again; True if it was paused."""
+def _pause_failing(database: Database, now: datetime, batch: Hot, breaker: Breaker, opens: int) -> bool:
+    """Pause a batch that fails alike again and again, or whose items opened a hopeless breaker once more than `opens`
+    times; True if it was paused."""
     row = batch.row
-    if not batch.open or row.paused_at is not None:
+    if not batch.open or batch.waiting + row.active == 0 or row.paused_at is not None:
         return False
-    hopeless = lane.now.hopeless and lane.now.opens > lane.before.opens
+    hopeless = breaker.hopeless and breaker.opens > opens
     if row.streak < BATCH_STREAK and not hopeless:
         return False
-    code = row.streak_code if row.streak >= BATCH_STREAK else lane.now.reason
+    code = row.streak_code if row.streak >= BATCH_STREAK else breaker.reason
     row.paused_at, row.next_at = micros(now), None
     database.run("batch_pause", {"batch": row.id, "now": micros(now), "reason": f"failing:{code}"})
     batch.event("paused", None, {"reason": "failing", "code": code})

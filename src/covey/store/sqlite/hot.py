@@ -74,7 +74,7 @@ class Hot:
         values = {name: getattr(row, name) for name in KEPT}
         self._database.run("counts_move", {**values, "served_at": self.served_at, "batch": row.id})
         for code, n in self._codes.items():
-            self._database.run("outcome_add", {"batch": row.id, "code": code, "n": n})
+            self._database.run("outcome_add" if n > 0 else "outcome_take", {"batch": row.id, "code": code, "n": n})
         if ended:
             self._database.run("batch_complete", {"batch": row.id, "now": self._now})
             state = "completed" if row.stop_reason is None else stopped_state(StopReason(row.stop_reason)).value

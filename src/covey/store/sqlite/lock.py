@@ -1,4 +1,4 @@
-"""One process owns a SQLite database: by a lock file that its diallers share, so that a successor begins only when
+"""One process owns a SQLite database: by a lock file that its children share, so that a successor begins only when
 all of them are gone."""
 
 import asyncio

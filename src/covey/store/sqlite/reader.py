@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import apsw
 
+from covey.domain.errors import Unavailable
 from covey.store.sqlite.database import Database
 from covey.store.sqlite.writer import unavailable
 
@@ -26,11 +27,15 @@ class Reader:
 
     async def run(self, look: Callable[[Database], T]) -> T:
         """Run `look` in one snapshot. Raises what it raises, and Unavailable when the database fails."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._look, look)
+        try:
+            looking = asyncio.get_running_loop().run_in_executor(self._pool, self._look, look)
+        except RuntimeError as error:
+            raise Unavailable("the database is closing") from error
+        return await looking
 
     def _look(self, look: Callable[[Database], T]) -> T:
-        database = self._database()
         try:
+            database = self._database()
             database.connection.execute("BEGIN")
             try:
                 return look(database)

@@ -128,6 +128,8 @@ class Writer:
         except (apsw.Error, Unavailable) as error:
             _roll_back(connection)
             lost = unavailable(error)
+            if not done and (job := self._next()):
+                done.append(job)
             for job in done:
                 job.error = job.error if isinstance(job.error, Unavailable) else lost
         return done

@@ -117,6 +117,7 @@ CREATE TABLE counts (
         ELSE cursor = deferred + active + succeeded + failed + canceled END)
 ) STRICT;
 CREATE INDEX counts_due ON counts (lane, next_at, workspace) WHERE next_at IS NOT NULL;
+CREATE INDEX counts_share ON counts (lane, workspace, next_at) WHERE next_at IS NOT NULL;
 
 CREATE TABLE outcomes (
     batch BLOB NOT NULL,
@@ -143,7 +144,7 @@ CREATE TABLE live (
     seq        INTEGER NOT NULL,
     attempt    INTEGER NOT NULL,
     tries      INTEGER NOT NULL,
-    returns    INTEGER NOT NULL,
+    returns    INTEGER NOT NULL CHECK (returns BETWEEN 0 AND 2),
     losses     INTEGER NOT NULL,
     state      INTEGER NOT NULL CHECK (state IN (0, 1)),
     due_at     INTEGER NOT NULL,
@@ -211,6 +212,7 @@ CREATE TABLE shares (
     served_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, workspace)
 ) STRICT;
+CREATE INDEX shares_next ON shares (lane, active / weight, served_at, workspace);
 
 -- Slots and refs of settled runs whose far side may still be busy with them.
 CREATE TABLE held (

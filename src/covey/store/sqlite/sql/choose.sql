@@ -1,16 +1,17 @@
 -- The batch that is next on a lane: of the share with the least active for its weight, longest unserved, the batch
--- likewise; with how many shares, and batches of that share, contend. Index counts_due, primary key of shares.
-WITH due AS MATERIALIZED (
-    SELECT workspace, count(*) AS batches FROM counts
-    WHERE lane = :lane AND next_at <= :now
-    GROUP BY workspace
-), share AS (
-    SELECT due.workspace, due.batches, count(*) OVER () AS shares
-    FROM due JOIN shares ON shares.lane = :lane AND shares.workspace = due.workspace
+-- likewise; with how many shares, and batches of that share, contend. Indexes shares_next, counts_share, counts_due.
+WITH share AS (
+    SELECT shares.workspace FROM shares
+    WHERE shares.lane = :lane AND EXISTS (
+        SELECT 1 FROM counts
+        WHERE counts.lane = :lane AND counts.workspace = shares.workspace AND counts.next_at <= :now
+    )
     ORDER BY shares.active / shares.weight, shares.served_at
     LIMIT 1
 )
-SELECT counts.batch, share.shares, share.batches
-FROM share JOIN counts ON counts.lane = :lane AND counts.next_at <= :now AND counts.workspace = share.workspace
+SELECT counts.batch,
+    (SELECT count(DISTINCT due.workspace) FROM counts due WHERE due.lane = :lane AND due.next_at <= :now) AS shares,
+    count(*) OVER () AS batches
+FROM share JOIN counts ON counts.lane = :lane AND counts.workspace = share.workspace AND counts.next_at <= :now
 ORDER BY counts.active, counts.served_at
 LIMIT 1

@@ -1,2 +1,2 @@
 -- A batch gets other limits of its own. Primary key of counts.
-UPDATE counts SET cap = :cap, pace = :pace, next_start = NULL WHERE batch = :batch
+UPDATE counts SET cap = :cap, pace = :pace WHERE batch = :batch

@@ -1,6 +1,21 @@
--- Deferred items that are due, those never returned first. Index live_due, primary key of items.
-SELECT l.seq, l.attempt, l.tries, l.returns, l.losses, i.custom_id, i.ref, i.zone, i.input
-FROM live l JOIN items i ON i.batch = l.batch AND i.seq = l.seq
-WHERE l.batch = :batch AND l.state = 0 AND l.due_at <= :now
-ORDER BY l.returns, l.due_at
+-- Deferred items that are due, those never returned first; each number of returns (0 … 2) is a range of its own, so that
+-- those not due yet cost nothing. Index live_due, primary key of items.
+SELECT due.seq, due.attempt, due.tries, due.returns, due.losses, i.custom_id, i.ref, i.zone, i.input
+FROM (
+    SELECT * FROM (
+        SELECT * FROM live WHERE batch = :batch AND state = 0 AND returns = 0 AND due_at <= :now
+        ORDER BY due_at LIMIT :limit
+    )
+    UNION ALL
+    SELECT * FROM (
+        SELECT * FROM live WHERE batch = :batch AND state = 0 AND returns = 1 AND due_at <= :now
+        ORDER BY due_at LIMIT :limit
+    )
+    UNION ALL
+    SELECT * FROM (
+        SELECT * FROM live WHERE batch = :batch AND state = 0 AND returns = 2 AND due_at <= :now
+        ORDER BY due_at LIMIT :limit
+    )
+) due JOIN items i ON i.batch = due.batch AND i.seq = due.seq
+ORDER BY due.returns, due.due_at
 LIMIT :limit

@@ -1,0 +1,86 @@
+"""The databases that pass this suite. What a test cannot say in the ports' language is said here, once for each.
+
+A new one joins by an entry in DATABASES; no test knows more of it than `covey.store.ports.Store` and `Database`.
+"""
+
+import asyncio
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from covey.domain.clock import Clock
+from covey.store.ports import Store
+from covey.store.sqlite import SqliteStore, writer
+from covey.store.sqlite.database import Database as Connection
+
+Fault = Callable[[Store, Sequence[Callable[[], Awaitable[Any]]]], Awaitable[list[Any]]]
+
+
+@dataclass(frozen=True)
+class Database:
+    """How to open a new, empty one; how a worker's process dies (for good: it is only looked at); and, where there is
+    such a thing, how operations run together while the disk is full: what each returned or raised."""
+
+    open: Callable[[Clock], AbstractAsyncContextManager[Store]]
+    kill: Callable[[Store, str], Awaitable[None]]
+    full_disk: Fault | None = None
+
+
+def quick_folder() -> str | None:
+    """A folder in memory where there is one: what is tested here is behaviour, not disks."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+@asynccontextmanager
+async def open_sqlite(clock: Clock) -> AsyncIterator[Store]:
+    """A SQLite database in a folder of its own."""
+    with tempfile.TemporaryDirectory(dir=quick_folder()) as folder:
+        store = SqliteStore(Path(folder) / "covey.db", clock)
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+async def kill_on_sqlite(store: Store, worker: str) -> None:
+    """One process owns the database: any other worker is dead as soon as somebody looks."""
+
+
+async def sqlite_full(store: Store, operations: Sequence[Callable[[], Awaitable[Any]]]) -> list[Any]:
+    """Run operations in one group, whatever time it takes, in the middle of which something does not fit into the
+    file any more: a real SQLITE_FULL."""
+    assert isinstance(store, SqliteStore)
+    go = threading.Event()
+    patience, writer.GROUP_SECONDS = writer.GROUP_SECONDS, 60.0
+
+    def hold(database: Connection) -> None:
+        connection = database.connection
+        connection.pragma("max_page_count", connection.pragma("page_count") + 200)
+        go.wait(10)
+
+    def fill(database: Connection) -> None:
+        database.run(
+            "event_new",
+            {"workspace": "", "batch": b"", "at": 0, "type": "filler", "actor": None, "data": "x" * 2_000_000},
+        )
+
+    half = len(operations) // 2
+    held = asyncio.ensure_future(store.writer.run(hold))
+    before = [asyncio.ensure_future(operation()) for operation in operations[:half]]
+    filling = asyncio.ensure_future(store.writer.run(fill))
+    after = [asyncio.ensure_future(operation()) for operation in operations[half:]]
+    await asyncio.sleep(0)
+    go.set()
+    results = await asyncio.gather(*before, *after, held, filling, return_exceptions=True)
+    writer.GROUP_SECONDS = patience
+    await store.writer.run(lambda database: database.connection.pragma("max_page_count", 1 << 30))
+    assert isinstance(results[-1], Exception), "the disk was not full"
+    return results[: len(operations)]
+
+
+DATABASES = {"sqlite": Database(open_sqlite, kill_on_sqlite, sqlite_full)}

@@ -1,0 +1,97 @@
+"""What the sweeper does: expiry, leftovers, retention."""
+
+from datetime import timedelta
+
+import pytest
+
+from covey.domain.account import KeptAnswer, Meaning
+from covey.domain.batch import BatchState
+from covey.domain.errors import NotFound
+from covey.domain.run import Failed, Retry, Succeeded
+from covey.store.ports import Dropped
+
+from .conftest import WORKER, Scene, numbers
+
+
+async def test_batches_expire_when_their_time_is_over(scene: Scene) -> None:
+    short = await scene.submit(3, expires_at=scene.after(10))
+    long = await scene.submit(3, expires_at=scene.after(20))
+    paused = await scene.submit(3, expires_at=scene.after(10))
+    await scene.store.pause(paused, "p")
+    assert await scene.store.expire() == []
+    scene.clock.advance(10)
+    assert set(await scene.store.expire()) == {short, paused}
+    assert await scene.store.expire() == []
+    assert (await scene.store.batch(short)).state is BatchState.expired
+    assert (await scene.store.batch(long)).state is BatchState.queued
+    assert (await scene.store.history(short))[-2].data == {"reason": "expire", "canceled": 3, "active": 0}
+
+
+async def test_ended_batches_and_drafts_do_not_expire(scene: Scene) -> None:
+    await scene.submit(1, expires_at=scene.after(10))
+    await scene.one(Succeeded("good"))
+    draft = scene.new(expires_at=scene.after(10))
+    await scene.store.draft(draft, WORKER)
+    scene.clock.advance(60)
+    assert await scene.store.expire() == []
+
+
+async def test_expiry_goes_in_pieces(scene: Scene) -> None:
+    for _ in range(5):
+        await scene.submit(1, expires_at=scene.after(10))
+    scene.clock.advance(10)
+    assert [len(await scene.store.expire(2)) for _ in range(4)] == [2, 2, 1, 0]
+
+
+@pytest.mark.parametrize("repeatable", [False, True])
+async def test_only_what_may_be_repeated_is_dropped_by_expiry(scene: Scene, *, repeatable: bool) -> None:
+    batch = await scene.submit(2, expires_at=scene.after(10), repeatable=repeatable)
+    await scene.take(1)
+    scene.clock.advance(10)
+    assert await scene.store.expire() == [batch]
+    dropped = [Dropped(batch, 0, 1, "expired")] if repeatable else []
+    assert await scene.store.to_drop(WORKER) == dropped
+    assert numbers(await scene.counts(batch)) == (0, 1, 0, 0, 1)
+
+
+async def test_what_a_stopped_batch_left_deferred_is_removed_in_pieces(scene: Scene) -> None:
+    batch = await scene.submit(10, max_tries=3)
+    await scene.finish(await scene.take(7), Retry(scene.after(60), Failed("busy", "")))
+    await scene.stop(batch)
+    before = await scene.store.items(batch)
+    assert [await scene.store.sweep_leftovers(3) for _ in range(4)] == [3, 3, 1, 0]
+    after = await scene.store.items(batch)
+    assert [(item.seq, item.state) for item in after[1]] == [(item.seq, item.state) for item in before[1]]
+    assert after[0] == before[0]
+
+
+async def test_old_batches_of_a_kind_are_erased(scene: Scene) -> None:
+    old = await scene.submit(1)
+    other_kind = await scene.submit(1, kind="other")
+    for _ in range(2):
+        await scene.one(Succeeded("good"))
+    unended = await scene.submit(1)
+    scene.clock.advance(3600)
+    young = await scene.submit(1)
+    await scene.stop(young)
+    assert await scene.store.retire_batches("kind", scene.now - timedelta(minutes=5)) == 1
+    with pytest.raises(NotFound):
+        await scene.store.batch(old)
+    for batch in (other_kind, unended, young):
+        assert (await scene.store.batch(batch)).id == batch
+    gone: list[str] = []
+    while old not in gone:
+        gone += await scene.store.sweep_erased()
+    assert gone == [old]
+
+
+async def test_answers_are_kept_for_a_day(scene: Scene) -> None:
+    meaning = Meaning("w", "key", "POST /x", b"digest")
+    await scene.store.begin_answer(meaning, WORKER, None)
+    await scene.store.keep_answer(meaning, KeptAnswer(200, b"{}"))
+    scene.clock.advance(24 * 3600 - 1)
+    await scene.store.sweep_leftovers()
+    assert await scene.store.begin_answer(meaning, WORKER, None) == KeptAnswer(200, b"{}")
+    scene.clock.advance(2)
+    assert await scene.store.sweep_leftovers() == 1
+    assert await scene.store.begin_answer(meaning, WORKER, None) is None

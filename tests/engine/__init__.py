@@ -1,0 +1,1 @@
+"""The engine's loops, driven round by round on a real store."""

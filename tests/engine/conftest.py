@@ -1,0 +1,123 @@
+"""A worker on a real store, a clock that the test moves, and a runner whose runs end when the test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from covey.domain.batch import NewBatch, NewItem, Quota
+from covey.domain.ids import new_id
+from covey.domain.lane import Lane
+from covey.engine.dispatcher import Dispatcher
+from covey.engine.hints import Hints
+from covey.engine.runner import Outcome, Run
+from covey.engine.worker import Worker
+from covey.metrics import Metrics
+from covey.store.sqlite import SqliteStore
+
+from ..clock import ManualClock
+from ..conformance.databases import open_sqlite
+
+LANE = "lane"
+ANY = Quota(allow_duplicate=True)
+
+
+class Desk:
+    """A runner at whose desk runs lie until somebody answers for them. `wrong` is what a ping says."""
+
+    kind = "desk"
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self._came = asyncio.Condition()
+        self._answers: dict[int, asyncio.Future[Outcome]] = {}
+        self.runs: dict[int, Run] = {}
+        self.wrong: str | Exception | None = None
+
+    async def run(self, run: Run) -> Outcome:
+        run.started = self._clock.monotonic()
+        self.runs[run.seq] = run
+        self._answers[run.seq] = asyncio.get_running_loop().create_future()
+        async with self._came:
+            self._came.notify_all()
+        try:
+            return await self._answers[run.seq]
+        finally:
+            del self.runs[run.seq]
+
+    async def ping(self, lane: str) -> str | None:
+        if isinstance(self.wrong, Exception):
+            raise self.wrong
+        return self.wrong
+
+    async def lying(self, count: int) -> list[int]:
+        """Wait until `count` runs lie here; their items."""
+        async with self._came, asyncio.timeout(10):
+            await self._came.wait_for(lambda: len(self.runs) == count)
+        return sorted(self.runs)
+
+    def answer(self, seq: int, outcome: Outcome | Exception) -> None:
+        """The run of item `seq` comes to `outcome`, or its runner crashes."""
+        if isinstance(outcome, Exception):
+            self._answers[seq].set_exception(outcome)
+        else:
+            self._answers[seq].set_result(outcome)
+
+
+@dataclass
+class House:
+    """All parts of one process, wired."""
+
+    store: SqliteStore
+    clock: ManualClock
+    desk: Desk
+    room: int = 10
+    hints: Hints = field(default_factory=Hints)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.worker = self.another()
+
+    def another(self) -> Worker:
+        """Another life of a process."""
+        return Worker(self.store, self.clock, self.hints, {LANE: self.desk}, self.room, self.metrics)
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        return self.worker.dispatchers[LANE]
+
+    def new(self, **facts: object) -> NewBatch:
+        ready = {"workspace": "w", "kind": "desk", "lane": LANE, "config": b'{"say":"hello"}', **facts}
+        return NewBatch(id=new_id(self.clock.now()), created_at=self.clock.now(), **ready)  # type: ignore[arg-type]
+
+    async def submit(self, items: int, **facts: object) -> str:
+        """A batch of so many items; its id."""
+        new = self.new(**facts)
+        await self.store.draft(new, self.worker.id)
+        await self.store.append(new.id, 0, [NewItem(b"{}") for _ in range(items)])
+        await self.store.accept(new.id, items, ANY)
+        return new.id
+
+    async def written(self, outcomes: int) -> None:
+        """Write down what has ended, once so many runs have."""
+        async with asyncio.timeout(10):
+            while self.worker.finisher.waiting < outcomes:
+                await asyncio.sleep(0)
+        while self.worker.finisher.waiting:
+            await self.worker.finisher.round()
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    clock = ManualClock()
+    async with open_sqlite(clock) as store:
+        assert isinstance(store, SqliteStore)
+        await store.put_lane(Lane(LANE, 100))
+        house = House(store, clock, Desk(clock))
+        await house.worker.enlist()
+        yield house
+        batches, _ = await house.store.batches(None, origin=None, limit=1000)
+        for batch in batches:
+            assert await house.store.recount(batch.id) == {}
+        await house.store.close()
