@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from covey.domain.batch import Batch, StopReason
-from covey.domain.lane import SPACING
-from covey.domain.run import START_HORIZON, Claimed, Finished
+from covey.domain.lane import SPACING, START_HORIZON
+from covey.domain.run import Claimed, Finished
 from covey.store.ports import Claim, FinishReport, Store
 
 from ..clock import ManualClock

@@ -7,8 +7,8 @@ from datetime import datetime
 import pytest
 
 from covey.domain.account import Workspace
-from covey.domain.lane import SPACING, Lane
-from covey.domain.run import START_HORIZON, Bite, Returned
+from covey.domain.lane import SPACING, START_HORIZON, START_LEAD, Lane
+from covey.domain.run import Bite, Returned
 
 from .conftest import WORKER, Scene, refs, seqs
 
@@ -62,8 +62,8 @@ async def test_start_times_reach_no_further_than_the_horizon(scene: Scene) -> No
     await scene.store.put_lane(Lane("lane", 100, 20))
     await scene.submit(50)
     bite = await scene.take()
-    assert len(bite.runs) == 4
-    assert all(scene.now <= run.start_at <= scene.now + START_HORIZON for run in bite.runs)
+    assert len(bite.runs) == 2
+    assert all(scene.now + START_LEAD <= run.start_at <= scene.now + START_HORIZON for run in bite.runs)
     claim = await scene.store.claim(WORKER, "lane", 50)
     assert claim.bite is None
     assert claim.again_at is not None
@@ -138,7 +138,7 @@ async def test_gated_items_use_no_start_time(scene: Scene) -> None:
     await scene.store.block("w", ["b"], "asked for it")
     await scene.submit(refs("b", "b", "a"), exclusive=True)
     bite = await scene.take()
-    assert (seqs(bite), bite.runs[0].start_at) == ([2], scene.now)
+    assert (seqs(bite), bite.runs[0].start_at) == ([2], scene.now + START_LEAD)
 
 
 # Fairness

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from covey.domain.errors import CoveyError, NotFound
 from covey.domain.hours import next_opening, parse_hours, zones
 from covey.domain.ids import MAX_ITEMS, is_id, item_id, new_id, split_item_id
-from covey.domain.lane import SPACING, gap, open_for, start_times
-from covey.domain.run import START_HORIZON
+from covey.domain.lane import SPACING, START_HORIZON, gap, open_for, start_times
 
 from ..clock import NOON
 
@@ -100,7 +99,7 @@ def test_zones_that_are_none(names: str) -> None:
 )
 def test_start_times_keep_every_pace(limits: list[tuple[float | None, float | None]]) -> None:
     paces = [(None if free is None else NOON + timedelta(seconds=free), gap(pace)) for free, pace in limits]
-    starts = list(itertools.islice(start_times(NOON, START_HORIZON, *paces), 100))
+    starts = list(itertools.islice(start_times(NOON, *paces), 100))
     assert all(NOON <= start <= NOON + START_HORIZON for start in starts)
     assert all(free is None or start >= free for free, _ in paces for start in starts)
     for sooner, later in itertools.pairwise(starts):

@@ -141,7 +141,7 @@ class Shelf:
 
 
 def sweeper(house: House, shelf: Shelf, keep: timedelta | None = None) -> Sweeper:
-    return Sweeper(house.store, house.clock, house.hints, house.worker.id, {"desk": keep}, shelf.forget)
+    return Sweeper(house.store, house.clock, house.hints, house.worker.id, ["desk"], {"desk": keep}, shelf.forget)
 
 
 async def test_a_sweep_expires_and_hints(house: House) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from pydantic import ValidationError
 
 from covey.calls.agents import Agent, render
 from covey.calls.call import CallEnd, CallOrder, CallReport, Licence, Script, Trunk, Turn
@@ -17,12 +18,18 @@ from covey.calls.speech import SpeechError
 from covey.calls.speech.cache import ClipCache
 from covey.domain.clock import Clock
 from covey.domain.run import NOT_STARTED
-from covey.engine.runner import Failed, Outcome, Returned, Run
+from covey.engine.runner import CannotGoOn, Failed, Outcome, Returned, Run
 from covey.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 CONFIGS_KEPT = 64
+
+REPORT_SECONDS = 15.0
+"""How long after its last possible moment a call's report is waited for."""
+
+HANG_UP_SECONDS = 10.0
+"""How long the report may take after a hang-up: a frozen dialler is noticed and its calls are ended within that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +119,11 @@ class CallRunner:
         """The batch's frozen configuration, read once for all its runs."""
         held = self._frozen.get(run.batch)
         if held is None:
-            config = CallsConfig.model_validate(run.config)
-            agent = Agent.model_validate({**config.agent, "recording": config.recording})
+            try:
+                config = CallsConfig.model_validate(run.config)
+                agent = Agent.model_validate({**config.agent, "recording": config.recording})
+            except ValidationError as error:
+                raise CannotGoOn("The agent that this batch froze cannot be read by this version") from error
             held = self._frozen[run.batch] = (config, agent)
             if len(self._frozen) > CONFIGS_KEPT:
                 self._frozen.popitem(last=False)
@@ -143,16 +153,24 @@ class CallRunner:
         return str(self._recordings.path(run.batch, f"{run.item}-{run.attempt}"))
 
     async def _place(self, order: CallOrder, run: Run) -> CallReport:
-        """Place the call; hang it up when the run is dropped."""
+        """Place the call; hang it up when the run is dropped, or when its report is long overdue. A call that is not
+        reported even then is given up: its slot must not be taken for ever."""
         placing = asyncio.create_task(self.trunk.place(order, Unwatched()))
         dropping = asyncio.create_task(run.dropped.wait())
+        overdue = order.licence.until + order.ring_seconds + order.longest_seconds + REPORT_SECONDS
+        patience = max(0.0, overdue - self._clock.monotonic())
         try:
-            await asyncio.wait([placing, dropping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([placing, dropping], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             if not placing.done():
                 await self.trunk.hang_up(order.id)
-            return await placing
+                await asyncio.wait([placing], timeout=HANG_UP_SECONDS)
+            if placing.done():
+                return placing.result()
+            log.error("a call was never reported", batch=run.batch, item=run.item, attempt=run.attempt)
+            return CallReport(CallEnd.outcome_unknown, self._clock.now(), text="The trunk never reported the call")
         finally:
             dropping.cancel()
+            placing.cancel()
 
     def _outcome(self, report: CallReport, run: Run, config: CallsConfig) -> Outcome:
         now = self._clock.now()

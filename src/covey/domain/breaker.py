@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from covey.domain.lane import BREAKER_ITEMS, HOPELESS_PROBES, open_for
+from covey.domain.lane import BREAKER_ANSWERS, BREAKER_ITEMS, HOPELESS_PROBES, open_for
 from covey.domain.run import Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """A breaker's memory. `probe` is the item that tries while it is half open; `streak_items` are the different
-    items that failed with `streak_code` since the last success; `opens` counts how often it opened in a row."""
+    """A breaker's memory.
+
+    `probe` is the item that tries while it is half open; `streak_items` are the different items that failed with
+    `streak_code` since the last success, `alike` how many of their runs were returned; `opens` counts how often it
+    opened in a row; `worked_at` is when the lane last proved that it works.
+    """
 
     open_until: datetime | None = None
     reason: str | None = None
@@ -24,6 +28,8 @@ class Breaker:
     probe: str | None = None
     streak_code: str | None = None
     streak_items: tuple[str, ...] = ()
+    alike: int = 0
+    worked_at: datetime | None = None
 
     @property
     def closed(self) -> bool:
@@ -38,22 +44,25 @@ class Breaker:
         """The breaker after `item` came to `outcome`."""
         match blame(outcome):
             case Blame.item:
-                return FRESH
+                return self if self == (fresh := Breaker(worked_at=now)) else fresh
             case Blame.nothing:
                 return replace(self, open_until=now, probe=None) if item == self.probe else self
             case Blame.either:
-                return self._failed(item, outcome_code(outcome), now)
+                return self._failed(item, outcome, now)
             case other:
                 assert_never(other)
 
-    def _failed(self, item: str, code: str, now: datetime) -> "Breaker":
+    def _failed(self, item: str, outcome: Outcome, now: datetime) -> "Breaker":
+        code = outcome_code(outcome)
         same = code == self.streak_code
         items = self.streak_items if same else ()
         if item not in items and len(items) < BREAKER_ITEMS:
             items = (*items, item)
-        grown = replace(self, streak_code=code, streak_items=items)
+        alike = (self.alike if same else 0) + isinstance(outcome, Returned)
+        grown = replace(self, streak_code=code, streak_items=items, alike=alike)
         probing = item == self.probe
-        if not probing and (not self.closed or len(items) < BREAKER_ITEMS):
+        enough = len(items) >= BREAKER_ITEMS or alike >= BREAKER_ANSWERS
+        if not probing and (not self.closed or not enough):
             return grown
         opens = self.opens + 1
         return replace(

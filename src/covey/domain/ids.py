@@ -1,7 +1,8 @@
 """Identifiers: 12 bytes, written as 24 lower-case hex digits, ordered by the time they were made.
 
-Four bytes of seconds since 1970, five random bytes, three bytes of counter. A batch has counter 0; its item
-number `seq` has the same bytes with counter `seq + 1`. So an item's id costs no column and leads back to its batch.
+Four bytes of seconds since 1970, two of their fraction, three random bytes, three bytes of counter. A batch has
+counter 0; its item number `seq` has the same bytes with counter `seq + 1`. So an item's id costs no column and leads
+back to its batch.
 """
 
 import secrets
@@ -15,7 +16,9 @@ _DIGITS = frozenset("0123456789abcdef")
 
 def new_id(now: datetime) -> str:
     """A fresh id whose counter is 0; `now` is an aware datetime."""
-    return f"{int(now.timestamp()) & 0xFFFFFFFF:08x}{secrets.token_hex(5)}000000"
+    seconds = now.timestamp()
+    fraction = int(seconds % 1 * 65536)
+    return f"{int(seconds) & 0xFFFFFFFF:08x}{fraction:04x}{secrets.token_hex(3)}000000"
 
 
 def is_id(text: str) -> bool:

@@ -7,8 +7,14 @@ from datetime import datetime, timedelta
 SPACING = 1.06
 """Starts are this much further apart than the pace asks, so that small delays never put one too many in a second."""
 
+START_HORIZON = timedelta(milliseconds=200)
+"""How far ahead a claim hands out start times."""
+
 BREAKER_ITEMS = 5
 """So many different items that fail alike in a row, with no success between, open the breaker."""
+
+BREAKER_ANSWERS = 10
+"""So many returns alike in a row open it too, however few items they were of: a small batch on a dead lane."""
 
 BATCH_STREAK = 30
 """So many items of a batch that end with one code in a row pause it."""
@@ -21,6 +27,12 @@ OWN_CODES = frozenset({"outcome_unknown", "worker_lost", "interrupted"})
 
 HOPELESS_PROBES = 4
 """So many failed probes in a row pause the batch whose item was the last of them."""
+
+START_LEAD = timedelta(milliseconds=100)
+"""A paced start is handed out this long ahead at least, so that what it needs is ready when its moment comes."""
+
+START_SLACK = timedelta(milliseconds=60)
+"""A paced start that is later than this does not happen: with the spacing above, no second sees one too many."""
 
 _FIRST_OPEN = timedelta(seconds=1)
 _LONGEST_OPEN = timedelta(seconds=60)
@@ -53,14 +65,20 @@ def gap(pace: float | None) -> timedelta:
     return timedelta(seconds=SPACING / pace) if pace else timedelta(0)
 
 
-def start_times(now: datetime, horizon: timedelta, *paces: tuple[datetime | None, timedelta]) -> Iterator[datetime]:
-    """The free start times from `now` to `now + horizon`, each pace given as (next free moment, gap).
+def next_free(free: datetime | None, pace: float | None, now: datetime) -> datetime | None:
+    """A lane's next free moment as it is kept; one that lies further ahead than any claim puts it was written by a
+    clock that has been set back since."""
+    return None if free is None else min(free, now + START_HORIZON + gap(pace))
+
+
+def start_times(now: datetime, *paces: tuple[datetime | None, timedelta]) -> Iterator[datetime]:
+    """The free start times until `now + START_HORIZON`, each pace given as (next free moment, gap).
 
     Every pace is kept: the first start comes when all are free, each further one a whole gap of each later.
     """
-    at = max([now, *(free for free, _ in paces if free)])
     step = max((space for _, space in paces), default=timedelta(0))
-    while at <= now + horizon:
+    at = max([now + START_LEAD if step else now, *(free for free, _ in paces if free)])
+    while at <= now + START_HORIZON:
         yield at
         at += step
 

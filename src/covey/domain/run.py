@@ -14,9 +14,6 @@ Json = Mapping[str, Any]
 LICENCE_SECONDS = 0.5
 """How long a claim allows a start, counted from before the worker asked."""
 
-START_HORIZON = timedelta(milliseconds=200)
-"""How far ahead a claim hands out start times."""
-
 MAX_RETURNS = 3
 MAX_LOSSES = 3
 RETURN_DELAYS = (timedelta(seconds=2), timedelta(seconds=10), timedelta(seconds=30))
@@ -135,7 +132,8 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Bite:
-    """What one claim took, all of one batch. `now` is the store's clock at the claim; `config` is JSON."""
+    """What one claim took, all of one batch. `now` is the store's clock at the claim; `config` is JSON. `slack` is how
+    late a start may be (None: as late as the licence allows)."""
 
     batch: str
     workspace: str
@@ -144,14 +142,15 @@ class Bite:
     config: bytes
     now: datetime
     runs: tuple[Claimed, ...]
+    slack: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the table must know about an item and its batch.
 
-    `tries`, `returns` and `losses` are what was spent before this outcome; `lane_works` is whether the lane's
-    breaker is closed after it.
+    `tries`, `returns` and `losses` are what was spent before this outcome; `lane_works` is whether the lane worked for
+    others lately.
     """
 
     stopped: bool
@@ -239,7 +238,7 @@ def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
     returns = standing.returns + 1 if standing.lane_works else standing.returns
     if returns >= MAX_RETURNS:
         return End(RunState.failed, PROVIDER_ERROR, outcome.message, tried=False)
-    at = now + RETURN_DELAYS[min(returns, len(RETURN_DELAYS) - 1)]
+    at = now + RETURN_DELAYS[max(0, returns - 1)]
     return Defer(at, outcome.code, RunState.returned, standing.tries, returns, standing.losses, outcome.message)
 
 

@@ -1,29 +1,63 @@
 """The dispatcher of a lane: claims what the worker can start at once and gives each run to its runner."""
 
 import asyncio
+import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import orjson
 import structlog
 
+from covey.domain.batch import StopReason
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, Unavailable
 from covey.domain.run import INTERNAL_ERROR, LICENCE_SECONDS, NOT_STARTED, Bite, Claimed, Finished, Outcome, Returned
 from covey.engine.hints import Hints
-from covey.engine.runner import Run, Runner
+from covey.engine.runner import CannotGoOn, Run, Runner
 from covey.metrics import Metrics
-from covey.store.ports import Claims
+from covey.store.ports import Claims, Control, Lanes
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 """How long a dispatcher waits at most before it looks by itself."""
 
+UNSTARTED_RUNS = 20
+"""So many runs in a row that could not be started hold the lane …"""
+
+UNSTARTED_HOLD = timedelta(seconds=2)
+"""… for so long."""
+
+CLOCK_SET_SECONDS = 1.0
+"""A claim's answer that seems to have taken this much longer than others says that a clock was set."""
+
 RunKey = tuple[str, int, int]
 """Batch, seq, attempt."""
+
+
+class DispatcherStore(Claims, Control, Lanes, Protocol):
+    """What a dispatcher needs of a database."""
+
+
+class Ahead:
+    """How far the monotonic clock of this machine is ahead of the store's clock: seconds to add to a store's time.
+
+    Answers take their time, so the smallest difference of the last claims is the truest.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[float] = deque(maxlen=64)
+
+    def of(self, received: float, store_now: datetime) -> float:
+        """The difference, after an answer that was received at `received` and made at `store_now`."""
+        difference = received - store_now.timestamp()
+        if self._seen and difference > min(self._seen) + CLOCK_SET_SECONDS:
+            self._seen.clear()
+        self._seen.append(difference)
+        return min(self._seen)
 
 
 class Dispatcher:
@@ -31,7 +65,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Claims,
+        store: DispatcherStore,
         clock: Clock,
         hints: Hints,
         worker: str,
@@ -54,6 +88,8 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._config: tuple[str, Mapping[str, Any]] = ("", {})
         self.runs: dict[RunKey, Run] = {}
+        self._ahead = Ahead()
+        self._unstarted = 0
         self.claiming = True
 
     def start(self) -> None:
@@ -106,14 +142,18 @@ class Dispatcher:
         claim = await self._store.claim(self._worker, self.lane, room)
         self._metrics.claim_seconds.observe(self._clock.monotonic() - asked)
         if claim.bite is not None:
-            self._start(claim.bite, asked)
+            await self._start(claim.bite, asked)
         return claim.again_at
 
-    def _start(self, bite: Bite, asked: float) -> None:
-        config = self._frozen(bite)
-        now = self._clock.monotonic()
+    async def _start(self, bite: Bite, asked: float) -> None:
+        try:
+            config = self._frozen(bite)
+        except ValueError:
+            await self._give_up(bite.batch, "The batch's stored configuration cannot be read")
+            config = {}
+        ahead = self._ahead.of(self._clock.monotonic(), bite.now)
         for claimed in bite.runs:
-            run = self._run(bite, claimed, config, now, asked)
+            run = self._run(bite, claimed, config, claimed.start_at.timestamp() + ahead, asked)
             self.runs[run.batch, run.seq, run.attempt] = run
             task = asyncio.create_task(self._execute(run))
             self._tasks.add(task)
@@ -126,8 +166,8 @@ class Dispatcher:
         return self._config[1]
 
     @staticmethod
-    def _run(bite: Bite, claimed: Claimed, config: Mapping[str, Any], now: float, asked: float) -> Run:
-        ahead = (claimed.start_at - bite.now).total_seconds()
+    def _run(bite: Bite, claimed: Claimed, config: Mapping[str, Any], start_at: float, asked: float) -> Run:
+        until = asked + LICENCE_SECONDS
         return Run(
             batch=bite.batch,
             workspace=bite.workspace,
@@ -139,12 +179,13 @@ class Dispatcher:
             ref=claimed.ref,
             config=config,
             input=claimed.input,
-            start_at=now + ahead,
-            licence_until=asked + LICENCE_SECONDS,
+            start_at=start_at,
+            licence_until=until if bite.slack is None else min(until, start_at + bite.slack.total_seconds()),
         )
 
     async def _execute(self, run: Run) -> None:
         outcome = await self._outcome(run)
+        await self._watch_starts(outcome)
         ended = self._clock.now()
         started = None
         if run.started is not None:
@@ -154,14 +195,36 @@ class Dispatcher:
 
     async def _outcome(self, run: Run) -> Outcome:
         if self._clock.monotonic() > run.licence_until:
-            return Returned(NOT_STARTED)
+            return Returned(NOT_STARTED, "its start came too late")
         try:
             return await self._runner.run(run)
         except asyncio.CancelledError:
             raise
+        except CannotGoOn as error:
+            await self._give_up(run.batch, str(error))
+            return Returned(NOT_STARTED, str(error))
         except Exception:
             log.exception("a runner failed", batch=run.batch, item=run.item, attempt=run.attempt)
             return INTERNAL_ERROR
+
+    async def _give_up(self, batch: str, why: str) -> None:
+        """Stop a batch that no wait will help (contract 12.18). Its run is given back afterwards, and so canceled."""
+        log.error("a batch cannot go on", batch=batch, why=why)
+        await self._store.stop(batch, StopReason.fail, message=why)
+
+    async def _watch_starts(self, outcome: Outcome) -> None:
+        """Hold the lane for a moment when run after run could not be started: otherwise they would go round and round
+        with nobody told."""
+        if not isinstance(outcome, Returned) or outcome.code != NOT_STARTED:
+            self._unstarted = 0
+            return
+        self._unstarted += 1
+        if self._unstarted >= UNSTARTED_RUNS:
+            self._unstarted = 0
+            why = outcome.message or "no reason was given"
+            log.error("run after run could not be started", lane=self.lane, why=why)
+            with contextlib.suppress(Unavailable):
+                await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, f"nothing starts: {why}")
 
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free."""

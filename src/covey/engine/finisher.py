@@ -17,6 +17,9 @@ RETRY_SECONDS = (0.1, 0.5, 2.0)
 
 MOST_AT_ONCE = 500
 
+STOP_SECONDS = 10.0
+"""How long the end of a process waits for a database that does not answer."""
+
 
 class Finisher:
     """Holds outcomes until the database has them. Nothing is dropped: an outcome stays in hand until it is written."""
@@ -37,8 +40,12 @@ class Finisher:
         self._task = asyncio.create_task(self._loop(), name="finisher")
 
     async def stop(self) -> None:
-        """Write what waits, then end the loop."""
-        await self._idle.wait()
+        """Write what waits, then end the loop. What the database does not take in time the successor settles."""
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.error("outcomes were not written down: the next start settles their runs", runs=len(self._waiting))
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -87,13 +94,21 @@ class Finisher:
                 reports.append(await self._write([one]))
             except Exception:
                 log.exception("an outcome cannot be written down", batch=one.batch, seq=one.seq, attempt=one.attempt)
-                reports.append(await self._write([replace(one, outcome=INTERNAL_ERROR)]))
+                reports.append(await self._write_failed(one))
         return FinishReport(
             sum(report.written for report in reports),
             tuple(run for report in reports for run in report.stale),
             tuple(batch for report in reports for batch in report.ended),
             tuple(batch for report in reports for batch in report.paused),
         )
+
+    async def _write_failed(self, one: Finished) -> FinishReport:
+        """Its last chance: if not even this can be written, its run stays active until the next start settles it."""
+        try:
+            return await self._write([replace(one, outcome=INTERNAL_ERROR)])
+        except Exception:
+            log.exception("an outcome is lost to the next start", batch=one.batch, seq=one.seq, attempt=one.attempt)
+            return FinishReport(0, ((one.batch, one.seq, one.attempt),))
 
     async def _write(self, group: list[Finished]) -> FinishReport:
         for attempt in range(1_000_000_000):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from covey.domain.ids import item_id
 from covey.domain.run import Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
 
-__all__ = ["Aborted", "Blame", "Failed", "Outcome", "Retry", "Returned", "Run", "Runner", "Succeeded"]
+__all__ = ["Aborted", "Blame", "CannotGoOn", "Failed", "Outcome", "Retry", "Returned", "Run", "Runner", "Succeeded"]
 
 
 @dataclass(slots=True)
@@ -51,6 +51,11 @@ class Run:
             self.dropped.set()
 
 
+class CannotGoOn(Exception):
+    """The batch cannot go on, and no wait will help: its configuration or its rows cannot be read. It is stopped with
+    the reason `fail`; the text says why, to a person."""
+
+
 class Runner(Protocol):
     """Executes runs of one kind."""
 
@@ -59,8 +64,9 @@ class Runner(Protocol):
     async def run(self, run: Run) -> Outcome:
         """Execute one run and say what came of it.
 
-        Set `run.started` (monotonic seconds) when the far side is first addressed. Watch `run.dropped`. An exception
-        is the runner's own fault: the engine writes the item down as failed, `internal_error`.
+        Set `run.started` (monotonic seconds) when the far side is first addressed. Watch `run.dropped`. Raise
+        CannotGoOn if the batch is beyond help. Any other exception is the runner's own
+        fault: the engine writes the item down as failed, `internal_error`.
         """
         ...
 

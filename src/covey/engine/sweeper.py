@@ -1,7 +1,7 @@
 """The sweeper: expiry, drafts of dead processes, retention, leftovers. Small pieces, again and again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -14,6 +14,10 @@ from covey.store.ports import Upkeep
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 1.0
+
+STRANDED = timedelta(hours=1)
+"""So long after it was due a batch whose lane is gone is stopped."""
+
 PIECES = 20
 """How many pieces of one kind a round removes at most, so that it never holds the writer for long."""
 
@@ -27,15 +31,18 @@ class Sweeper:
         clock: Clock,
         hints: Hints,
         worker: str,
+        lanes: Sequence[str],
         retention: Mapping[str, timedelta | None],
         forget_files: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`retention` is how long ended batches of a kind are kept (None: until deleted); `forget_files` removes the
-        files of a batch that is gone."""
+        """`lanes` are those there are; `retention` is how long ended batches of a kind are kept (None: until deleted);
+        `forget_files` removes the files of a batch that is gone."""
         self._store = store
         self._clock = clock
         self._hints = hints
         self._worker = worker
+        self._lanes = lanes
+        self._began = clock.now()
         self._retention = retention
         self._forget_files = forget_files
         self._task: asyncio.Task[None] | None = None
@@ -60,6 +67,12 @@ class Sweeper:
                 log.exception("a sweep failed")
             await asyncio.sleep(SWEEP_SECONDS)
 
+    async def _stop_stranded(self) -> None:
+        """Stop batches whose lane is gone; not before an hour of this process, as a restart may bring it back."""
+        now = self._clock.now()
+        if now - self._began >= STRANDED and await self._store.stop_stranded(self._lanes, now - STRANDED):
+            log.error("batches were stopped whose trunk is gone")
+
     async def round(self) -> None:
         """Do what is due, a few pieces of each."""
         if await self._store.expire():
@@ -68,6 +81,7 @@ class Sweeper:
         for kind, keep in self._retention.items():
             if keep is not None:
                 await self._store.retire_batches(kind, self._clock.now() - keep)
+        await self._stop_stranded()
         for _ in range(PIECES):
             for batch in await self._store.sweep_erased():
                 await self._forget(batch)

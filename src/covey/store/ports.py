@@ -198,10 +198,14 @@ class Reading(Protocol):
         kind: str | None = None,
         states: Sequence[BatchState] | None = None,
         origin: str | None = "batch",
+        before: str | None = None,
         offset: int = 0,
         limit: int = 20,
     ) -> tuple[list[Batch], int]:
-        """A page, newest first, and how many there are in all (`origin` None: single ones too)."""
+        """A page, newest first, and how many there are in all (`origin` None: single ones too).
+
+        `before` is the id of the last batch already seen, and takes the place of `offset`.
+        """
         ...
 
     async def find_fingerprint(self, workspace: str, fingerprint: str, since: datetime) -> str | None:
@@ -251,6 +255,10 @@ class Upkeep(Protocol):
 
     async def expire(self, limit: int = 100) -> list[str]:
         """Stop the batches whose `expires_at` has passed; the batches."""
+        ...
+
+    async def stop_stranded(self, lanes: Sequence[str], due_before: datetime, limit: int = 100) -> list[str]:
+        """Stop (`fail`) the batches that were due before a time and whose lane is none of these; the batches."""
         ...
 
     async def sweep_drafts(self, me: str) -> int:

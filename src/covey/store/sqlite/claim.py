@@ -9,8 +9,8 @@ from typing import NamedTuple
 from covey.domain.errors import Conflict
 from covey.domain.hours import next_opening
 from covey.domain.ids import item_id
-from covey.domain.lane import gap, start_times
-from covey.domain.run import DO_NOT_CALL, START_HORIZON, Bite, Claimed, RunState
+from covey.domain.lane import START_HORIZON, START_SLACK, gap, next_free, start_times
+from covey.domain.run import DO_NOT_CALL, Bite, Claimed, RunState
 from covey.store.ports import Claim
 from covey.store.sqlite import control
 from covey.store.sqlite.database import Database, Row, micros, moment
@@ -92,6 +92,8 @@ def _bite(database: Database, now: datetime, worker: str, limit: Row, batch: Hot
         return Claim(None, now)
     if batch.slots is not None:
         most = min(most, batch.slots)
+    limit.next_start = micros(next_free(moment(limit.next_start), limit.pace, now))
+    row.next_start = micros(next_free(moment(row.next_start), row.pace, now))
     starts = list(islice(_start_times(now, limit, row), most))
     if not starts:
         return _too_early(now, limit, batch)
@@ -103,13 +105,14 @@ def _bite(database: Database, now: datetime, worker: str, limit: Row, batch: Hot
     batch.save()
     if not taken.started:
         return Claim(None, now)
-    return Claim(_handed_out(database, now, batch, taken.started, starts), now)
+    slack = START_SLACK if limit.pace or row.pace else None
+    return Claim(_handed_out(database, now, batch, taken.started, starts, slack), now)
 
 
 def _start_times(now: datetime, limit: Row, row: Row) -> Iterator[datetime]:
     lane = (moment(limit.next_start), gap(limit.pace))
     own = (moment(row.next_start), gap(row.pace))
-    return start_times(now, START_HORIZON, lane, own)
+    return start_times(now, lane, own)
 
 
 def _too_early(now: datetime, limit: Row, batch: Hot) -> Claim:
@@ -183,7 +186,7 @@ def _write_items(
     database.many("live_new", [(id_, i.seq, 0, 0, at, None, None, why) for i, at, why in later if i.attempt is None])
     database.many(
         "live_defer",
-        [(i.tries, i.returns, i.losses, at, why, id_, i.seq) for i, at, why in later if i.attempt is not None],
+        [(i.tries, i.returns, i.losses, at, why, None, id_, i.seq) for i, at, why in later if i.attempt is not None],
     )
     database.many("live_end", [(id_, item.seq) for item in taken.blocked if item.attempt is not None])
     database.many("run_new", [_blocked_run(id_, item, micros(now)) for item in taken.blocked])
@@ -232,7 +235,12 @@ def _mark_probe(database: Database, now: datetime, limit: Row, batch: Hot, item:
 
 
 def _handed_out(
-    database: Database, now: datetime, batch: Hot, started: list[Candidate], starts: list[datetime]
+    database: Database,
+    now: datetime,
+    batch: Hot,
+    started: list[Candidate],
+    starts: list[datetime],
+    slack: timedelta | None,
 ) -> Bite:
     row = batch.row
     runs = tuple(
@@ -240,4 +248,4 @@ def _handed_out(
         for item, at in zip(started, starts, strict=False)
     )
     config = database.value("batch_config", {"batch": row.id})
-    return Bite(row.id.hex(), row.workspace, row.kind, row.lane, config, now, runs)
+    return Bite(row.id.hex(), row.workspace, row.kind, row.lane, config, now, runs, slack)

@@ -41,16 +41,17 @@ def stop(
     now = micros(clock.now())
     first = found.open
     if first:
-        _stop_open(database, now, found, reason, message=message, actor=actor)
+        stop_open(database, now, found, reason, message=message, actor=actor)
     if abort and found.row.completed_at is None and found.row.aborted_at is None and found.row.active:
         database.run("batch_abort", {"batch": found.row.id, "now": now})
         found.event("aborted", actor)
     return Stopped(reading.batch(database, clock.now(), batch, None), first)
 
 
-def _stop_open(
+def stop_open(
     database: Database, now: int, batch: Hot, reason: StopReason, *, message: str | None, actor: str | None
 ) -> None:
+    """Stop a batch that is open: what waits in it is canceled, however much it is."""
     row = batch.row
     row.stopped_at, row.stop_reason, row.next_at = now, reason.value, None
     leftovers = int(row.deferred > 0)
@@ -66,7 +67,7 @@ def _stop_open(
 
 def expire_one(database: Database, now: int, batch: Hot) -> None:
     """Stop a batch whose time is over; runs that harm nobody when they are dropped are dropped."""
-    _stop_open(database, now, batch, StopReason.expire, message=None, actor=None)
+    stop_open(database, now, batch, StopReason.expire, message=None, actor=None)
     if batch.row.repeatable and batch.row.active:
         database.run("batch_abort", {"batch": batch.row.id, "now": now})
 

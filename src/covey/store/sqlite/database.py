@@ -1,6 +1,6 @@
 """A connection with the statements of `sql/`, and how values cross between Python and SQLite."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from types import SimpleNamespace
@@ -45,7 +45,7 @@ def dump(value: Json) -> bytes:
     return orjson.dumps(value)
 
 
-def text(value: Json) -> str:
+def text(value: Json | Sequence[str]) -> str:
     """JSON as text."""
     return orjson.dumps(value).decode()
 

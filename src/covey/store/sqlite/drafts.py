@@ -56,7 +56,7 @@ def accept(database: Database, clock: Clock, batch: str, total: int, quota: Quot
     _check_duplicate(database, row, micros(now - quota.duplicate_window), quota)
     _check_quota(database, row, total, quota)
     database.run("draft_accept", {"batch": row.id, "now": micros(now)})
-    database.run("counts_new", {"batch": row.id, "total": total, "next_at": max(row.start_at or 0, micros(now))})
+    database.run("counts_new", {"batch": row.id, "total": total, "next_at": row.start_at or 0})
     database.run("share_new", {"lane": row.lane, "workspace": row.workspace})
     add_event(database, row, micros(now), "created", actor, {"total": total})
     return reading.batch(database, now, batch, None)
@@ -79,7 +79,7 @@ def _check_duplicate(database: Database, row: Row, since: int, quota: Quota) -> 
 def _check_quota(database: Database, row: Row, total: int, quota: Quota) -> None:
     there = database.row("open_in_workspace", {"workspace": row.workspace})
     assert there is not None
-    if there.batches >= quota.unended_batches:
+    if row.origin == "batch" and there.batches >= quota.unended_batches:
         raise Conflict(
             f"the workspace has {there.batches} batches that have not ended, as many as it may have",
             code="too_many_batches",

@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from covey.domain.breaker import Breaker
+from covey.domain.breaker import Breaker, blame
 from covey.domain.ids import item_id
 from covey.domain.lane import BATCH_STREAK, OWN_CODES, PATIENCE_CODES
 from covey.domain.run import (
     OUTCOME_UNKNOWN,
+    Blame,
     Defer,
     End,
     Failed,
@@ -23,8 +24,11 @@ from covey.domain.run import (
     decide,
 )
 from covey.store.ports import FinishReport
-from covey.store.sqlite.database import Database, Row, dump, micros, moment
+from covey.store.sqlite.database import Database, Row, dump, micros, moment, span_micros
 from covey.store.sqlite.hot import Hot, hot
+
+LATELY = span_micros(timedelta(minutes=1))
+"""So long before a run's start its lane may have worked last, for the run's first return to count against the item."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,16 @@ class Written:
     deferred: list[tuple[Any, ...]] = field(default_factory=list)
     runs: list[tuple[Any, ...]] = field(default_factory=list)
     slots: int = 0
+
+
+class Spent(NamedTuple):
+    """The budgets that an item has spent, and since when its lane must have worked for others if one more return is
+    to count (microseconds)."""
+
+    tries: int
+    returns: int
+    losses: int
+    since: int
 
 
 class Ended(NamedTuple):
@@ -55,6 +69,10 @@ class LaneBreaker:
     lane: str
     before: Breaker
     now: Breaker
+
+    def worked_since(self, at: int) -> bool:
+        """Whether the lane proved that it works after a moment (microseconds)."""
+        return self.now.worked_at is not None and micros(self.now.worked_at) > at
 
 
 def finish(database: Database, now: datetime, worker: str, finished: Sequence[Finished]) -> FinishReport:
@@ -95,32 +113,34 @@ def _finish_batch(
             continue
         seen.add(one.seq)
         lane.now = lane.now.after(item_id(one.batch, one.seq), one.outcome, now)
-        decision = decide(one.outcome, _standing(batch.row, live, lane.now.closed), now)
-        run = Ended(one.seq, one.attempt, live[0], worker, micros(one.started_at), micros(one.ended_at))
+        works = lane.now.closed and (blame(one.outcome) is Blame.nothing or lane.worked_since(live.since))
+        decision = decide(one.outcome, _standing(batch.row, live, works), now)
+        run = Ended(one.seq, one.attempt, live.tries, worker, micros(one.started_at), micros(one.ended_at))
         record(batch, written, run, decision, micros(now))
     _write(database, batch, written)
     return stale
 
 
-def _fenced(database: Database, batch: Hot, one: Finished, worker: str) -> tuple[int, int, int] | None:
-    """The budgets (tries, returns, losses) spent by an item that is in this worker's hands in this attempt."""
+def _fenced(database: Database, batch: Hot, one: Finished, worker: str) -> Spent | None:
+    """The budgets spent by an item that is in this worker's hands in this attempt."""
     rows = database.rows_of("live_row", (batch.row.id, one.seq))
     if not rows:
         return None
-    attempt, tries, returns, losses, state, owner = rows[0]
-    return (tries, returns, losses) if (state, attempt, owner) == (1, one.attempt, worker) else None
+    attempt, tries, returns, losses, state, owner, started_at, returned_at = rows[0]
+    if (state, attempt, owner) != (1, one.attempt, worker):
+        return None
+    return Spent(tries, returns, losses, returned_at if returned_at is not None else started_at - LATELY)
 
 
-def _standing(row: Row, spent: tuple[int, int, int], lane_works: bool) -> Standing:
-    tries, returns, losses = spent
+def _standing(row: Row, spent: Spent, lane_works: bool) -> Standing:
     return Standing(
         stopped=row.stopped_at is not None,
         aborted=row.aborted_at is not None,
         repeatable=bool(row.repeatable),
-        tries=tries,
+        tries=spent.tries,
         max_tries=row.max_tries,
-        returns=returns,
-        losses=losses,
+        returns=spent.returns,
+        losses=spent.losses,
         lane_works=lane_works,
     )
 
@@ -140,7 +160,8 @@ def record(batch: Hot, written: Written, run: Ended, decision: End | Defer, now:
         case Defer(at, reason, state, tries, returns, losses, message, result):
             due = now if at is None else micros(at)
             row.deferred += 1
-            written.deferred.append((tries, returns, losses, due, reason, row.id, seq))
+            returned_at = now if state is RunState.returned else None
+            written.deferred.append((tries, returns, losses, due, reason, returned_at, row.id, seq))
             if state is not None:
                 values = (state.value, reason, message, worker, tries, started, ended, 0.0, dump(result))
                 written.runs.append((row.id, seq, attempt, 0, *values))
@@ -188,7 +209,7 @@ def _late_truth(database: Database, batch: Hot, one: Finished, worker: str) -> b
     outcome = one.outcome.otherwise if isinstance(one.outcome, Retry) else one.outcome
     if not isinstance(outcome, Succeeded | Failed):
         outcome = Failed(outcome.code, "The run was settled before it was given back")
-    end = decide(outcome, _standing(batch.row, (0, 0, 0), True), one.ended_at)
+    end = decide(outcome, _standing(batch.row, Spent(0, 0, 0, 0), True), one.ended_at)
     assert isinstance(end, End)
     batch.row.failed -= 1
     batch.count_code(OUTCOME_UNKNOWN, -1)
@@ -232,7 +253,7 @@ def _settle_batch(
 ) -> None:
     row, written = batch.row, Written()
     for live in lives:
-        standing = _standing(row, (live.tries, live.returns, live.losses), True)
+        standing = _standing(row, Spent(live.tries, live.returns, live.losses, 0), True)
         run = Ended(live.seq, live.attempt, live.tries, worker, live.started_at, micros(now))
         record(batch, written, run, decide(Lost(), standing, now), micros(now))
     if hold_until is None or row.repeatable:
@@ -260,6 +281,8 @@ def _breaker(database: Database, lane: str) -> LaneBreaker:
         probe=row.probe,
         streak_code=row.streak_code,
         streak_items=items,
+        alike=row.alike,
+        worked_at=moment(row.worked_at),
     )
     return LaneBreaker(lane, kept, kept)
 
@@ -282,6 +305,8 @@ def write_breaker(database: Database, lane: str, breaker: Breaker) -> None:
             "probe": breaker.probe,
             "streak_code": breaker.streak_code,
             "streak_items": " ".join(breaker.streak_items),
+            "alike": breaker.alike,
+            "worked_at": micros(breaker.worked_at),
         },
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from covey.domain.batch import StopReason, stopped_state
-from covey.domain.run import START_HORIZON
+from covey.domain.lane import START_HORIZON
 from covey.store.sqlite.database import Database, Row, span_micros, text
 
 KEPT = (
@@ -57,9 +57,8 @@ class Hot:
         if not self.open or row.paused_at is not None or self.slots == 0:
             row.next_at = None
             return
-        if row.cursor < row.total:
-            due = max(row.start_at or 0, min(row.next_at or self._now, self._now))
-        else:
+        due = row.start_at or 0
+        if row.cursor == row.total:
             due = self._database.value("next_deferred", {"batch": row.id})
         if due is not None and row.pace and row.next_start:
             due = max(due, row.next_start - span_micros(START_HORIZON))

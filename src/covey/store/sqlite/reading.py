@@ -17,6 +17,10 @@ from covey.domain.item import Item, ItemState, PastRun
 from covey.domain.run import RunState
 from covey.store.sqlite.database import Database, Row, load, micros, moment
 
+UNENDED_STATES = frozenset(
+    {BatchState.scheduled, BatchState.queued, BatchState.running, BatchState.paused, BatchState.stopping}
+)
+
 
 def key(batch: str) -> bytes:
     """A batch's id as the database keeps it; for a malformed one, a key that nothing has."""
@@ -83,10 +87,11 @@ def batches(
     kind: str | None,
     states: Sequence[BatchState] | None,
     origin: str | None,
+    before: str | None,
     offset: int,
     limit: int,
 ) -> tuple[list[Batch], int]:
-    """A page of batches; see `Reading.batches`."""
+    """A page of batches; see `Reading.batches`. Unended ones are found in their own index, however many ended."""
     asked = {
         "workspace": workspace,
         "kind": kind,
@@ -94,8 +99,11 @@ def batches(
         "now": micros(now),
         "states": None if states is None else orjson.dumps([state.value for state in states]).decode(),
     }
-    rows = database.named("batches_page", {**asked, "offset": offset, "limit": limit})
-    return [_batch(row, now) for row in rows], int(database.value("batches_count", asked))
+    unended = states is not None and set(states) <= UNENDED_STATES
+    which = "open" if unended else "one" if workspace is not None and origin is not None else "all"
+    page = {**asked, "before": None if before is None else key(before), "offset": 0 if before else offset}
+    rows = database.named(f"batches_page_{which}", {**page, "limit": limit})
+    return [_batch(row, now) for row in rows], int(database.value(f"batches_count_{which}", asked))
 
 
 def find_fingerprint(database: Database, workspace: str, fingerprint: str, since: datetime) -> str | None:

@@ -1,4 +1,7 @@
-"""The SQLite store: every port's method as one operation on the writer's thread, or one look on a reader's."""
+"""The SQLite store: every port's method as one operation on the writer's thread, or one look on a reader's.
+
+Pages have readers of their own, so that no key, status or cancel ever waits behind a long list.
+"""
 
 import asyncio
 import functools
@@ -41,6 +44,7 @@ class SqliteStore:
         self._sql = statements()
         self.writer = Writer(self._connect_writer)
         self._reader = Reader(lambda: connect(self.path, self._sql, readonly=True))
+        self._pages = Reader(lambda: connect(self.path, self._sql, readonly=True))
         self._checkpoints = Checkpoints(lambda: connect(self.path, self._sql))
 
     async def open(self) -> None:
@@ -55,6 +59,7 @@ class SqliteStore:
     async def close(self) -> None:
         await self.writer.stop()
         await asyncio.to_thread(self._reader.close)
+        await asyncio.to_thread(self._pages.close)
         await asyncio.to_thread(self._checkpoints.stop)
         self.lock.release()
 
@@ -179,6 +184,7 @@ class SqliteStore:
         kind: str | None = None,
         states: Sequence[BatchState] | None = None,
         origin: str | None = "batch",
+        before: str | None = None,
         offset: int = 0,
         limit: int = 20,
     ) -> tuple[list[Batch], int]:
@@ -189,10 +195,11 @@ class SqliteStore:
             kind=kind,
             states=states,
             origin=origin,
+            before=before,
             offset=offset,
             limit=limit,
         )
-        return await self._reader.run(look)
+        return await self._pages.run(look)
 
     async def find_fingerprint(self, workspace: str, fingerprint: str, since: datetime) -> str | None:
         return await self._reader.run(lambda db: reading.find_fingerprint(db, workspace, fingerprint, since))
@@ -209,7 +216,7 @@ class SqliteStore:
         look = functools.partial(
             reading.items, now=self.clock.now(), id_=batch, state=state, offset=offset, after=after, limit=limit
         )
-        return await self._reader.run(look)
+        return await self._pages.run(look)
 
     async def item(self, batch: str, seq: int) -> Item:
         return await self._reader.run(lambda db: reading.item(db, self.clock.now(), batch, seq))
@@ -221,18 +228,21 @@ class SqliteStore:
         return await self._reader.run(lambda db: reading.outcomes(db, batch))
 
     async def history(self, batch: str) -> list[Event]:
-        return await self._reader.run(lambda db: reading.history(db, batch))
+        return await self._pages.run(lambda db: reading.history(db, batch))
 
     async def by_ref(self, workspace: str, ref: str, limit: int = 1000) -> list[Item]:
-        return await self._reader.run(lambda db: reading.by_ref(db, workspace, ref, limit))
+        return await self._pages.run(lambda db: reading.by_ref(db, workspace, ref, limit))
 
     async def recount(self, batch: str) -> dict[str, tuple[int, int]]:
-        return await self._reader.run(lambda db: reading.recount(db, batch))
+        return await self._pages.run(lambda db: reading.recount(db, batch))
 
     # Upkeep
 
     async def expire(self, limit: int = 100) -> list[str]:
         return await self._write(lambda db: upkeep.expire(db, self.clock, limit))
+
+    async def stop_stranded(self, lanes: Sequence[str], due_before: datetime, limit: int = 100) -> list[str]:
+        return await self._write(lambda db: upkeep.stop_stranded(db, self.clock, lanes, due_before, limit))
 
     async def sweep_drafts(self, me: str) -> int:
         return await self._write(lambda db: upkeep.sweep_drafts(db, self.clock, me))
@@ -294,7 +304,7 @@ class SqliteStore:
         return await self._write(lambda db: accounts.unblock(db, workspace, ref))
 
     async def blocked(self, workspace: str, *, after: str = "", limit: int = 1000) -> list[Blocked]:
-        return await self._reader.run(lambda db: accounts.blocked(db, workspace, after, limit))
+        return await self._pages.run(lambda db: accounts.blocked(db, workspace, after, limit))
 
     async def erase_ref(self, workspace: str, ref: str, replacement: str) -> int:
         return await self._write(lambda db: accounts.erase_ref(db, workspace, ref, replacement))

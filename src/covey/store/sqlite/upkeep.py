@@ -1,10 +1,12 @@
 """What the sweeper does, in pieces that hold nobody up."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from covey.domain.batch import StopReason
 from covey.domain.clock import Clock
-from covey.store.sqlite.control import expire_one
-from covey.store.sqlite.database import Database, micros
+from covey.store.sqlite.control import expire_one, stop_open
+from covey.store.sqlite.database import Database, micros, text
 from covey.store.sqlite.finish import release_held
 from covey.store.sqlite.hot import hot
 
@@ -20,6 +22,21 @@ def expire(database: Database, clock: Clock, limit: int) -> list[str]:
             expire_one(database, now, batch)
             expired.append(id_.hex())
     return expired
+
+
+def stop_stranded(
+    database: Database, clock: Clock, lanes: Sequence[str], due_before: datetime, limit: int
+) -> list[str]:
+    """See `Upkeep.stop_stranded`."""
+    now, stopped = micros(clock.now()), []
+    asked = {"lanes": text(list(lanes)), "before": micros(due_before), "limit": limit}
+    for (id_,) in database.rows("stranded_batches", asked):
+        batch = hot(database, id_, now)
+        if batch is not None:
+            why = f"Its trunk, {batch.row.lane}, is in the settings no more"
+            stop_open(database, now, batch, StopReason.fail, message=why, actor=None)
+            stopped.append(id_.hex())
+    return stopped
 
 
 def sweep_drafts(database: Database, clock: Clock, me: str) -> int:
@@ -49,6 +66,7 @@ def sweep_leftovers(database: Database, clock: Clock, limit: int) -> int:
     now = clock.now()
     swept = 0
     for (id_,) in database.rows("leftover_batches", {}):
+        database.run("leftovers_end", {"batch": id_, "limit": limit})
         removed = database.run("live_remove", {"batch": id_, "limit": limit})
         swept += removed
         if removed < limit:

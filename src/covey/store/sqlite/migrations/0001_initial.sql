@@ -78,7 +78,7 @@ CREATE TABLE batches (
     leftovers     INTEGER NOT NULL DEFAULT 0,
     CHECK ((stopped_at IS NULL) = (stop_reason IS NULL))
 ) STRICT;
-CREATE INDEX batches_workspace ON batches (workspace, id);
+CREATE INDEX batches_workspace ON batches (workspace, origin, id);
 CREATE INDEX batches_open ON batches (workspace) WHERE completed_at IS NULL AND accepted_at IS NOT NULL;
 CREATE INDEX batches_expiring ON batches (expires_at)
     WHERE expires_at IS NOT NULL AND stopped_at IS NULL AND completed_at IS NULL;
@@ -151,6 +151,7 @@ CREATE TABLE live (
     worker     TEXT,
     started_at INTEGER,
     reason     TEXT,
+    returned_at INTEGER,
     dropped    INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (batch, seq),
     CHECK ((state = 1) = (worker IS NOT NULL))
@@ -201,7 +202,9 @@ CREATE TABLE limits (
     opens        INTEGER NOT NULL DEFAULT 0,
     probe        TEXT,
     streak_code  TEXT,
-    streak_items TEXT NOT NULL DEFAULT ''
+    streak_items TEXT NOT NULL DEFAULT '',
+    alike        INTEGER NOT NULL DEFAULT 0,
+    worked_at    INTEGER
 ) STRICT;
 
 CREATE TABLE shares (

@@ -1,6 +1,8 @@
--- A page of the items behind a stopped batch's cursor that were canceled: not active and not ended otherwise.
-SELECT i.seq FROM items i
-    LEFT JOIN live l ON l.batch = i.batch AND l.seq = i.seq AND l.state = 1
-    LEFT JOIN runs r ON r.batch = i.batch AND r.seq = i.seq AND r.last = 1 AND r.state IN ('succeeded', 'failed')
-    WHERE i.batch = :batch AND i.seq > :after AND i.seq < :cursor AND l.seq IS NULL AND r.seq IS NULL
-ORDER BY i.seq LIMIT :limit OFFSET :offset
+-- A page of the items behind a stopped batch's cursor that were canceled: ended so, or left deferred by the stop.
+-- Indexes runs_last and primary key of live.
+SELECT seq FROM (
+    SELECT seq FROM runs WHERE batch = :batch AND last = 1 AND state = 'canceled' AND seq > :after
+    UNION ALL
+    SELECT seq FROM live WHERE batch = :batch AND state = 0 AND seq > :after
+)
+ORDER BY seq LIMIT :limit OFFSET :offset

@@ -1,4 +1,4 @@
--- A page of batches, newest first; the states are derived as in covey.domain.batch. Index batches_workspace.
+-- A page of all batches of all workspaces or of one. Primary key of batches, or index batches_workspace, newest first; the states are derived as in covey.domain.batch.
 SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b.max_tries, b.hours, b.created_at, b.start_at,
     b.started_at, b.paused_at, b.pause_reason, b.stopped_at, b.stop_reason, b.stop_message, b.aborted_at,
     b.completed_at, b.expires_at, c.total, c.active, c.succeeded, c.failed, c.canceled, c.succeeded_seconds,
@@ -16,5 +16,6 @@ WHERE (:workspace IS NULL OR b.workspace = :workspace) AND b.accepted_at IS NOT 
         WHEN b.started_at IS NOT NULL THEN 'running'
         WHEN b.start_at > :now THEN 'scheduled'
         ELSE 'queued' END IN (SELECT value FROM json_each(:states)))
+    AND (:before IS NULL OR b.id < :before)
 ORDER BY b.id DESC
 LIMIT :limit OFFSET :offset

@@ -1,7 +1,7 @@
--- How many batches such a list has. Index batches_workspace.
+-- How many such a list has: a workspace's batches of one origin. Index batches_workspace.
 SELECT count(*) FROM batches b
-WHERE (:workspace IS NULL OR b.workspace = :workspace) AND b.accepted_at IS NOT NULL AND b.erased_at IS NULL
-    AND (:kind IS NULL OR b.kind = :kind) AND (:origin IS NULL OR b.origin = :origin)
+WHERE b.workspace = :workspace AND b.origin = :origin AND b.accepted_at IS NOT NULL AND b.erased_at IS NULL
+    AND (:kind IS NULL OR b.kind = :kind)
     AND (:states IS NULL OR CASE
         WHEN b.stop_reason IS NOT NULL AND b.completed_at IS NULL THEN 'stopping'
         WHEN b.stop_reason = 'expire' THEN 'expired'

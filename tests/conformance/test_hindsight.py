@@ -1,0 +1,158 @@
+"""Histories that a review found: each one broke a promise before the rule that it tests."""
+
+from datetime import timedelta
+
+import pytest
+
+from covey.domain.batch import BatchState, Quota, StopReason
+from covey.domain.errors import Conflict
+from covey.domain.item import ItemState
+from covey.domain.lane import BREAKER_ANSWERS, START_LEAD, START_SLACK, Lane
+from covey.domain.run import Blame, Failed, Retry, Returned, Succeeded
+
+from .conftest import Scene, numbers
+
+DOWN = Returned("trunk_unavailable", "503", Blame.either)
+
+
+async def test_a_dead_lane_burns_no_item_of_a_small_batch(scene: Scene) -> None:
+    batch = await scene.submit(3)
+    for _ in range(60):
+        bite = await scene.claim()
+        if bite is not None:
+            await scene.finish(bite, DOWN)
+        scene.clock.advance(3)
+    assert numbers(await scene.counts(batch)) == (3, 0, 0, 0, 0)
+    assert (await scene.store.batch(batch)).state is BatchState.paused
+    lane = await scene.store.lane("lane")
+    assert lane is not None
+    assert lane.open_reason == "trunk_unavailable"
+
+
+async def test_one_bad_item_fails_while_its_lane_works_for_others(scene: Scene) -> None:
+    await scene.submit(1)
+    await scene.one(Succeeded("done"))
+    bad = await scene.submit(1)
+    for n in range(3):
+        await scene.finish(await scene.take(1), DOWN)
+        good = await scene.submit(1)
+        await scene.finish(await scene.take(1), Succeeded("done"))
+        assert (await scene.store.batch(good)).ended
+        scene.clock.advance(60)
+        assert numbers(await scene.counts(bad)) == ((1, 0, 0, 0, 0) if n < 2 else (0, 0, 0, 1, 0))
+    assert await scene.store.outcomes(bad) == {"provider_error": 1}
+    lane = await scene.store.lane("lane")
+    assert lane is not None
+    assert lane.open_until is None
+
+
+async def test_returns_that_blame_nobody_are_bounded_whatever_the_lane_does(scene: Scene) -> None:
+    batch = await scene.submit(1)
+    for _ in range(3):
+        await scene.finish(await scene.take(1), Returned("speech_failed"))
+        scene.clock.advance(60)
+    assert await scene.store.outcomes(batch) == {"provider_error": 1}
+
+
+async def test_a_few_items_open_the_breaker_by_their_many_returns(scene: Scene) -> None:
+    await scene.submit(2)
+    lane = None
+    for n in range(BREAKER_ANSWERS // 2):
+        lane = await scene.store.lane("lane")
+        assert lane is not None
+        assert lane.open_until is None, f"opened after {2 * n} returns"
+        await scene.finish(await scene.take(2), DOWN)
+        scene.clock.advance(3)
+    lane = await scene.store.lane("lane")
+    assert lane is not None
+    assert lane.open_until is not None
+
+
+async def test_a_clock_that_is_set_back_stops_nobody(scene: Scene) -> None:
+    await scene.store.put_lane(Lane("lane", 100, 10))
+    batch = await scene.submit(50, pace=10)
+    await scene.take()
+    scene.clock.advance(-3600)
+    claim = await scene.store.claim("worker-1", "lane", 10)
+    if claim.bite is None:
+        assert claim.again_at is not None
+        scene.clock.advance((claim.again_at - scene.now).total_seconds())
+        assert claim.again_at - scene.now < timedelta(seconds=1)
+        await scene.take()
+    assert (await scene.counts(batch)).active >= 2
+
+
+async def test_a_paced_start_says_how_late_it_may_be(scene: Scene) -> None:
+    await scene.submit(1)
+    assert (await scene.take()).slack is None
+    await scene.store.put_lane(Lane("lane", 100, 5))
+    await scene.submit(1)
+    bite = await scene.take()
+    assert bite.slack == START_SLACK
+    assert bite.runs[0].start_at == scene.now + START_LEAD
+
+
+async def test_a_batch_on_a_lane_that_is_gone_is_stopped_after_its_hour(scene: Scene) -> None:
+    there = await scene.submit(1)
+    gone = await scene.submit(3, lane="gone")
+    later = await scene.submit(1, lane="gone", start_at=scene.after(7200))
+    scene.clock.advance(3601)
+    due_before = scene.now - timedelta(hours=1)
+    assert await scene.store.stop_stranded(["lane"], due_before) == [gone]
+    assert await scene.store.stop_stranded(["lane"], due_before) == []
+    stopped = await scene.store.batch(gone)
+    assert stopped.state is BatchState.failed
+    assert stopped.stop_reason is StopReason.fail
+    assert stopped.stop_message is not None
+    assert "gone" in stopped.stop_message
+    assert [(await scene.store.batch(one)).state for one in (there, later)] == [BatchState.queued, BatchState.scheduled]
+
+
+async def test_what_a_stop_left_deferred_reads_the_same_before_and_after_it_is_swept(scene: Scene) -> None:
+    batch = await scene.submit(6, max_tries=3)
+    await scene.finish(await scene.take(4), Retry(scene.after(60), Failed("busy", "")))
+    scene.clock.advance(60)
+    await scene.finish(await scene.take(1), Succeeded("done"))
+    await scene.stop(batch)
+
+    async def canceled() -> list[tuple[int, int]]:
+        _, items = await scene.store.items(batch, ItemState.canceled, limit=10)
+        return [(item.seq, item.tries) for item in items]
+
+    before = await canceled()
+    assert before == [(1, 1), (2, 1), (3, 1), (4, 0), (5, 0)]
+    await scene.store.sweep_leftovers(2)
+    assert await canceled() == before
+    while await scene.store.sweep_leftovers(2):
+        pass
+    assert await canceled() == before
+    assert await scene.store.recount(batch) == {}
+
+
+async def test_single_ones_take_no_place_of_a_list(scene: Scene) -> None:
+    quota = Quota(unended_batches=2)
+    for _ in range(4):
+        await scene.submit(1, quota=quota, origin="single")
+    await scene.submit(1, quota=quota)
+    await scene.submit(1, quota=quota)
+    await scene.submit(1, quota=quota, origin="single")
+    with pytest.raises(Conflict) as refused:
+        await scene.submit(1, quota=quota)
+    assert refused.value.code == "too_many_batches"
+
+
+@pytest.mark.parametrize("states", [None, [BatchState.queued], [BatchState.queued, BatchState.completed]])
+async def test_pages_go_on_before_the_last_one_seen(scene: Scene, states: list[BatchState] | None) -> None:
+    made = []
+    for _ in range(7):
+        made.append(await scene.submit(1))
+        scene.clock.advance(0.01)
+    newest_first = made[::-1]
+    seen: list[str] = []
+    before = None
+    for _ in range(4):
+        page, total = await scene.store.batches("w", states=states, before=before, limit=2)
+        assert total == 7
+        seen += [batch.id for batch in page]
+        before = page[-1].id
+    assert seen == newest_first
