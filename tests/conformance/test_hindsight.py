@@ -35,6 +35,7 @@ async def test_one_bad_item_fails_while_its_lane_works_for_others(scene: Scene) 
     bad = await scene.submit(1)
     for n in range(3):
         await scene.finish(await scene.take(1), DOWN)
+        scene.clock.advance(1)
         good = await scene.submit(1)
         await scene.finish(await scene.take(1), Succeeded("done"))
         assert (await scene.store.batch(good)).ended

@@ -1,0 +1,78 @@
+"""When runs start, and what becomes of a lane or a batch on which they can't."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from covey.domain.batch import BatchState
+from covey.domain.lane import START_SLACK, Lane
+from covey.engine.dispatcher import CLOCK_SET_SECONDS, UNSTARTED_RUNS, Ahead
+from covey.engine.runner import CannotGoOn, Returned, Succeeded
+
+from .conftest import LANE, House
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def test_the_quickest_answer_says_how_far_the_clocks_are_apart() -> None:
+    ahead = Ahead()
+    noon = NOON.timestamp()
+    assert ahead.of(100.030, NOON) == 100.030 - noon
+    assert ahead.of(100.005, NOON) == 100.005 - noon
+    assert ahead.of(100.900, NOON) == 100.005 - noon
+
+
+def test_a_clock_that_was_set_is_believed_at_once() -> None:
+    ahead = Ahead()
+    ahead.of(100.0, NOON)
+    later = 100.0 + CLOCK_SET_SECONDS + 0.5
+    assert ahead.of(later, NOON) == later - NOON.timestamp()
+    assert ahead.of(later, NOON + timedelta(hours=1)) < later - NOON.timestamp()
+
+
+async def test_a_batch_that_cannot_go_on_is_stopped_and_says_why(house: House) -> None:
+    batch = await house.submit(5)
+    await house.dispatcher.round()
+    await house.desk.lying(5)
+    house.desk.answer(0, CannotGoOn("its agent cannot be read"))
+    await house.written(1)
+    for seq in range(1, 5):
+        house.desk.answer(seq, Succeeded("done"))
+    await house.written(4)
+    found = await house.store.batch(batch)
+    assert found.state is BatchState.failed
+    assert found.stop_message == "its agent cannot be read"
+    assert (found.counts.succeeded, found.counts.canceled) == (4, 1)
+
+
+async def test_a_configuration_that_cannot_be_read_stops_the_batch(house: House) -> None:
+    batch = await house.submit(5, config=b"not JSON")
+    await house.dispatcher.round()
+    for seq in await house.desk.lying(5):
+        house.desk.answer(seq, Returned("not_started"))
+    await house.written(5)
+    assert (await house.store.batch(batch)).state is BatchState.failed
+
+
+async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house: House) -> None:
+    await house.submit(UNSTARTED_RUNS)
+    for _ in range(UNSTARTED_RUNS // 10):
+        await house.dispatcher.round()
+        for seq in await house.desk.lying(10):
+            house.desk.answer(seq, Returned("not_started", "no dialler was free in time"))
+        await house.written(10)
+    lane = await house.store.lane(LANE)
+    assert lane is not None
+    assert lane.open_until is not None
+    assert lane.open_reason == "nothing starts: no dialler was free in time"
+
+
+async def test_a_paced_run_that_is_late_is_not_started(house: House) -> None:
+    await house.store.put_lane(Lane(LANE, 100, 1))
+    await house.submit(1)
+    await house.dispatcher.round()
+    [seq] = await house.desk.lying(1)
+    run = house.desk.runs[seq]
+    assert run.licence_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
+    house.desk.answer(seq, Succeeded("done"))
+    await house.written(1)
