@@ -1,9 +1,10 @@
 """A whole API for tests: real store, real intake, and a worker that the test plays itself."""
 
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from csv import reader
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from io import StringIO
@@ -41,12 +42,30 @@ PEOPLE = b"phone_number,first_name\n+12125550101,Ann\n+12125550102,Bob\n+1212555
 
 
 @dataclass
+class Gate:
+    """Where the database's thread stops, once, when it is `armed`: within the next operation that asks for the time."""
+
+    armed: bool = False
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def passed(self) -> None:
+        """Called by the clock."""
+        if self.armed and threading.current_thread().name == "covey-writer":
+            self.armed = False
+            self.reached.set()
+            assert self.go_on.wait(10)
+
+
+@dataclass
 class MovingClock(SystemClock):
     """The machine's clock, moved ahead by the test."""
 
     ahead: timedelta = timedelta(0)
+    gate: Gate = field(default_factory=Gate)
 
     def now(self) -> datetime:
+        self.gate.passed()
         return super().now() + self.ahead
 
     def monotonic(self) -> float:

@@ -237,10 +237,36 @@ async def test_a_recording_is_served(house: House) -> None:
     one = await house.json(f"{PREFIX}/{batch}/calls/{call['jobId']}")
     sound = await house.client.get(one["recordingUrl"])
     assert (sound.content, sound.headers["content-type"]) == (b"fLaC", "audio/flac")
+    await _seeks(house, one["recordingUrl"], sound.headers["etag"])
     [old] = await house.json("/v2/api/call-history")
     assert (await house.client.get(old["recordingUrl"])).content == b"fLaC"
     (folder / "a.flac").unlink()
     assert (await house.client.get(one["recordingUrl"])).status_code == 404
+
+
+async def _seeks(house: House, url: str, tag: str) -> None:
+    """Of b"fLaC": single ranges are answered with their part, what is no single range with the whole."""
+    for asked, status, content, told in (
+        ("bytes=0-", 206, b"fLaC", "bytes 0-3/4"),
+        ("bytes=1-2", 206, b"La", "bytes 1-2/4"),
+        ("bytes=2-99", 206, b"aC", "bytes 2-3/4"),
+        ("bytes=-1", 206, b"C", "bytes 3-3/4"),
+        ("bytes=-9", 206, b"fLaC", "bytes 0-3/4"),
+        ("bytes=4-", 416, None, "bytes */4"),
+        ("bytes=-0", 416, None, "bytes */4"),
+        ("bytes=0-0,2-3", 200, b"fLaC", None),
+        ("bytes=3-1", 200, b"fLaC", None),
+        ("bytes=-", 200, b"fLaC", None),
+        ("lines=1-2", 200, b"fLaC", None),
+    ):
+        answer = await house.client.get(url, headers={"range": asked})
+        assert (answer.status_code, answer.headers.get("content-range")) == (status, told), asked
+        assert answer.headers["accept-ranges"] == "bytes"
+        assert content is None or answer.content == content, asked
+    for condition, status in ((tag, 206), ('"another"', 200)):
+        assert (
+            await house.client.get(url, headers={"range": "bytes=0-0", "if-range": condition})
+        ).status_code == status
 
 
 async def test_deleting_a_batchs_data(house: House) -> None:

@@ -1,5 +1,15 @@
 """The house's own routes: health, metrics, workspaces, keys, do-not-call, people, trunks, agents, the page."""
 
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from covey.api.services import voice_check
+from covey.calls.speech.synthesis import EspeakSynthesizer
+from covey.domain.batch import BatchState
+from covey.domain.errors import Unavailable
 from tests.api.house import BUSY, PREFIX, House, succeeded
 
 
@@ -95,6 +105,92 @@ async def test_a_person_is_looked_up_and_erased(house: House) -> None:
     assert (first["phone_number"], first["metadata"]) == ("erased", {})
     assert (await house.json(path))["calls"] == []
     assert (await house.client.get("/v1/api/people/nonsense")).status_code == 400
+
+
+async def test_metrics_ask_the_database_once_in_a_while(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches, asked = house.services.store.batches, list[Any]()
+
+    async def counted(*args: Any, **named: Any) -> Any:
+        asked.append(named["states"])
+        return await batches(*args, **named)
+
+    monkeypatch.setattr(house.services.store, "batches", counted)
+    answers = await asyncio.gather(*(house.client.get("/metrics") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(asked) == 1
+    assert BatchState.completed not in asked[0]
+    await house.planted()
+    assert 'covey_runs{state="waiting"} 0.0' in (await house.client.get("/metrics")).text
+    house.clock.ahead += timedelta(seconds=2.1)
+    assert 'covey_runs{state="waiting"} 3.0' in (await house.client.get("/metrics")).text
+    assert len(asked) == 2
+
+
+async def test_metrics_that_failed_are_asked_for_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any) -> None:
+        raise Unavailable
+
+    with monkeypatch.context() as failing:
+        failing.setattr(house.services.store, "lanes", broken)
+        assert "covey_ready 0.0" in (await house.client.get("/metrics")).text
+    assert "covey_ready 1.0" in (await house.client.get("/metrics")).text
+
+
+async def test_agents_are_taken_in_both_forms_and_answered_in_one(house: House) -> None:
+    camel = {
+        "name": "A",
+        "greeting": "Hi",
+        "voicemail": "leave_message",
+        "voicemailMessage": "Call us.",
+        "ringSeconds": 20,
+        "maxAttemptsForSmartCallback": 3,
+        "gapBetweenEachAttemptForSmartCallback": [{"days": 0, "hours": 2}],
+        "questions": [{"name": "q", "ask": "Yes?", "confirmYes": "Good.", "confirmNo": None}],
+    }
+    snake = {
+        "name": "A",
+        "greeting": "Hi",
+        "voicemail": "leave_message",
+        "voicemail_message": "Call us.",
+        "ring_seconds": 20,
+        "max_attempts_for_smart_callback": 3,
+        "gap_between_each_attempt_for_smart_callback": [{"days": 0, "hours": 2}],
+        "questions": [{"name": "q", "ask": "Yes?", "confirm_yes": "Good.", "confirm_no": None}],
+    }
+    answers = [(await house.client.post("/v1/api/agents", json=body)).json() for body in (camel, snake)]
+    for made in answers:
+        assert made["questions"] == [{"name": "q", "ask": "Yes?", "confirmYes": "Good."}]
+        assert (made["voicemailMessage"], made["maxAttemptsForSmartCallback"]) == ("Call us.", 3)
+        assert not any("_" in name.lstrip("_") for name in made)
+    path = f"/v1/api/agents/{answers[0]['agentId']}"
+    for bad in (
+        {"voicemail_message": None},
+        {"questions": [{"name": "q", "ask": "Yes?", "confirm_yes": 5}]},
+        {"ring_seconds": 20, "ringSeconds": 20},
+    ):
+        answer = await house.client.patch(path, json=bad)
+        assert answer.status_code == 400, bad
+        message = answer.json()["message"]
+        assert any(name in message for name in ("voicemailMessage", "confirmYes", "ringSeconds")), message
+        assert "voicemail_message" not in message
+    gone = await house.client.patch(path, json={"voicemail_message": None, "voicemail": "hang_up"})
+    assert "voicemailMessage" not in gone.json()
+
+
+async def test_a_voice_that_nobody_has_is_refused_when_it_is_written(house: House) -> None:
+    synthesizer = EspeakSynthesizer()
+    object.__setattr__(house.services, "check_voice", voice_check(synthesizer))
+    try:
+        answer = await house.client.post("/v1/api/agents", json={"name": "A", "voice": "klingon"})
+        assert (answer.status_code, answer.json()["error"]) == (400, "bad_agent")
+        assert "klingon" in answer.json()["message"]
+        made = await house.client.post("/v1/api/agents", json={"name": "A", "voice": "en-gb"})
+        assert made.status_code == 200, made.text
+        path = f"/v1/api/agents/{made.json()['agentId']}"
+        assert (await house.client.patch(path, json={"voice": "xx"})).status_code == 400
+        assert (await house.client.patch(path, json={"voice": "de"})).json()["voice"] == "de"
+    finally:
+        await synthesizer.close()
 
 
 async def test_agents_keep_what_has_no_effect_and_refuse_secrets(house: House) -> None:

@@ -1,11 +1,14 @@
 """Idempotency-Key: one key and one meaning, one answer (contract 12.6)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
+import httpx2 as httpx
 import pytest
 
+from covey.domain.batch import BatchState
 from covey.domain.errors import Unavailable
-from tests.api.house import PEOPLE, PREFIX, House
+from tests.api.house import BUSY, PEOPLE, PREFIX, House
 
 KEY = {"Idempotency-Key": "once-1"}
 
@@ -115,3 +118,164 @@ async def test_a_key_has_a_shape(house: House) -> None:
         answer = await house.client.post("/v1/api/agents", json={"name": "x"}, headers={"Idempotency-Key": key})
         assert answer.status_code == 400, key
         assert "Idempotency-Key" in answer.json()["message"]
+
+
+async def lost(*_: object) -> None:
+    """What the database answers when it cannot."""
+    raise Unavailable
+
+
+Ask = Callable[[], Awaitable[httpx.Response]]
+
+
+async def asking(house: House, kind: str) -> tuple[Ask, str]:
+    """A request with a key that starts calls, always the same; and where the batch's or call's id stands."""
+    agent = await house.agent()
+    if kind == "start":
+        return lambda: house.start(agent=agent, headers=KEY), "batchId"
+    if kind == "single":
+        body = {"to": "+12125550101", "call_agent_id": agent, "dynamic_variables": {"first_name": "Ann"}}
+        return lambda: house.client.post("/v1/api/call", json=body, headers=KEY), "call_id"
+    batch = await house.planted(agent=agent)
+    for taken in await house.claim(3):
+        await house.finish(taken, BUSY)
+    return lambda: house.client.post(f"{PREFIX}/{batch}/retry", headers=KEY), "batchId"
+
+
+async def made(house: House) -> int:
+    """How many batches wait for their first call."""
+    _, total = await house.services.store.batches("ws-one", states=[BatchState.queued], origin=None)
+    return total
+
+
+KINDS = pytest.mark.parametrize("kind", ["start", "single", "retry"])
+
+
+@KINDS
+async def test_nobody_is_called_twice_when_the_process_died(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """It dies after the batch was accepted and before its answer was kept."""
+    ask, name = await asking(house, kind)
+    with monkeypatch.context() as dying:
+        dying.setattr(house.services.store, "keep_answer", lost)
+        first = await ask()
+    house.services.unsettled.clear()
+    await house.services.store.retire(house.services.worker)
+    again = await ask()
+    assert (first.status_code, again.status_code) == (200, 200), again.text
+    assert again.json()[name] == first.json()[name]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert await made(house) == 1
+
+
+@KINDS
+async def test_nobody_is_called_twice_when_the_request_was_cancelled(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The database has begun to accept the batch when the time is up, or the server stops."""
+    ask, _ = await asking(house, kind)
+    accept, gate = house.services.store.accept, house.clock.gate
+
+    async def held(*args: object) -> object:
+        gate.armed = True
+        return await accept(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.services.store, "accept", held)
+    first = asyncio.ensure_future(ask())
+    await asyncio.to_thread(gate.reached.wait, 10)
+    first.cancel()
+    await asyncio.sleep(0)
+    gate.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    again = await ask()
+    assert again.status_code == 200, again.text
+    assert again.headers["idempotency-replayed"] == "true"
+    assert await made(house) == 1
+
+
+@KINDS
+async def test_an_answer_that_could_not_be_kept_is_found_again(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    ask, name = await asking(house, kind)
+    with monkeypatch.context() as failing:
+        failing.setattr(house.services.store, "keep_answer", lost)
+        first = await ask()
+    again, third = await ask(), await ask()
+    assert [answer.status_code for answer in (first, again, third)] == [200, 200, 200], again.text
+    assert first.json()[name] == again.json()[name] == third.json()[name]
+    assert await made(house) == 1
+
+
+@KINDS
+async def test_what_was_made_before_an_error_is_the_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    ask, name = await asking(house, kind)
+    accept = house.services.store.accept
+
+    async def breaks(*args: object) -> None:
+        await accept(*args)  # type: ignore[arg-type]
+        raise RuntimeError("after the batch was accepted")
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(house.services.store, "accept", breaks)
+        first = await ask()
+    assert first.status_code == 200, first.text
+    assert (await ask()).json()[name] == first.json()[name]
+    assert await made(house) == 1
+
+
+@KINDS
+async def test_a_draft_of_a_dead_process_stands_in_nobodys_way(
+    house: House, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    ask, _ = await asking(house, kind)
+    with monkeypatch.context() as dying:
+        for name in ("accept", "discard", "keep_answer"):
+            dying.setattr(house.services.store, name, lost)
+        assert (await ask()).status_code == 503
+    house.services.unsettled.clear()
+    await house.services.store.retire(house.services.worker)
+    again = await ask()
+    assert again.status_code == 200, again.text
+    assert "idempotency-replayed" not in again.headers
+    assert await made(house) == 1
+
+
+async def test_a_key_that_began_and_was_cancelled_may_be_used_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, _ = await asking(house, "start")
+    begin, gate = house.services.store.begin_answer, house.clock.gate
+
+    async def held(*args: object) -> object:
+        gate.armed = not gate.reached.is_set()
+        return await begin(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(house.services.store, "begin_answer", held)
+    first = asyncio.ensure_future(ask())
+    await asyncio.to_thread(gate.reached.wait, 10)
+    first.cancel()
+    await asyncio.sleep(0)
+    gate.go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await ask()).status_code == 200
+    assert await made(house) == 1
+
+
+async def test_the_same_retry_is_not_taken_twice(house: House) -> None:
+    batch = await house.planted()
+    for taken in await house.claim(3):
+        await house.finish(taken, BUSY)
+    path = f"{PREFIX}/{batch}/retry"
+    first = await house.client.post(path)
+    for headers in ({}, KEY):
+        again = await house.client.post(path, json={"name": "again"}, headers=headers)
+        assert (again.status_code, again.json()["error"]) == (409, "duplicate_batch"), again.text
+        assert again.json()["batchId"] == first.json()["batchId"]
+    assert (await house.client.post(path, json={"errorCode": "busy"})).status_code == 200
+    assert (await house.client.post(path, json={"allowDuplicate": True})).status_code == 200

@@ -15,6 +15,7 @@ Responses = dict[int | str, dict[str, Any]]
 TEXTS = {
     200: "Done",
     204: "Done; nothing to say",
+    206: "The range that was asked for",
     400: "The request is not valid; the message says what, where, and what would be right",
     401: "The API key is missing, unknown, expired or revoked",
     403: "The API key may not do this, or belongs to another workspace",
@@ -22,6 +23,7 @@ TEXTS = {
     408: "The body did not arrive in time",
     409: "The state of things does not allow this, or an equal request is still running",
     413: "The body is larger than the limit",
+    416: "The file ends before the range that was asked for",
     422: "The Idempotency-Key came before with another meaning",
     429: "Too many requests; `Retry-After` says when to ask again",
     500: "Something went wrong inside the server; the log has it under the request's id",

@@ -72,7 +72,7 @@ class Door:
                 await self._app(scope, body.receive, exchange.send)
         except TimeoutError:
             logger.warning("request_timeout", route=_route(scope))
-            await exchange.fail(503, "timeout", "The server could not answer in time; asking again is safe")
+            await exchange.fail(503, "timeout", f"The server could not answer in time; {_again(scope, headers)}")
         except CoveyError as error:
             logger.warning("unavailable", reason=error.message)
             await exchange.fail(503, "unavailable", "The database cannot answer now; asking again is safe")
@@ -174,6 +174,13 @@ class _Body:
         if self._taken > self._most:
             raise BodyTooLarge(self._most)
         return message
+
+
+def _again(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    """What may be done after an answer that did not come: the work may have been done all the same."""
+    if scope["method"] != "POST" or b"idempotency-key" in headers:
+        return "asking again is safe"
+    return "look whether it was done all the same; with an Idempotency-Key, asking again is safe"
 
 
 def _length(headers: Mapping[bytes, bytes]) -> int:

@@ -1,10 +1,14 @@
 """What the API needs of the rest: one object, made by the wiring, handed to `create_app`."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from covey.calls.child import ChildRefused
+from covey.calls.speech import SpeechError, Synthesizer
+from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.domain.batch import Quota
 from covey.domain.clock import Clock
 from covey.engine.hints import Hints
@@ -46,13 +50,74 @@ class Recordings(Protocol):
 Readiness = Callable[[], str | None]
 """None while the server takes work, else a sentence saying why it does not."""
 
+ForgetClips = Callable[[str], Awaitable[None]]
+"""Removes every clip of a workspace: they may speak a person's name."""
+
+VoiceCheck = Callable[[str], Awaitable[str | None]]
+"""What is wrong with a voice, a sentence; None if it can be used, or if nobody can tell before a call."""
+
+
+async def _nothing_to_forget(workspace: str) -> None:
+    return None
+
+
+async def _any_voice(voice: str) -> str | None:
+    return None
+
+
+def voice_check(synthesizer: Synthesizer) -> VoiceCheck:
+    """Asks the built-in voice by having it speak a syllable; of an endpoint's voices nobody knows before a call."""
+    if not isinstance(synthesizer, EspeakSynthesizer):
+        return _any_voice
+
+    async def check(voice: str) -> str | None:
+        try:
+            await synthesizer.speak("a", voice)
+        except SpeechError as error:
+            return str(error) if isinstance(error.__cause__, ChildRefused) else None
+        return None
+
+    return check
+
+
+OBSERVED_SECONDS = 2.0
+"""For so long one look at the database serves all who ask for the metrics."""
+
+
+class SingleFlight:
+    """Does a thing for everybody who asks while it is being done, and at most once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._doing: asyncio.Task[None] | None = None
+        self._until = 0.0
+
+    async def do(self, work: Callable[[], Coroutine[Any, Any, None]], now: float) -> None:
+        """Wait for `work`, unless it was done a short while ago. `now` is monotonic. Raises what it raises; then the
+        next who asks tries again."""
+        if self._doing is None:
+            if now < self._until:
+                return
+            self._doing = asyncio.create_task(work())
+            self._doing.add_done_callback(self._done)
+            self._until = now + self._seconds
+        await asyncio.shield(self._doing)
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._doing = None
+        if task.cancelled() or task.exception() is not None:
+            self._until = 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the routes use.
 
     `worker` is this process's id, the owner of drafts and of idempotent requests. `ready` says whether the server
-    takes work. `write_queue` is how many operations wait for the database's writer, for the metrics.
+    takes work. `write_queue` is how many operations wait for the database's writer, for the metrics. `forget_clips`
+    removes what was spoken for a workspace, `check_voice` says whether an agent's voice is known. `unsettled` are
+    requests with an Idempotency-Key (workspace, key) that ended without anybody knowing whether they made the object
+    of this id. `observing` keeps the metrics from asking the database more often than they change.
     """
 
     store: Store
@@ -65,6 +130,10 @@ class Services:
     recordings: Recordings
     ready: Readiness = lambda: None
     write_queue: Callable[[], int] = lambda: 0
+    forget_clips: ForgetClips = _nothing_to_forget
+    check_voice: VoiceCheck = _any_voice
+    unsettled: dict[tuple[str, str], str] = field(default_factory=dict)
+    observing: SingleFlight = field(default_factory=lambda: SingleFlight(OBSERVED_SECONDS))
     trunks: Mapping[str, TrunkFacts] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

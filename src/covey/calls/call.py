@@ -169,7 +169,8 @@ class CallReport:
     """What came of a call order. Comes exactly once.
 
     `dialled_at` is None if no INVITE left; `answered_at` is None if nobody answered. `text` is what the stack or
-    the far side said about the end. `message_left` is about mailboxes only.
+    the far side said about the end. `message_left` is about mailboxes only. `answerer` is who answered, as far as the
+    sound tells: human, machine or unknown; None if nobody did, or if the report could not say any more.
     """
 
     end: CallEnd
@@ -184,6 +185,7 @@ class CallReport:
     message_left: bool = False
     media: Media = Media()
     recording: str | None = None
+    answerer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

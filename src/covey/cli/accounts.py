@@ -101,10 +101,14 @@ def create_key(
 
 
 @keys.command("revoke")
-def revoke_key(key: Annotated[str, typer.Argument(help="The key's id.")], yes: YesFlag = False) -> None:
+def revoke_key(
+    key: Annotated[str, typer.Argument(help="The key's id.")], yes: YesFlag = False, as_json: JsonFlag = False
+) -> None:
     """Revoke a key, from the next request on."""
     confirm(f"Revoke the key {key}?", yes=yes)
-    _with_accounts(lambda accounts: accounts.revoke_key(key))
+    _with_accounts(lambda accounts: accounts.revoke_key(key), as_json=as_json)
+    if as_json:
+        put_json({"revoked": key})
     say("Revoked.")
 
 

@@ -95,15 +95,19 @@ def update(
 
 
 @app.command()
-def delete(agent: TheAgent, yes: YesFlag = False) -> None:
+def delete(agent: TheAgent, yes: YesFlag = False, as_json: JsonFlag = False) -> None:
     """Delete an agent. Batches that were accepted keep it."""
     confirm(f"Delete the agent {agent}?", yes=yes)
 
-    async def work(client: CoveyClient) -> None:
-        await client.agents.delete(await ids.agent_id(client, agent))
-        say("Deleted.")
+    async def work(client: CoveyClient) -> str:
+        found = await ids.agent_id(client, agent)
+        await client.agents.delete(found)
+        return found
 
-    talk(work)
+    deleted = talk(work, as_json=as_json)
+    if as_json:
+        put_json({"deleted": deleted})
+    say("Deleted.")
 
 
 def _body(

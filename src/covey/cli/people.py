@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, put_facts, put_json, put_table, say, say_table
+from covey.cli.output import JsonFlag, YesFlag, clean, put_facts, put_json, put_table, say, say_table
 from covey.cli.session import SHOWN_ROWS, confirm, leave, talk
 from covey.client import Blocking, CoveyClient
 from covey.client.reading import items
@@ -59,14 +59,18 @@ def import_numbers(
 
 
 @dnc.command()
-def remove(number: Annotated[str, typer.Argument(help="The number, as +14155550123.")]) -> None:
+def remove(
+    number: Annotated[str, typer.Argument(help="The number, as +14155550123.")], as_json: JsonFlag = False
+) -> None:
     """Allow calls to a number again."""
 
     async def work(client: CoveyClient) -> None:
         await client.do_not_call.remove(number)
-        say(f"{number} may be called again.")
 
-    talk(work)
+    talk(work, as_json=as_json)
+    if as_json:
+        put_json({"removed": number})
+    say(f"{number} may be called again.")
 
 
 def _add(numbers: list[str], reason: str, region: str | None, *, as_json: bool) -> None:
@@ -112,7 +116,10 @@ def person(
         put_json(body)
         return
     if erase:
-        say(f"Erased: {body.get('calls', 0)} calls, {body.get('recordings', 0)} recordings.")
+        rows = body.get("skippedRows", 0)
+        say(f"Erased: {body.get('calls', 0)} calls, {body.get('recordings', 0)} recordings, {rows} skipped rows.")
+        for sentence in items(body.get("kept")):
+            say(f"Kept: {clean(sentence)}.")
         return
     put_facts((name, value) for name, value in body.items() if isinstance(value, (str, int, bool)))
     calls = [call for call in items(body.get("calls")) if isinstance(call, dict)]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from covey.cli.exits import Exit
-from covey.cli.output import say
+from covey.cli.output import JsonFlag, put_json, say
 from covey.cli.session import leave, talk
 from covey.client import CoveyClient, Profile, load_profile, profile_path, save_profile
 
@@ -15,6 +15,7 @@ def login(
     url: Annotated[str | None, typer.Option(help="The server's address.")] = None,
     workspace: Annotated[str | None, typer.Option(help="The workspace the key belongs to.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="Keep the key of role admin, beside the other.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Try a key and keep it in the profile. The key is asked for, or read from stdin if that is a pipe."""
     now = load_profile()
@@ -27,8 +28,14 @@ def login(
     async def work(client: CoveyClient) -> None:
         await (client.workspaces.list() if admin else client.batches.page(1, 1))
 
-    talk(work, profile=fresh)
-    say(f"The key works. It is kept in {save_profile(fresh, profile_path())}.", "green")
+    talk(work, as_json=as_json, profile=fresh)
+    try:
+        path = save_profile(fresh, profile_path())
+    except OSError as error:
+        leave(f"The key works, but the profile {profile_path()} cannot be written: {error.strerror}", Exit.failed)
+    if as_json:
+        put_json({"profile": str(path), "url": fresh.url, "workspace": fresh.workspace})
+    say(f"The key works. It is kept in {path}.", "green")
 
 
 def _ask_key() -> str:

@@ -1,6 +1,7 @@
 """submit, call, validate, template: everything that begins with a list or a number."""
 
 import asyncio
+import csv
 import hashlib
 import itertools
 import json
@@ -245,10 +246,14 @@ def _tell_report(report: dict[str, Any]) -> None:
         put_table(("line", "column", "value", "what is wrong", "suggestion"), cells, right=("line",))
 
 
-def template() -> None:
-    """Write a CSV with the right header to stdout."""
+def template(as_json: JsonFlag = False) -> None:
+    """Write a CSV with the right header to stdout; as JSON its columns."""
 
     async def work(client: CoveyClient) -> str:
         return await client.batches.template()
 
-    put(talk(work).rstrip("\r\n"))
+    text = talk(work, as_json=as_json)
+    if as_json:
+        put_json({"columns": next(csv.reader(text.splitlines()), [])})
+    else:
+        put(text.rstrip("\r\n"))

@@ -118,6 +118,9 @@ def retry(
     status: Annotated[list[str] | None, typer.Option(help="failed or cancelled; repeatable.")] = None,
     error_code: Annotated[list[str] | None, typer.Option("--error-code", help="As busy; repeatable.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and watch it.")] = False,
+    allow_duplicate: Annotated[
+        bool, typer.Option("--allow-duplicate", help="Also if the same was asked a short while ago.")
+    ] = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -130,7 +133,9 @@ def retry(
     async def work(client: CoveyClient) -> Exit:
         before = await client.batches.get(ids.batch_id(batch))
         confirm(_retry_question(before, status, error_code), yes=yes, refusal="Nothing was started.")
-        started = await client.batches.retry(before.id, status=status or (), error_code=error_code or ())
+        started = await client.batches.retry(
+            before.id, status=status or (), error_code=error_code or (), allow_duplicate=allow_duplicate
+        )
         if as_json and not watch:
             put_json(started.raw)
         elif not watch:

@@ -207,9 +207,19 @@ class Batches:
         body = {field: value for field, value in values.items() if value is not None}
         return await self._transport.get(Batch, _path(batch_id), "PATCH", json=body)
 
-    async def retry(self, batch_id: str, *, status: Iterable[str] = (), error_code: Iterable[str] = ()) -> StartedBatch:
-        """Start a new batch of those calls. Calls whose end is unknown only come along if their code is named."""
-        chosen = {"status": list(status), "errorCode": list(error_code)}
+    async def retry(
+        self,
+        batch_id: str,
+        *,
+        status: Iterable[str] = (),
+        error_code: Iterable[str] = (),
+        allow_duplicate: bool = False,
+    ) -> StartedBatch:
+        """Start a new batch of those calls. Calls whose end is unknown only come along if their code is named.
+
+        Raises DuplicateBatch if the same was asked a short while ago, unless it is allowed.
+        """
+        chosen = {"status": list(status), "errorCode": list(error_code), "allowDuplicate": allow_duplicate}
         body = {field: value for field, value in chosen.items() if value}
         return await self._transport.get(StartedBatch, _path(batch_id, "retry"), "POST", json=body)
 

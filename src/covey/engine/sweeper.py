@@ -71,7 +71,7 @@ class Sweeper:
         """Stop batches whose lane is gone; not before an hour of this process, as a restart may bring it back."""
         now = self._clock.now()
         if now - self._began >= STRANDED and await self._store.stop_stranded(self._lanes, now - STRANDED):
-            log.error("batches were stopped whose trunk is gone")
+            log.error("batches were stopped whose lane is gone")
 
     async def round(self) -> None:
         """Do what is due, a few pieces of each."""

@@ -1,11 +1,13 @@
 """Real phones in a process of their own, and trunks that call them over real SIP."""
 
 import asyncio
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +61,7 @@ class Phones:
     async def until(self, event: str, count: int, within: float = 10.0) -> list[dict[str, Any]]:
         """Wait until the phones have written `count` lines of this kind."""
         async with asyncio.timeout(within):
-            while len(lines := self.lines(event)) < count:  # noqa: ASYNC110 (another process writes the file)
+            while len(lines := self.lines(event)) < count:
                 await asyncio.sleep(0.02)
         return lines
 
@@ -137,7 +139,7 @@ def order(clips: dict[str, str]) -> OrderMaker:
     return make
 
 
-TrunkMaker = Callable[..., Awaitable[SipTrunk]]
+TrunkMaker = Callable[..., Coroutine[Any, Any, SipTrunk]]
 
 
 @pytest.fixture
@@ -146,9 +148,22 @@ async def trunk_maker() -> AsyncIterator[TrunkMaker]:
     trunks: list[SipTrunk] = []
     recognizer = PocketsphinxRecognizer()
 
-    async def make(port: int, keep_open: tuple[int, ...] = (), **settings: Any) -> SipTrunk:
+    async def make(
+        port: int,
+        keep_open: tuple[int, ...] = (),
+        *,
+        open_calls: Path | None = None,
+        on_restart: Callable[[], None] = lambda: None,
+        **settings: Any,
+    ) -> SipTrunk:
         fields = {"channels": 50, "local_address": "127.0.0.1", "live": False, **settings}
-        trunk = SipTrunk(SipSettings("test", "127.0.0.1", port, **fields), recognizer.recognize, keep_open)
+        trunk = SipTrunk(
+            SipSettings("test", "127.0.0.1", port, **fields),
+            recognizer.recognize,
+            keep_open,
+            open_calls=open_calls,
+            on_restart=on_restart,
+        )
         trunks.append(trunk)
         await trunk.start()
         return trunk
@@ -167,7 +182,7 @@ async def trunk(phones: Phones, trunk_maker: TrunkMaker) -> SipTrunk:
 async def until_gone(pid: int, within: float) -> None:
     """Wait until a process that is not our child has gone."""
     async with asyncio.timeout(within):
-        while alive(pid):  # noqa: ASYNC110 (nobody tells us)
+        while alive(pid):
             await asyncio.sleep(0.02)
 
 
@@ -177,6 +192,17 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def diallers() -> list[int]:
+    """The diallers that this process has started and that still run."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdecimal() and b"covey.calls.trunks.dialler" in (folder / "cmdline").read_bytes():
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                found += [int(folder.name)] if parent == os.getpid() else []
+    return found
 
 
 def descriptor_of(pid: int, path: Path) -> bool:

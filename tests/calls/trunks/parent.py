@@ -1,5 +1,5 @@
-"""A trunk in a process of its own, to be killed: `parent.py PORT LOCK NUMBER ...` calls the numbers and prints a line
-for its dialler and one for every call that rings or is answered."""
+"""A trunk in a process of its own, to be killed: `parent.py PORT LOCK CLIP NUMBER ...` calls the numbers and prints a
+line for its dialler and one for every call that rings or is answered. Open calls are marked in `open` beside LOCK."""
 
 import asyncio
 import sys
@@ -29,7 +29,7 @@ async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Heard:
 async def main(port: str, lock: str, clip: str, *numbers: str) -> None:
     settings = SipSettings("test", "127.0.0.1", int(port), channels=50, local_address="127.0.0.1", live=False)
     with Path(lock).open("w") as held:
-        trunk = SipTrunk(settings, nothing, (held.fileno(),))
+        trunk = SipTrunk(settings, nothing, (held.fileno(),), open_calls=Path(lock).with_name("open"))
         await trunk.start()
         print("dialler", trunk.pids[0], flush=True)
         line = Line("line", "line")

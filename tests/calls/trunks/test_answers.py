@@ -48,7 +48,12 @@ from .conftest import script
     ],
 )
 def test_close_texts(text: str, end: CallEnd, code: int | None) -> None:
-    assert read_close(text) == Refusal(end, code)
+    assert read_close(text, rang=True) == Refusal(end, code)
+
+
+def test_a_timeout_of_a_proxy_that_rang_nobody_is_not_the_numbers_alone() -> None:
+    assert read_close("408 Request Timeout", rang=False) == Refusal(CallEnd.unavailable, 408)
+    assert read_close("486 Busy Here", rang=False) == Refusal(CallEnd.busy, 486)
 
 
 def test_every_code_is_a_refusal() -> None:
@@ -97,6 +102,7 @@ async def test_orders_and_reports_survive_the_wire() -> None:
         turns=(Turn(Speaker.callee, "pressed 2", 1.25, digit="2"),),
         answers={"come": False},
         media=Media("PCMU", 5, 6, 7, 0.03),
+        answerer="human",
     )
     assert read_order(orjson.loads(orjson.dumps(order))) == order
     assert read_report(orjson.loads(orjson.dumps(report))) == report

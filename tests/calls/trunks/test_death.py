@@ -1,6 +1,7 @@
 """What becomes of calls whose dialler or whose trunk is killed in the middle of them."""
 
 import asyncio
+import ctypes
 import fcntl
 import os
 import signal
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from covey.calls.call import CallEnd, CallOrder, CallReport
+from covey.calls.call import CallEnd, CallOrder, CallReport, Heard
+from covey.calls.trunks import crew
 from covey.calls.trunks.sip import SipTrunk
 
-from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, alive, until_gone
+from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, alive, diallers, until_gone
 
 TALKS = "+14155550195"
 RINGS = "+14155550165"
+BUSY = "+14155550160"
 FREED_SECONDS = 3.0
 
 
@@ -44,8 +47,11 @@ async def test_a_killed_dialler_leaves_no_phone_off_the_hook(
     assert sorted(line["code"] for line in ended) == [200] * 10 + [487] * 10
     assert max(line["bye_at"] for line in ended) - killed_at < FREED_SECONDS
     assert not alive(victim)
+    over = {line["item"]: line["bye_at"] for line in ended}
+    for each, report in zip(orders, reports, strict=True):
+        assert report.ended_at.timestamp() > over[each.item]
 
-    again = await trunk.place(order("+14155550160", room=10.0), Watch())
+    again = await trunk.place(order(BUSY, room=10.0), Watch())
     assert again.end is CallEnd.busy
     assert trunk.restarts == 1
     assert len(phones.lines("invite")) == 21
@@ -125,3 +131,131 @@ async def test_a_killed_trunk_takes_its_dialler_along(
     await until_gone(dialler, FREED_SECONDS)
     with lock.open() as free:
         fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+async def test_a_frozen_dialler_is_replaced(
+    trunk: SipTrunk, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "SILENT_SECONDS", 3)
+    orders = [order(TALKS), order(RINGS)]
+    calls, watches = await start(trunk, orders)
+    await asyncio.gather(watches[0].talks.wait(), watches[1].rang.wait())
+    victim = trunk.pids[0]
+    os.kill(victim, signal.SIGSTOP)
+
+    reports = await asyncio.wait_for(asyncio.gather(*calls), 3 + 2 * FREED_SECONDS)
+    assert [report.end for report in reports] == [CallEnd.outcome_unknown] * 2
+    ended = await phones.until("ended", 2)
+    assert sorted((line["ended_by"], line["code"]) for line in ended) == [("caller", 200), ("caller", 487)]
+    assert (await trunk.place(order(BUSY, room=10.0), Watch())).end is CallEnd.busy
+    assert not alive(victim)
+
+
+async def test_a_dialler_that_does_not_get_ready_is_replaced(
+    trunk_maker: TrunkMaker, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "READY_SECONDS", 3)
+    starting = asyncio.create_task(trunk_maker(phones.port))
+    while not (found := diallers()):
+        await asyncio.sleep(0)
+    os.kill(found[0], signal.SIGSTOP)
+    trunk = await starting
+    assert trunk.pids != found
+    assert (await trunk.place(order(BUSY), Watch())).end is CallEnd.busy
+
+
+async def test_a_dial_that_the_stack_does_not_confirm_rings_nobody_later(
+    trunk: SipTrunk, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All threads of the dialler but its loop's stand still: the dial command stays in the stack's queue."""
+    monkeypatch.setattr(crew, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(crew, "SILENT_SECONDS", 30)
+    threads = StoppedThreads(trunk.pids[0])
+    try:
+        report = await trunk.place(order(RINGS), Watch())
+    finally:
+        threads.release()
+    assert report.end is CallEnd.outcome_unknown
+    busy = order(BUSY, room=10.0)
+    assert (await trunk.place(busy, Watch())).end is CallEnd.busy
+    assert {line["item"] for line in phones.lines("invite")} == {busy.item}
+
+
+async def test_each_dialler_that_died_is_counted(trunk_maker: TrunkMaker, phones: Phones, order: OrderMaker) -> None:
+    died = asyncio.Event()
+    trunk = await trunk_maker(phones.port, on_restart=died.set)
+    assert not died.is_set()
+    os.kill(trunk.pids[0], signal.SIGKILL)
+    await asyncio.wait_for(died.wait(), 5)
+    await trunk.stop()
+    assert trunk.restarts == 1
+
+
+async def test_a_trunk_starts_again_after_a_stop(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
+    before = trunk.pids
+    await trunk.stop()
+    assert trunk.pids == []
+    await trunk.start()
+    assert trunk.pids != before
+    assert (await trunk.place(order(BUSY), Watch())).end is CallEnd.busy
+    assert trunk.restarts == 0
+
+
+async def test_a_failed_start_leaves_nothing_and_can_be_repeated(
+    trunk_maker: TrunkMaker, phones: Phones, order: OrderMaker, tmp_path: Path
+) -> None:
+    """Its diallers cannot make their marker, so none gets ready."""
+    in_the_way = tmp_path / "open"
+    in_the_way.touch()
+    trunk = await trunk_maker(phones.port)
+    await trunk.stop()
+    broken = SipTrunk(trunk.settings, nothing, open_calls=in_the_way / "calls")
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(broken.start(), 1.0)
+        assert diallers() == []
+    in_the_way.unlink()
+    try:
+        await broken.start()
+        assert (await broken.place(order(BUSY), Watch())).end is CallEnd.busy
+        assert len(diallers()) == 1
+    finally:
+        await broken.stop()
+
+
+async def test_a_start_that_is_stopped_is_no_success(trunk_maker: TrunkMaker, phones: Phones) -> None:
+    trunk = await trunk_maker(phones.port)
+    await trunk.stop()
+    starting = asyncio.create_task(trunk.start())
+    while not diallers():
+        await asyncio.sleep(0)
+    await trunk.stop()
+    with pytest.raises(RuntimeError, match="stopped"):
+        await starting
+    assert diallers() == []
+
+
+async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Heard:
+    return Heard("", 0.0)
+
+
+class StoppedThreads:
+    """Holds all threads of a process but its main one, by ptrace, until released."""
+
+    _SEIZE, _INTERRUPT, _DETACH, _ANY_THREAD = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid: int) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        threads = [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
+        self._threads = [thread for thread in threads if thread != pid]
+        for thread in self._threads:
+            if self._libc.ptrace(self._SEIZE, thread, None, None):
+                pytest.skip(f"this machine lets nobody trace: {os.strerror(ctypes.get_errno())}")
+            self._libc.ptrace(self._INTERRUPT, thread, None, None)
+            os.waitpid(thread, self._ANY_THREAD)
+
+    def release(self) -> None:
+        for thread in self._threads:
+            if self._libc.ptrace(self._DETACH, thread, None, None):
+                os.waitpid(thread, self._ANY_THREAD)

@@ -59,3 +59,43 @@ async def test_phones_leave_when_told(how: str) -> None:
 def test_phones_refuse_to_start_wrongly(switches: list[str]) -> None:
     command = [sys.executable, "-m", "covey.calls.trunks.demo", *switches]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+async def test_phones_that_die_are_replaced(order: OrderMaker, tmp_path: Path) -> None:
+    recognizer = PocketsphinxRecognizer()
+    trunk = DemoTrunk(DemoSettings(log=tmp_path / "phones.jsonl"), recognizer.recognize)
+    try:
+        await trunk.start()
+        phones, dialler = trunk.phones, trunk.pids[0]
+        assert phones is not None
+        os.kill(phones, signal.SIGKILL)
+        await until_gone(phones, 3.0)
+        assert await trunk.ping() is not None
+        async with asyncio.timeout(20):
+            while trunk.phones in (phones, None) or await trunk.ping() is not None or not trunk.pids:
+                await asyncio.sleep(0.02)
+        assert dialler not in trunk.pids
+        assert (await trunk.place(order("+12125550162", room=10.0), Watch())).end is CallEnd.busy
+    finally:
+        await trunk.stop()
+        await recognizer.close()
+    assert trunk.phones is None
+
+
+async def test_the_demo_starts_again_after_a_start_that_failed(order: OrderMaker, tmp_path: Path) -> None:
+    """The log cannot be written, so the phones do not come up."""
+    folder = tmp_path / "folder"
+    recognizer = PocketsphinxRecognizer()
+    trunk = DemoTrunk(DemoSettings(log=folder / "phones.jsonl"), recognizer.recognize)
+    folder.touch()
+    try:
+        with pytest.raises(RuntimeError, match="did not start"):
+            await trunk.start()
+        assert trunk.phones is None
+        folder.unlink()
+        folder.mkdir()
+        await trunk.start()
+        assert (await trunk.place(order("+12125550162"), Watch())).end is CallEnd.busy
+    finally:
+        await trunk.stop()
+        await recognizer.close()

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from covey.calls.call import CallEnd
-from covey.calls.trunks.demo import behaviours
+from covey.calls.trunks.demo import Kind, behaviours
 from covey.calls.trunks.sip import SipTrunk
 
 from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, descriptor_of
@@ -40,6 +40,9 @@ async def test_every_phone_ends_its_call_as_documented(trunk: SipTrunk, phones: 
     codes = {line["behaviour"]: line["code"] for line in ended}
     assert codes["busy"] == 486
     assert codes["never_answers"] == 487
+    answerers = {row.kind: report.answerer for row, report in zip(table, reports, strict=True)}
+    assert answerers[Kind.mailbox] == "machine"
+    assert answerers[Kind.busy] is None
 
 
 async def test_the_report_tells_what_happened(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
@@ -51,6 +54,7 @@ async def test_the_report_tells_what_happened(trunk: SipTrunk, phones: Phones, o
     assert [turn.text for turn in report.turns] == ["opening", "question", "pressed 1", "yes", "goodbye"]
     assert watch.turns == list(report.turns)
     assert report.sip_code == 200
+    assert report.answerer == "human"
     assert report.media.codec == "PCMU"
     assert report.media.lost == 0
     assert report.media.sent >= seen["received"] > 50
@@ -196,6 +200,25 @@ async def test_a_trunk_that_refuses_everybody(
     trunk = await trunk_maker(phones_maker("--answer-all", "403").port)
     report = await trunk.place(order(ONE), Watch())
     assert (report.end, report.sip_code) == (CallEnd.trunk_auth, 403)
+
+
+async def test_a_proxy_whose_far_side_is_dead(
+    phones_maker: PhonesMaker, trunk_maker: TrunkMaker, order: OrderMaker
+) -> None:
+    trunk = await trunk_maker(phones_maker("--answer-all", "408").port)
+    report = await trunk.place(order(ONE), Watch())
+    assert (report.end, report.sip_code) == (CallEnd.unavailable, 408)
+
+
+async def test_a_recording_cut_short_is_told(
+    trunk: SipTrunk, order: OrderMaker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    placed = order(SILENT, longest_seconds=1.0, recording="/dev/full")
+    report = await trunk.place(placed, Watch())
+    assert report.end is CallEnd.too_long
+    said = capfd.readouterr().err
+    assert "recording_not_whole" in said
+    assert placed.id in said
 
 
 async def test_one_broken_number(phones_maker: PhonesMaker, trunk_maker: TrunkMaker, order: OrderMaker) -> None:

@@ -21,6 +21,7 @@ from covey.calls.intake import OnInvalid
 from covey.domain.account import Key, Role, Workspace
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
+from covey.engine.submission import settled
 
 router = APIRouter(prefix="/v1/admin", tags=["Administration"], responses=COMMON, redirect_slashes=False)
 
@@ -151,7 +152,7 @@ async def create_workspace(ctx: Ctx, body: NewWorkspace) -> Response:
     async def work(ident: str) -> Answer:
         settings = body.settings.model_dump(mode="json", exclude_none=True)
         made = Workspace(body.id or ident, body.name, now, body.weight, settings)
-        await ctx.services.store.add_workspace(made)
+        await settled(ctx.services.store.add_workspace(made))
         return Answer(workspace_out(made))
 
     async def recover(ident: str) -> Answer | None:

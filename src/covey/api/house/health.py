@@ -61,7 +61,7 @@ async def _store_answers(services: Services) -> str | None:
     responses={200: {"description": "The figures", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(request: Request) -> Response:
-    """What the server counts and measures."""
+    """What the server counts and measures. What the database has to say in it is at most two seconds old."""
     services = services_of(request)
     await _observe(services)
     return Response(services.metrics.render(), headers={"content-type": CONTENT_TYPE})
@@ -75,7 +75,7 @@ async def _observe(services: Services) -> None:
     data = services.settings.data
     metrics.free_disk.set(shutil.disk_usage(data if data.exists() else ".").free)
     try:
-        await _observe_store(services)
+        await services.observing.do(lambda: _observe_store(services), services.clock.monotonic())
     except CoveyError:
         metrics.ready.set(0)
 

@@ -1,7 +1,7 @@
 """Numbers that are never called, and what is known about the person behind a number."""
 
 import asyncio
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
@@ -10,11 +10,11 @@ from typing_extensions import TypedDict
 from covey.api.context import Context, Ctx
 from covey.api.documents import COMMON, POSTED, WITH_BODY, said
 from covey.api.errors import Answer
+from covey.api.house.erasing import KEPT, erase_person
 from covey.api.idempotency import once
 from covey.api.trillet import schemas as out
 from covey.api.trillet.historyviews import HistoryCall, history_call
 from covey.api.trillet.numbers import ANY, read_number
-from covey.api.trillet.retrying import ERASED
 from covey.api.trillet.starting import WorkspaceSettings
 from covey.api.trillet.words import is_calls, positive
 from covey.calls.intake import IntakeOptions, NumberRule
@@ -83,11 +83,13 @@ class Person(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class Erased(TypedDict):
-    """What was erased."""
+    """What was erased, and in `kept` what was not: a sentence each."""
 
     number: str
     calls: int
     recordings: int
+    skippedRows: int
+    kept: list[str]
 
 
 @router.get("/dnc", summary="List do-not-call numbers", operation_id="listBlocked", responses=said(s200=BlockedList))
@@ -160,7 +162,7 @@ async def unblock(ctx: Ctx, number: Number) -> Response:
 
 @router.get("/people/{number}", summary="Look a person up", operation_id="getPerson", responses=said(s200=Person))
 async def person(ctx: Ctx, number: Number) -> Response:
-    """Every call of the workspace with this number, transcripts included."""
+    """The workspace's calls with this number, transcripts included; of more than 1,000 the newest."""
     e164 = await _number(number)
     found = await _calls_of(ctx, e164)
     first = await ctx.services.store.blocked(ctx.workspace, after=_before(e164), limit=1)
@@ -184,19 +186,23 @@ def _before(ref: str) -> str:
     responses=said(s200=Erased, s409=out.DuplicateBatch),
 )
 async def erase(ctx: Ctx, number: Number) -> Response:
-    """Overwrites the number, the row and the results of every ended call with it, and removes the recordings."""
+    """Removes what is known about the person behind a number, once every call with it has ended.
+
+    Removed are the recordings of every attempt, the sounds made for the workspace's calls, the number and the row of
+    every call, what was said and answered, the batch of a single call, and the number in lists of skipped rows. Kept
+    are that there was a call: its place in its batch, its outcome, its times and the counts; the do-not-call list; for
+    at most 24 hours the answers kept for an Idempotency-Key; and copies made before, such as backups and exports.
+    """
     e164 = await _number(number)
-    found = await _calls_of(ctx, e164)
-    names = [name for _, item in found for name in _recordings(item)]
-    erased = await ctx.services.store.erase_ref(ctx.workspace, e164, ERASED)
-    await ctx.services.recordings.delete(names)
-    answer: Erased = {"number": e164, "calls": erased, "recordings": len(names)}
+    done = await erase_person(ctx.services, ctx.workspace, e164, ctx.actor)
+    answer: Erased = {
+        "number": e164,
+        "calls": done.calls,
+        "recordings": done.recordings,
+        "skippedRows": done.skipped_rows,
+        "kept": list(KEPT),
+    }
     return Answer(answer)
-
-
-def _recordings(item: Item) -> list[str]:
-    runs: Any = (*item.earlier, *((item.last,) if item.last else ()))
-    return [str(run.result["recording"]) for run in runs if run.result.get("recording")]
 
 
 async def _calls_of(ctx: Context, e164: str) -> list[tuple[Batch, Item]]:

@@ -34,10 +34,17 @@ SCRIPT = {
 }
 """The fields that a call heeds: wire name → `Agent`'s."""
 
+
+def _snake(wire: str) -> str:
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", wire)
+
+
 _OURS = frozenset({*SCRIPT, "name", "trunk", "type", "userId"})
-_SNAKE = {snake: wire for wire, snake in SCRIPT.items()}
+_WITHOUT_EFFECT = ("ttsModel", "llmModel", "phoneNumberIds")
+_WIRE = {_snake(wire): wire for wire in (*SCRIPT, *_WITHOUT_EFFECT)} | {snake: wire for wire, snake in SCRIPT.items()}
 _QUESTION = {"confirmYes": "confirm_yes", "confirmNo": "confirm_no"}
 _QUESTION_WIRE = {snake: wire for wire, snake in _QUESTION.items()}
+_TOLD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 _SECRET = re.compile(r"(api_?-?key|secret|password|access_?token)$", re.IGNORECASE)
 _WIDEST = 2**63
 
@@ -65,9 +72,14 @@ def script_of(body: Mapping[str, Any]) -> Agent:
         return Agent.model_validate(given)
     except ValidationError as error:
         first = dict(error.errors()[0])
-        place = [str(part) for part in error.errors()[0]["loc"]]
-        first["loc"] = [_SNAKE.get(place[0], place[0]), *place[1:]] if place else []
+        first["loc"] = [_told(str(part)) for part in error.errors()[0]["loc"]]
+        first["msg"] = _TOLD.sub(lambda word: _told(word[0]), str(first["msg"]))
         raise BadRequest(sentence(first), code="bad_agent") from None
+
+
+def _told(name: str) -> str:
+    """A field's name as the wire has it."""
+    return _QUESTION_WIRE.get(name) or _WIRE.get(name, name)
 
 
 def freeze(record: AgentRecord) -> FrozenAgent:
@@ -90,7 +102,8 @@ def freeze(record: AgentRecord) -> FrozenAgent:
 
 
 def normalised(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body in the wire's names; snake_case ones of the script are taken too. Raises BadRequest for secrets."""
+    """A body in the wire's names, camelCase; the snake_case form of each is taken too. Raises BadRequest for secrets,
+    and for a field that is given in both forms."""
     check_json(body)
     for name in _names(body):
         if _SECRET.search(name):
@@ -98,14 +111,27 @@ def normalised(body: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name}: secrets are not kept in an agent; the server's settings hold the speech provider's key",
                 code="secret_refused",
             )
-    found = {_SNAKE.get(name, name): value for name, value in body.items()}
+    found: dict[str, Any] = _renamed(body, _WIRE)
     if isinstance(found.get("questions"), list):
-        found["questions"] = [_renamed(one, _QUESTION_WIRE) for one in found["questions"]]
+        found["questions"] = [_question(one) for one in found["questions"]]
     return found
 
 
+def _question(one: Any) -> Any:
+    """A question in the wire's names, without what is null: that is as good as not given."""
+    if not isinstance(one, dict):
+        return one
+    return {name: value for name, value in _renamed(one, _QUESTION_WIRE).items() if value is not None}
+
+
 def _renamed(one: Any, names: Mapping[str, str]) -> Any:
-    return {names.get(name, name): value for name, value in one.items()} if isinstance(one, dict) else one
+    if not isinstance(one, Mapping):
+        return one
+    for name in one:
+        other = names.get(name, name)
+        if other != name and other in one:
+            raise BadRequest(f"{other}: is given twice, as {name} too", code="bad_agent")
+    return {names.get(name, name): value for name, value in one.items()}
 
 
 def without_effect(body: Mapping[str, Any]) -> tuple[str, ...]:

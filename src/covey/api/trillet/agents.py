@@ -17,8 +17,9 @@ from covey.api.trillet.starting import find_agent
 from covey.calls.agents import Gap
 from covey.calls.call import VoicemailPolicy
 from covey.domain.account import AgentRecord
-from covey.domain.errors import NotFound
+from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
+from covey.engine.submission import settled
 
 router = APIRouter(prefix="/v1/api/agents", tags=["Agents"], responses=COMMON, redirect_slashes=False)
 
@@ -27,7 +28,8 @@ Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
 class QuestionIn(BaseModel):
-    """A question that is answered with yes or no, spoken or by a digit."""
+    """A question that is answered with yes or no, spoken or by a digit. `confirmYes` and `confirmNo` are what is said
+    to the one and the other (also taken as `confirm_yes`, `confirm_no`)."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -42,7 +44,12 @@ class QuestionIn(BaseModel):
 
 
 class AgentChange(BaseModel):
-    """An agent: the documented fields, and what it says. Any other field is kept, without effect."""
+    """An agent: the documented fields, and what it says. Any other field is kept, without effect.
+
+    The fields are camelCase, here and in every answer; their snake_case forms are taken too. `voice` is one of the
+    built-in voice's, such as `en-us` or `de`, unless the server speaks through an endpoint, which has names of its
+    own.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -132,18 +139,18 @@ def shown(record: AgentRecord) -> dict[str, Any]:
 )
 async def create(ctx: Ctx, body: NewAgent) -> Response:
     """Makes an agent. Texts may hold `{column}` for any column of a list."""
-    given = _checked(ctx, body.model_dump(mode="json", exclude_unset=True))
+    given = await _checked(ctx, body.model_dump(mode="json", exclude_unset=True))
     now = ctx.services.clock.now()
 
     async def work(ident: str) -> Answer:
         record = AgentRecord(ident, ctx.workspace, {**given, "userId": ctx.actor}, now, now)
-        await ctx.services.store.put_agent(record)
+        await settled(ctx.services.store.put_agent(record))
         return Answer(shown(record))
 
     return await once(ctx, given, work, new_id(now), lambda ident: _recover(ctx, ident))
 
 
-def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
+async def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     body = normalised(given)
     for own in ("_id", "agentId", "workspaceId", "userId", "status", "activeSessions", "createdAt", "updatedAt", "__v"):
         body.pop(own, None)
@@ -152,6 +159,10 @@ def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
     script_of(body)
     if body.get("trunk"):
         ctx.trunk(body["trunk"])
+    if body.get("voice"):
+        wrong = await ctx.services.check_voice(body["voice"])
+        if wrong is not None:
+            raise BadRequest(f"voice: {wrong}", code="bad_agent")
     return body
 
 
@@ -182,10 +193,10 @@ async def get(ctx: Ctx, agentId: AgentId) -> Response:
 async def update(ctx: Ctx, agentId: AgentId, body: AgentChange) -> Response:
     """Replaces the fields that are given, null removes one. Batches keep the agent they were started with."""
     record = await find_agent(ctx, agentId)
-    given = body.model_dump(mode="json", exclude_unset=True)
+    given = normalised(body.model_dump(mode="json", exclude_unset=True))
     kept = {name: value for name, value in {**record.body, **given}.items() if value is not None}
     user = record.body.get("userId", "")
-    changed = {**_checked(ctx, kept), "userId": user, "name": kept.get("name", record.body.get("name", ""))}
+    changed = {**await _checked(ctx, kept), "userId": user, "name": kept.get("name", record.body.get("name", ""))}
     now = ctx.services.clock.now()
     new = AgentRecord(record.id, record.workspace, changed, record.created_at, now)
     await ctx.services.store.put_agent(new)

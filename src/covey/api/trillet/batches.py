@@ -48,6 +48,7 @@ class Again(BaseModel):
     errorCode: list[str] | str | None = None
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     scheduledAt: str | None = None
+    allowDuplicate: bool = False
 
 
 async def find(ctx: Context, given: str) -> Batch:
@@ -294,7 +295,9 @@ async def retry(ctx: Ctx, batchId: BatchId, body: Again | None = None) -> Respon
     """A new batch of those calls of an ended or running one that came out in the ways that are named.
 
     Calls of which nobody knows whether the phone rang (`outcome_unknown`, `no_final_answer`) are only placed again
-    if `errorCode` names them.
+    if `errorCode` names them. The same selection of the same batch within ten minutes, or while the first one is
+    worked on, is refused as `duplicate_batch` unless `allowDuplicate` says that it is meant; with another
+    Idempotency-Key, too.
     """
     batch = await find(ctx, batchId)
     asked = body or Again()

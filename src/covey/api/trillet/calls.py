@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import Path, Query, Response
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import POSTED, WITH_BODY, file_answer, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.trillet import schemas as out
 from covey.api.trillet import views, words
 from covey.api.trillet.batches import BatchId, find
+from covey.api.trillet.recording import recording_answers, sound_answer
 from covey.api.trillet.routing import family
 from covey.calls.config import CallsConfig
 from covey.domain.batch import Batch, Counts
@@ -23,14 +24,6 @@ JobId = Annotated[str, Path(description="A call's id, such as call_…")]
 
 _MISSING = said(s404=out.CallNotFound)
 _CURSOR = "c"
-
-MEDIA_TYPES = {
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".ogg": "audio/ogg",
-    ".opus": "audio/ogg",
-    ".mp3": "audio/mpeg",
-}
 
 
 @router.get(
@@ -153,10 +146,10 @@ async def hang_up(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
     "/{batchId}/calls/{jobId}/recording",
     summary="A call's recording",
     operation_id="callRecording",
-    responses={**file_answer(*sorted(set(MEDIA_TYPES.values()))), **_MISSING},
+    responses={**recording_answers(), **_MISSING},
 )
 async def recording(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
-    """The sound of one call: left the agent, right the callee."""
+    """The sound of one call: left the agent, right the callee. A `Range` of bytes is answered with that part."""
     found = await find_call(ctx, batchId, jobId)
     return not_found() if found is None else await recording_of(ctx, found[1])
 
@@ -165,8 +158,4 @@ async def recording_of(ctx: Context, item: Item) -> Response:
     """The recording of an item; 404 if it has none, or none any more."""
     name = str((item.last.result.get("recording") if item.last else None) or "")
     sound = await ctx.services.recordings.get(name) if name else None
-    if sound is None:
-        return not_found()
-    suffix = "." + name.rpartition(".")[2]
-    headers = {"content-disposition": f'inline; filename="{words.call_out(item.batch, item.seq)}{suffix}"'}
-    return Response(sound, media_type=MEDIA_TYPES.get(suffix, "application/octet-stream"), headers=headers)
+    return not_found() if sound is None else sound_answer(sound, name, item, ctx.request.headers)

@@ -1,9 +1,10 @@
 """Call history: every call of a workspace that was placed, newest batch first (contract 10.3)."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -19,6 +20,7 @@ from covey.api.trillet import words
 from covey.api.trillet.batches import attachment
 from covey.api.trillet.calls import matching, not_found, recording_of
 from covey.api.trillet.historyviews import HEADER, HistoryCall, cells, history_call
+from covey.api.trillet.recording import recording_answers
 from covey.calls.config import KIND
 from covey.calls.export import csv_row
 from covey.domain.batch import Batch
@@ -39,6 +41,9 @@ STATES = {
 PLACED = (ItemState.active, ItemState.succeeded, ItemState.failed)
 
 _PAGE = 100
+
+_OUT_OF_ORDER = timedelta(hours=1)
+"""By so much a machine's clock may have been set back between two batches, whose ids are in the order of time."""
 
 RecordId = Annotated[str, Path(description="A call's id")]
 
@@ -84,7 +89,14 @@ class Wanted:
         return since <= batch.created_at <= until
 
 
-@router.get("", summary="List call histories", operation_id="listCallHistory", responses=said(s200=list[HistoryCall]))
+_LISTED = said(s200=list[HistoryCall])
+_LISTED[200]["headers"] = {
+    "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many calls were counted"},
+    "X-Has-More": {"schema": {"type": "boolean"}, "description": "Whether there are calls behind this page"},
+}
+
+
+@router.get("", summary="List call histories", operation_id="listCallHistory", responses=_LISTED)
 async def list_history(
     ctx: Ctx,
     page: Annotated[str | None, Query(description="1-based; default 1")] = None,
@@ -100,7 +112,11 @@ async def list_history(
     pathwayId: Annotated[str | None, Query(description="There are no pathways, so nothing matches")] = None,
     postAnalysis: Annotated[str | None, Query(description="There is no analysis, so nothing matches")] = None,
 ) -> Response:
-    """Calls that were placed, newest batch first. The header X-Total-Count has their number."""
+    """Calls that were placed, newest batch first.
+
+    `X-Has-More` says whether there are more behind this page. `X-Total-Count` is how many there are in all if there
+    are no more; else it is how many were counted until that was sure, at least one more than were shown so far.
+    """
     number, size = words.positive("page", page, 1), words.positive("limit", limit, 10, 100)
     never = pathwayId or postAnalysis or direction not in (None, "", "outbound") or callType not in (None, "", "sip")
     wanted = _wanted(status, batchId, agentId, dateRange, bool(never))
@@ -110,7 +126,9 @@ async def list_history(
         total, shown = len(found), found[(number - 1) * size : number * size]
     else:
         total, shown = await _page(ctx, wanted, (number - 1) * size, size)
-    return Answer([history_call(batch, item) for batch, item in shown], headers={"x-total-count": str(total)})
+    more = "true" if total > number * size else "false"
+    headers = {"x-total-count": str(total), "x-has-more": more}
+    return Answer([history_call(batch, item) for batch, item in shown], headers=headers)
 
 
 @router.get(
@@ -172,10 +190,10 @@ recordings = APIRouter(tags=["Call history"], responses=COMMON, redirect_slashes
     "/v2/api/recordings/{recordId}",
     summary="A recording",
     operation_id="getRecording",
-    responses={**file_answer("audio/wav", "audio/flac", "audio/ogg", "audio/mpeg"), **said(s404=out.CallNotFound)},
+    responses={**recording_answers(), **said(s404=out.CallNotFound)},
 )
 async def recording(ctx: Ctx, recordId: RecordId) -> Response:
-    """The sound of one call."""
+    """The sound of one call. A `Range` of bytes is answered with that part."""
     found = await _find(ctx, recordId)
     return not_found() if found is None else await recording_of(ctx, found[1])
 
@@ -246,8 +264,9 @@ def _date(given: Any) -> datetime | None:
         raise BadRequest("dateRange: takes dates such as 2026-12-01 or times in RFC 3339") from None
 
 
-async def _batches(ctx: Context, wanted: Wanted) -> AsyncIterator[Batch]:
-    store, offset = ctx.services.store, 0
+async def _batches(ctx: Context, wanted: Wanted) -> AsyncGenerator[Batch, None]:
+    """The batches that are meant, newest first, each read once."""
+    store = ctx.services.store
     if wanted.nothing:
         return
     if wanted.batch is not None:
@@ -258,27 +277,34 @@ async def _batches(ctx: Context, wanted: Wanted) -> AsyncIterator[Batch]:
         if words.is_calls(one) and wanted.takes(one):
             yield one
         return
+    before: str | None = None
     while True:
-        found, _ = await store.batches(ctx.workspace, kind=KIND, origin=None, offset=offset, limit=_PAGE)
-        if not found:
-            return
-        offset += len(found)
+        found, _ = await store.batches(ctx.workspace, kind=KIND, origin=None, before=before, limit=_PAGE)
         for batch in found:
+            if wanted.since is not None and batch.created_at < wanted.since - _OUT_OF_ORDER:
+                return
             if wanted.takes(batch):
                 yield batch
+        if len(found) < _PAGE:
+            return
+        before = found[-1].id
 
 
 async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int, list[tuple[Batch, Item]]]:
-    """How many calls are meant, and those of one page."""
+    """How many calls were counted, and those of one page. Counts are of whole batches, no call is read for them; they
+    end as soon as it is sure that there is a call behind the page."""
     total, shown = 0, list[tuple[Batch, Item]]()
-    async for batch in _batches(ctx, wanted):
-        for state in wanted.states:
-            count = matching(batch.counts, state)
-            first = max(0, skip - total)
-            if len(shown) < size and first < count:
-                now, items = await ctx.services.store.items(batch.id, state, offset=first, limit=size - len(shown))
-                shown += [(now, item) for item in items]
-            total += count
+    async with aclosing(_batches(ctx, wanted)) as batches:
+        async for batch in batches:
+            for state in wanted.states:
+                count = matching(batch.counts, state)
+                first = max(0, skip - total)
+                if len(shown) < size and first < count:
+                    now, items = await ctx.services.store.items(batch.id, state, offset=first, limit=size - len(shown))
+                    shown += [(now, item) for item in items]
+                total += count
+            if total > skip + size:
+                break
     return total, shown
 
 

@@ -1,10 +1,13 @@
 """A new batch of some calls of an earlier one (contract 12.15)."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from covey.api.context import Context
 from covey.api.errors import Answer
@@ -12,7 +15,7 @@ from covey.api.idempotency import once
 from covey.api.trillet import words
 from covey.api.trillet.fields import schedule
 from covey.api.trillet.numbers import zones_of
-from covey.api.trillet.starting import started, submit
+from covey.api.trillet.starting import recover, started, submit
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import BadRequest
 from covey.domain.ids import new_id
@@ -45,9 +48,18 @@ class Selection:
             return False
         return not self.codes or code in self.codes
 
+    def fingerprint(self, batch: str) -> str:
+        """What tells a retry that is given twice: the same selection of the calls of the same batch."""
+        chosen = [sorted(state.value for state in self.states), sorted(self.codes)]
+        return hashlib.sha256(orjson.dumps(["retry", batch, *chosen])).hexdigest()
+
 
 async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answer:
-    """Start a batch of the calls that `asked` selects."""
+    """Start a batch of the calls that `asked` selects.
+
+    The same selection is not taken twice within ten minutes or while the first one is worked on, whatever keys come
+    with it: each click of a person has a key of its own. `allowDuplicate` says that it is meant.
+    """
     chosen = _selection(asked)
     trunk = ctx.trunk(batch.lane)
     now = ctx.services.clock.now()
@@ -72,17 +84,17 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
             hours=trunk.settings.hours,
             cap=batch.cap,
             pace=batch.pace,
+            fingerprint=chosen.fingerprint(batch.id),
             notes={
                 "live": trunk.live,
                 "agentId": batch.notes.get("agentId", ""),
                 "retryOf": words.batch_out(batch.id),
             },
         )
-        return Answer(
-            started(await submit(ctx, new, _pieces(ctx, batch, chosen, trunk.settings.hours is not None), True), ())
-        )
+        pieces = _pieces(ctx, batch, chosen, trunk.settings.hours is not None)
+        return Answer(started(await submit(ctx, new, pieces, asked["allowDuplicate"], "The same retry"), ()))
 
-    return await once(ctx, asked, work, new_id(now))
+    return await once(ctx, asked, work, new_id(now), lambda ident: recover(ctx, ident))
 
 
 def _selection(asked: dict[str, Any]) -> Selection:

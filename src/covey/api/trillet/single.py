@@ -18,10 +18,10 @@ from covey.api.trillet import words
 from covey.api.trillet.agentfile import check_json
 from covey.api.trillet.fields import parse
 from covey.api.trillet.numbers import read_number
-from covey.api.trillet.starting import Plan, config_of, submit, understand
+from covey.api.trillet.starting import Plan, config_of, made, submit, understand
 from covey.calls.config import KIND, Row
 from covey.domain.batch import NewBatch, NewItem
-from covey.domain.errors import BadRequest, NotFound
+from covey.domain.errors import BadRequest
 from covey.domain.ids import new_id
 
 router = APIRouter(tags=["Calls"], responses=COMMON, redirect_slashes=False)
@@ -64,7 +64,10 @@ class CallStarted(TypedDict):
     responses={**said(s200=CallStarted, s404=out.BatchNotFound), **POSTED, **WITH_BODY},
 )
 async def start_call(ctx: Ctx, body: NewCall) -> Response:
-    """Calls one number. The call is not in any list of batches; the call history has it."""
+    """Calls one number. The call is not in any list of batches; the call history has it.
+
+    Two equal requests are two calls, one after the other; with one Idempotency-Key they are one.
+    """
     given = body.model_dump(exclude_none=True)
     check_json(given)
     _check_callback(body.callback_url)
@@ -105,12 +108,8 @@ async def _one(item: NewItem) -> AsyncIterator[list[NewItem]]:
 
 
 async def _recover(ctx: Context, ident: str) -> Answer | None:
-    try:
-        batch = await ctx.services.store.batch(ident, ctx.workspace)
-    except NotFound:
-        await ctx.services.store.discard(ident)
-        return None
-    return Answer(_started(batch.id, batch.lane, bool(batch.notes.get("live"))))
+    batch = await made(ctx, ident)
+    return None if batch is None else Answer(_started(batch.id, batch.lane, bool(batch.notes.get("live"))))
 
 
 def _started(batch: str, trunk: str, live: bool) -> CallStarted:

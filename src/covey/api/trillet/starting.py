@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
 from covey.calls.files import skipped_path
 from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid, check
 from covey.domain.batch import Batch, NewBatch, NewItem
-from covey.domain.errors import Conflict, NotFound
+from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.ids import new_id
+from covey.engine.submission import settled
 from covey.settings import TrunkKind
 
 RULES = {TrunkKind.demo: NumberRule.demo, TrunkKind.simulated: NumberRule.simulated, TrunkKind.sip: NumberRule.real}
@@ -66,7 +67,7 @@ async def start(ctx: Context) -> Answer:
         async def work(ident: str) -> Answer:
             return Answer(await _start(ctx, fields, upload, ident))
 
-        return await once(ctx, _values(upload), work, new_id(services.clock.now()), lambda ident: _recover(ctx, ident))
+        return await once(ctx, _values(upload), work, new_id(services.clock.now()), lambda ident: recover(ctx, ident))
 
 
 async def validate(ctx: Context) -> Response:
@@ -215,13 +216,19 @@ def config_of(ctx: Context, plan: Plan, columns: Sequence[str], phone_column: st
     )
 
 
-async def submit(ctx: Context, new: NewBatch, pieces: AsyncIterator[Sequence[NewItem]], allow_duplicate: bool) -> Batch:
-    """Fill and accept a batch. Raises Conflict in the wire's words."""
+async def submit(
+    ctx: Context,
+    new: NewBatch,
+    pieces: AsyncIterator[Sequence[NewItem]],
+    allow_duplicate: bool,
+    what: str = "The same file for the same agent",
+) -> Batch:
+    """Fill and accept a batch. Raises Conflict in the wire's words; `what` is what was given twice."""
     try:
         return await ctx.services.submission.submit(new, pieces, ctx.services.quota(allow_duplicate), ctx.actor)
     except Conflict as error:
         if error.code == "duplicate_batch":
-            raise _duplicate(str(error.details.get("batch", ""))) from None
+            raise duplicate(str(error.details.get("batch", "")), what) from None
         raise
 
 
@@ -232,12 +239,13 @@ async def _refuse_duplicate(ctx: Context, print_of_list: str, allowed: bool) -> 
     since = ctx.services.clock.now() - ctx.services.quota(False).duplicate_window
     earlier = await ctx.services.store.find_fingerprint(ctx.workspace, print_of_list, since)
     if earlier is not None:
-        raise _duplicate(earlier)
+        raise duplicate(earlier)
 
 
-def _duplicate(earlier: str) -> Conflict:
+def duplicate(earlier: str, what: str = "The same file for the same agent") -> Conflict:
+    """The refusal of `what` that `earlier` was made of already."""
     return Conflict(
-        "The same file for the same agent was accepted less than ten minutes ago, or is still being worked on. "
+        f"{what} was accepted less than ten minutes ago, or is still being worked on. "
         "If it is meant twice, send allowDuplicate=true",
         code="duplicate_batch",
         batchId=words.batch_out(earlier),
@@ -255,18 +263,30 @@ async def _skipped_kept(ctx: Context, found: CheckedList, ident: str) -> AsyncIt
     try:
         yield
     except BaseException:
-        path.unlink(missing_ok=True)
+        with suppress(Unavailable):
+            if await settled(made(ctx, ident)) is None:
+                path.unlink(missing_ok=True)
         raise
 
 
-async def _recover(ctx: Context, ident: str) -> Answer | None:
-    """The answer for a batch that a process made before it died; the draft it may have left makes room."""
-    try:
-        batch = await ctx.services.store.batch(ident, ctx.workspace)
-    except NotFound:
-        await ctx.services.store.discard(ident)
-        return None
-    return Answer(started(batch, ()))
+async def made(ctx: Context, ident: str) -> Batch | None:
+    """The batch that a request made before it ended without an answer; None if it never will be one.
+
+    Giving up its draft comes after everything that request had the database do, so what is no batch after that never
+    becomes one.
+    """
+    with suppress(NotFound):
+        return await ctx.services.store.batch(ident, ctx.workspace)
+    await ctx.services.store.discard(ident)
+    with suppress(NotFound):
+        return await ctx.services.store.batch(ident, ctx.workspace)
+    return None
+
+
+async def recover(ctx: Context, ident: str) -> Answer | None:
+    """A start's answer for the batch that an earlier request made."""
+    batch = await made(ctx, ident)
+    return None if batch is None else Answer(started(batch, ()))
 
 
 def started(batch: Batch, warnings: Sequence[str]) -> out.Started:

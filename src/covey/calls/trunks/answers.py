@@ -64,13 +64,16 @@ class Refusal:
     sip_code: int | None
 
 
-def read_close(text: str) -> Refusal:
-    """What the close text of an unanswered call means.
+def read_close(text: str, rang: bool) -> Refusal:
+    """What the close text of an unanswered call means; `rang` is whether the far side had said that a phone rings.
 
+    A 408 without that comes from a proxy that cannot reach what lies behind it, the phone or its own carrier.
     A text that is not in the tables means that an INVITE left and nothing is known: `no_final_answer`.
     """
     if answer := _ANSWER.match(text):
         code = int(answer[1])
+        if code == 408 and not rang:
+            return Refusal(CallEnd.unavailable, code)
         return Refusal(BY_CODE.get(code, BY_CLASS[code // 100]), code)
     if error := _ERROR.search(text):
         return Refusal(BY_ERROR.get(int(error[1]), CallEnd.no_final_answer), None)

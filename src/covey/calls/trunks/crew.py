@@ -9,20 +9,31 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Heard, Recognize
-from covey.calls.trunks.dialogs import Dialog, Dialogs
+from covey.calls.trunks import markers
+from covey.calls.trunks.dialogs import Dialogs
 from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
 from covey.calls.trunks.undertaker import Undertaker
 from covey.calls.trunks.wire import Channel, Message, read_report, read_turn
 
 logger = structlog.get_logger()
 
-READY_SECONDS: Final = 20.0
+READY_SECONDS: Final = 20
 STOP_SECONDS: Final = 4.0
+
+SILENT_SECONDS: Final = 5
+"""A dialler that was ready and says nothing for so long is frozen: it sends a beat every second."""
+
+PATIENCE_SECONDS: Final = 3.0
+"""How long the report of a dead dialler's call waits for the far side to take its end."""
+
+_FLUSH_SECONDS: Final = 1.0
+"""How long a killed process may take until the kernel has closed its sockets."""
 
 
 @dataclass(slots=True)
@@ -41,13 +52,20 @@ class DiallerProcess:
     """One dialler. Every order given to it is reported exactly once, also when the process dies."""
 
     def __init__(
-        self, settings: SipSettings, recognize: Recognize, keep_open: Sequence[int], hurry: asyncio.Event
+        self,
+        settings: SipSettings,
+        recognize: Recognize,
+        keep_open: Sequence[int],
+        open_calls: Path | None,
+        hurry: asyncio.Event,
     ) -> None:
         """`keep_open` are descriptors the process inherits and holds as long as it lives (a database's lock);
-        `hurry` is set when the trunk stops."""
+        `open_calls` is the folder of its marker (see `markers`); `hurry` is set when the trunk stops."""
         self._settings = settings
         self._recognize = recognize
         self._keep_open = tuple(keep_open)
+        self._open_calls = open_calls
+        self._marker: Path | None = None
         self._hurry = hurry
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
@@ -58,6 +76,9 @@ class DiallerProcess:
         self._understanding: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._died = asyncio.Event()
+        self._all_traced = asyncio.Event()
+        self._told_to_leave = False
+        self._silent = 0
 
     @property
     def pid(self) -> int | None:
@@ -67,7 +88,8 @@ class DiallerProcess:
     @property
     def room(self) -> int:
         """How many more calls it takes."""
-        return CALLS_PER_DIALLER - len(self._held) if self._ready.is_set() and not self._died.is_set() else 0
+        works = self._ready.is_set() and not self._died.is_set() and not self._told_to_leave
+        return CALLS_PER_DIALLER - len(self._held) if works else 0
 
     @property
     def ready(self) -> bool:
@@ -77,10 +99,13 @@ class DiallerProcess:
     async def live(self, on_ready: Callable[[], None]) -> None:
         """The process's whole life, burial included. Returns when nothing of it is left. Raises OSError if it
         cannot be started."""
+        guard = asyncio.get_running_loop().create_task(self._guard())
         try:
             await self._start()
+            self._send_away()
             await self._listen(on_ready)
         finally:
+            guard.cancel()
             self._died.set()
             if self._process is not None:
                 await self._bury(self._process)
@@ -106,8 +131,8 @@ class DiallerProcess:
 
     async def stop(self) -> None:
         """End its calls and the process; by force if it does not go by itself."""
-        if self._channel is not None and not self._died.is_set():
-            self._channel.send({"do": "shut_down"})
+        self._told_to_leave = True
+        self._send_away()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._died.wait()
@@ -115,6 +140,10 @@ class DiallerProcess:
             logger.error("dialler_had_to_be_killed", pid=self.pid)
             if self._process is not None:
                 self._process.kill()
+
+    def _send_away(self) -> None:
+        if self._told_to_leave and self._channel is not None and not self._died.is_set():
+            self._channel.send({"do": "shut_down"})
 
     async def _start(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -129,20 +158,34 @@ class DiallerProcess:
                 pass_fds=(control, trace, *self._keep_open),
                 start_new_session=True,
             )
+        if self._open_calls is not None:
+            self._marker = markers.marker_of(self._open_calls, self._process.pid)
         self._trace.setblocking(False)
         asyncio.get_running_loop().add_reader(self._trace, self._read_trace, self._trace)
         self._channel = await Channel.over(ours)
-        self._channel.send({"do": "setup", "settings": asdict(self._settings)})
+        marker = str(self._marker) if self._marker else None
+        self._channel.send({"do": "setup", "settings": asdict(self._settings), "marker": marker})
 
     async def _listen(self, on_ready: Callable[[], None]) -> None:
         assert self._channel is not None
         while (received := await self._channel.receive()) is not None:
             message, tail = received
+            self._silent = 0
             if message["say"] == "ready":
                 self._ready.set()
                 on_ready()
-            elif held := self._held.get(message["call"]):
+            elif message["say"] != "beat" and (held := self._held.get(message["call"])):
                 self._hear(held, message, tail)
+
+    async def _guard(self) -> None:
+        """Kill the process when it does not get ready, or is silent for too long. Seconds are counted one by one, so
+        that a pause of our own is not taken for one of its."""
+        while self._silent < (SILENT_SECONDS if self._ready.is_set() else READY_SECONDS):
+            await asyncio.sleep(1.0)
+            self._silent += 1
+        logger.error("dialler_is_frozen", pid=self.pid, ready=self._ready.is_set(), calls=len(self._held))
+        if self._process is not None:
+            self._process.kill()
 
     def _hear(self, held: Held, message: Message, tail: bytes) -> None:
         match message["say"]:
@@ -205,38 +248,65 @@ class DiallerProcess:
                     self._dialogs.forget(order)
             else:
                 asyncio.get_running_loop().remove_reader(trace)
+                self._all_traced.set()
                 return
 
     async def _bury(self, process: "subprocess.Popen[bytes]") -> None:
-        """The process is gone or cannot be heard any more: end its calls and report them."""
+        """The process is gone or cannot be heard any more: end its calls, and report each when it is over."""
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        await self._close_lines()
+        for held in list(self._held.values()):
+            if not self._may_ring(held):
+                self._settle(held, _lost(held))
+        left = len(self._dialogs.open())
+        if self._held or (left and not self._told_to_leave):
+            left = await self._end_calls()
+        await asyncio.to_thread(process.wait)
+        if self._sip_socket is not None:
+            self._sip_socket.close()
+        if self._marker is not None and not left:
+            markers.remove(self._marker)
+
+    async def _close_lines(self) -> None:
+        """Read the trace to its end, which comes with the process's, and close both lines."""
         if self._trace is not None:
-            self._read_trace(self._trace)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_traced.wait(), _FLUSH_SECONDS)
             asyncio.get_running_loop().remove_reader(self._trace)
             self._trace.close()
         if self._channel is not None:
             self._channel.close()
-        lost = list(self._held.values())
-        orders = {held.order.id for held in lost}
-        dialogs = [dialog for dialog in self._dialogs.open() if dialog.order in orders]
-        for held in lost:
+
+    def _may_ring(self, held: Held) -> bool:
+        """Whether the far side may have a call that it does not know to be over. A last INVITE may be untraced."""
+        dialog = self._dialogs.of(held.order.id)
+        return held.dialling and (dialog is None or not dialog.ended)
+
+    async def _end_calls(self) -> int:
+        """End every call that is left, and report it; answers how many did not confirm it."""
+        dialogs = self._dialogs.open()
+        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._settle_all)
+        try:
+            if self._sip_socket is None or self._settings.transport != "udp":
+                logger.error("calls_left_to_their_phones", count=len(dialogs), transport=self._settings.transport)
+                return len(dialogs)
+            logger.warning("ending_calls_of_a_dead_dialler", count=len(dialogs), pid=self.pid)
+            return await Undertaker.bury(self._sip_socket.dup(), dialogs, self._hurry, self._call_over)
+        except OSError as error:
+            logger.error("calls_left_to_their_phones", count=len(dialogs), error=str(error))
+            return len(dialogs)
+        finally:
+            patience.cancel()
+            self._settle_all()
+
+    def _call_over(self, order: str) -> None:
+        if held := self._held.get(order):
             self._settle(held, _lost(held))
-        burial = self._end_calls(dialogs) if any(held.dialling for held in lost) else _nothing()
-        await asyncio.gather(burial, asyncio.to_thread(process.wait))
-        if self._sip_socket is not None:
-            self._sip_socket.close()
 
-    async def _end_calls(self, dialogs: list[Dialog]) -> None:
-        if self._sip_socket is None or self._settings.transport != "udp":
-            logger.error("calls_left_to_their_phones", count=len(dialogs), transport=self._settings.transport)
-            return
-        logger.warning("ending_calls_of_a_dead_dialler", count=len(dialogs), pid=self.pid)
-        await Undertaker.bury(self._sip_socket.dup(), dialogs, self._hurry)
-
-
-async def _nothing() -> None:
-    return None
+    def _settle_all(self) -> None:
+        for held in list(self._held.values()):
+            self._settle(held, _lost(held))
 
 
 def _lost(held: Held) -> CallReport:

@@ -7,6 +7,8 @@ after it (section 15.1.1).
 
 import re
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +16,11 @@ Address = tuple[str, int]
 
 ITEM_HEADER: Final = "x-covey-item"
 ATTEMPT_HEADER: Final = "x-covey-attempt"
+
+LAST_WORD_SECONDS: Final = 32.0
+"""How long the far side may take to answer our last request (RFC 3261 section 17.1: 64 times T1)."""
+
+_CHALLENGES: Final = (401, 407)
 
 _TRACE: Final = re.compile(r"(TX|RX) \w+ (\S+):(\d+) -> (\S+):(\d+)\r?\n")
 _TAG: Final = re.compile(r";\s*tag=", re.IGNORECASE)
@@ -88,7 +95,7 @@ def _split(value: str) -> list[str]:
 @dataclass(slots=True)
 class Dialog:
     """One call as the wire saw it. `heard` is whether anything came back; `answer` is the last answer that says
-    more than 100 Trying, and stays the first final one."""
+    more than 100 Trying, and stays the first final one; `parted` is whether the far side said BYE or answered ours."""
 
     call_id: str
     uri: str
@@ -100,6 +107,7 @@ class Dialog:
     routes: list[str] = field(default_factory=list)
     answer: Message | None = None
     heard: bool = False
+    parted: bool = False
     order: str = ""
 
     @classmethod
@@ -126,6 +134,14 @@ class Dialog:
         target = uri[1] if uri else callee
         return cls(answer.call_id, target, via, answer.get("from"), callee, answer.sequence, far, answer=answer)
 
+    def hear(self, message: Message) -> None:
+        """Take anything the far side sends in this dialog."""
+        if message.method == "BYE":
+            done = message.status is None or (message.status >= 200 and message.status not in _CHALLENGES)
+            self.parted = self.parted or done
+        elif message.method == "INVITE" and message.status is not None:
+            self.take(message)
+
     def take(self, answer: Message) -> None:
         """Remember an answer to the INVITE unless a final one is known."""
         if answer.sequence == self.sequence:
@@ -147,6 +163,11 @@ class Dialog:
     def over(self) -> bool:
         """Whether the far side has refused the call."""
         return self.final is not None and self.final >= 300
+
+    @property
+    def ended(self) -> bool:
+        """Whether the far side knows that the call is over."""
+        return self.over or self.parted
 
     @property
     def codec(self) -> str | None:
@@ -208,33 +229,44 @@ def _address(uri: str) -> Address | None:
 class Dialogs:
     """The dialogs of one dialler's orders, kept up to date from the stack's trace of its messages.
 
-    One thread may watch while another asks.
+    A dialog outlives its order until the far side has answered the last request, or its time to do so is up. One
+    thread may watch while another asks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._by_order: dict[str, Dialog] = {}
         self._by_call_id: dict[str, Dialog] = {}
+        self._leaving: dict[str, float] = {}
 
     def watch(self, trace: str) -> str | None:
         """Take one line of the trace: which way, from where to where, and the message. Answers the order of an
         INVITE that left, None for everything else."""
         head = _TRACE.match(trace)
         message = Message.read(trace[head.end() :]) if head else None
-        if head is None or message is None or message.method != "INVITE":
+        if head is None or message is None:
             return None
-        if head[1] == "TX" and message.status is None and not message.tagged:
+        if head[1] == "TX" and message.method == "INVITE" and message.status is None and not message.tagged:
             dialog = Dialog.from_invite(message, (head[4].strip("[]"), int(head[5])))
             self._by_call_id[dialog.call_id] = self._by_order[dialog.order] = dialog
             return dialog.order
-        if head[1] == "RX" and message.status is not None and (known := self._by_call_id.get(message.call_id)):
-            known.take(message)
+        if head[1] == "RX" and (known := self._by_call_id.get(message.call_id)):
+            known.hear(message)
+            if known.ended and message.call_id in self._leaving:
+                self._drop(message.call_id)
         return None
 
     def forget(self, order: str) -> None:
-        """The order came to its end: drop what it left."""
+        """The order came to its end: its dialog is kept only until that is known to the far side too."""
         dialog = self._by_order.pop(order, None)
-        if dialog is not None:
-            self._by_call_id.pop(dialog.call_id, None)
+        if dialog is None:
+            return
+        if dialog.ended:
+            self._drop(dialog.call_id)
+        else:
+            self._leaving.pop(dialog.call_id, None)
+            self._leaving[dialog.call_id] = self._monotonic() + LAST_WORD_SECONDS
+        self._drop_late()
 
     def of(self, order: str) -> Dialog | None:
         """The dialog of an order."""
@@ -242,4 +274,17 @@ class Dialogs:
 
     def open(self) -> list[Dialog]:
         """The dialogs that somebody has to end."""
-        return [dialog for dialog in list(self._by_order.values()) if not dialog.over]
+        self._drop_late()
+        return [dialog for dialog in list(self._by_call_id.values()) if not dialog.ended]
+
+    def _drop_late(self) -> None:
+        """Drop those whose last request the far side will not answer any more; the oldest come first."""
+        now = self._monotonic()
+        for call_id, until in list(self._leaving.items()):
+            if until > now:
+                return
+            self._drop(call_id)
+
+    def _drop(self, call_id: str) -> None:
+        self._by_call_id.pop(call_id, None)
+        self._leaving.pop(call_id, None)

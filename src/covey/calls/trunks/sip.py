@@ -5,8 +5,9 @@ A dial command goes to one dialler, once. Diallers that die are replaced, with g
 
 import asyncio
 import math
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -14,7 +15,7 @@ import structlog
 
 from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Recognize
 from covey.calls.trunks.address import is_e164
-from covey.calls.trunks.crew import DiallerProcess
+from covey.calls.trunks.crew import READY_SECONDS, DiallerProcess
 from covey.calls.trunks.ping import ping
 from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
 
@@ -29,14 +30,26 @@ HEALTHY_SECONDS: Final = 3.0
 class SipTrunk:
     """A trunk over SIP (see `covey.calls.call.Trunk`). Start it on the process's main thread."""
 
-    def __init__(self, settings: SipSettings, recognize: Recognize, keep_open: Sequence[int] = ()) -> None:
-        """`keep_open` are descriptors every dialler inherits and holds as long as it lives."""
+    def __init__(
+        self,
+        settings: SipSettings,
+        recognize: Recognize,
+        keep_open: Sequence[int] = (),
+        *,
+        open_calls: Path | None = None,
+        on_restart: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`keep_open` are descriptors every dialler inherits and holds as long as it lives; `open_calls` is the folder
+        that tells which diallers may have left calls open (see `markers`); `on_restart` is called for every dialler
+        that died and is replaced."""
         self.name = settings.name
         self.live = settings.live
         self.restarts = 0
         self._settings = settings
         self._recognize = recognize
         self._keep_open = tuple(keep_open)
+        self._open_calls = open_calls
+        self._on_restart = on_restart
         self._crew: list[DiallerProcess] = []
         self._posts: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()
@@ -55,11 +68,23 @@ class SipTrunk:
         return self._settings
 
     async def start(self) -> None:
-        """Start the diallers its channels need and wait until one is ready. Raises TimeoutError if none gets so."""
-        for _ in range(math.ceil(self._settings.channels / CALLS_PER_DIALLER)):
-            self._keep(self._posts, self._man())
-        async with asyncio.timeout(20):
-            await self._with_room(float("inf"))
+        """Start the diallers its channels need and wait until one is ready; after a stop or a failed start too.
+
+        Raises TimeoutError if none gets ready, RuntimeError if the trunk is stopped meanwhile; then nothing runs.
+        """
+        if self._posts:
+            return
+        self._stopping = stopping = asyncio.Event()
+        try:
+            for _ in range(math.ceil(self._settings.channels / CALLS_PER_DIALLER)):
+                self._keep(self._posts, self._man(stopping))
+            async with asyncio.timeout(READY_SECONDS):
+                if await self._with_room(float("inf")) is None:
+                    raise RuntimeError("The trunk was stopped while it started")
+        except BaseException:
+            if self._stopping is stopping:
+                await self._dismiss()
+            raise
 
     async def place(self, order: CallOrder, watch: CallWatch) -> CallReport:
         """Place one call and see it to its end."""
@@ -90,11 +115,16 @@ class SipTrunk:
 
     async def stop(self) -> None:
         """End every call; afterwards no dialler is left."""
+        await self._dismiss()
+
+    async def _dismiss(self) -> None:
         self._stopping.set()
-        for post in self._posts:
+        await self._wake()
+        crew, posts = list(self._crew), list(self._posts)
+        for post in posts:
             post.cancel()
-        await asyncio.gather(*(dialler.stop() for dialler in self._crew))
-        await asyncio.gather(*self._lives, return_exceptions=True)
+        await asyncio.gather(*(dialler.stop() for dialler in crew))
+        await asyncio.gather(*posts, *self._lives, return_exceptions=True)
         await self._wake()
 
     async def _see_through(self, dialler: DiallerProcess, order: CallOrder, watch: CallWatch) -> CallReport:
@@ -126,17 +156,22 @@ class SipTrunk:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _man(self) -> None:
-        """Keep one dialler at its post."""
+    async def _man(self, stopping: asyncio.Event) -> None:
+        """Keep one dialler at its post until the trunk stops."""
         pause = FIRST_PAUSE
-        while not self._stopping.is_set():
+        while not stopping.is_set():
             began = monotonic()
-            dialler = DiallerProcess(self._settings, self._recognize, self._keep_open, self._stopping)
+            dialler = DiallerProcess(self._settings, self._recognize, self._keep_open, self._open_calls, stopping)
             self._crew.append(dialler)
             self._keep(self._lives, dialler.live(self._on_ready))
-            await dialler.gone()
-            self._crew.remove(dialler)
+            try:
+                await dialler.gone()
+            finally:
+                self._crew.remove(dialler)
+            if stopping.is_set():
+                return
             self.restarts += 1
+            self._on_restart()
             pause = FIRST_PAUSE if monotonic() - began > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE)
             logger.error("dialler_died", pid=dialler.pid, next_in=pause)
             await asyncio.sleep(pause)

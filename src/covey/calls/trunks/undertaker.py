@@ -6,7 +6,7 @@ it knows, and answers that were under way when the dialler died still arrive.
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
@@ -26,22 +26,29 @@ LISTEN_SECONDS: Final = 6.0
 
 
 class Undertaker(asyncio.DatagramProtocol):
-    """Ends dialogs over one UDP socket."""
+    """Ends dialogs over one UDP socket. `on_over` is given the order of each that the far side knows to be over."""
 
-    def __init__(self, dialogs: Iterable[Dialog]) -> None:
+    def __init__(self, dialogs: Iterable[Dialog], on_over: Callable[[str], None]) -> None:
+        self._on_over = on_over
         self._dialogs = {dialog.call_id: dialog for dialog in dialogs}
         self._waiting = set(self._dialogs)
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
-    async def bury(cls, sock: socket.socket, dialogs: Iterable[Dialog], hurry: asyncio.Event) -> int:
+    async def bury(
+        cls,
+        sock: socket.socket,
+        dialogs: Iterable[Dialog],
+        hurry: asyncio.Event,
+        on_over: Callable[[str], None] = lambda order: None,
+    ) -> int:
         """End the dialogs; `sock` is closed after. Returns how many of them the far side left unanswered.
 
         Once `hurry` is set it stops as soon as everybody answered, or after two seconds.
         """
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
-        transport, undertaker = await loop.create_datagram_endpoint(lambda: cls(dialogs), sock=sock)
+        transport, undertaker = await loop.create_datagram_endpoint(lambda: cls(dialogs, on_over), sock=sock)
         try:
             await undertaker.work(hurry)
         finally:
@@ -77,8 +84,8 @@ class Undertaker(asyncio.DatagramProtocol):
             self._invite_answered(message, far)
         elif message.method == "CANCEL":
             self._cancel_answered(message)
-        elif message.method == "BYE":
-            self._waiting.discard(message.call_id)
+        elif message.method == "BYE" and message.status >= 200:
+            self._over(message.call_id)
 
     def _end(self, dialog: Dialog) -> None:
         if dialog.answered:
@@ -96,7 +103,7 @@ class Undertaker(asyncio.DatagramProtocol):
         dialog.take(answer)
         if dialog.over:
             self._send(*dialog.refused_ack())
-            self._waiting.discard(dialog.call_id)
+            self._over(dialog.call_id)
         elif dialog.answered and known is None:
             self._waiting.add(dialog.call_id)
             self._end(dialog)
@@ -108,7 +115,7 @@ class Undertaker(asyncio.DatagramProtocol):
             if dialog.answer is not None and dialog.answer.tagged:
                 self._send(*dialog.bye())
             else:
-                self._waiting.discard(dialog.call_id)
+                self._over(dialog.call_id)
 
     def _asked(self, request: Message, far: Address) -> None:
         """The far side hangs up by itself: say yes."""
@@ -116,7 +123,12 @@ class Undertaker(asyncio.DatagramProtocol):
             kept = [f"{name}: {value}" for name, value in request.headers if name in _ANSWERED_WITH]
             answer = "\r\n".join(["SIP/2.0 200 OK", *kept, "Content-Length: 0", "", ""])
             self._send(answer.encode(), far)
-            self._waiting.discard(request.call_id)
+            self._over(request.call_id)
+
+    def _over(self, call_id: str) -> None:
+        if call_id in self._waiting:
+            self._waiting.discard(call_id)
+            self._on_over(self._dialogs[call_id].order)
 
     def _send(self, data: bytes, far: Address) -> None:
         if self._transport is not None:

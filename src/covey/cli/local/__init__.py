@@ -19,11 +19,12 @@ ConfigFile = Annotated[
 def init(
     file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("covey.toml"),
     force: Annotated[bool, typer.Option("--force", help="Also over a file that is there.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write a commented covey.toml. COVEY_… in the environment stands above it."""
     from covey.cli.local import settings
 
-    settings.write(file, force=force)
+    settings.write(file, force=force, as_json=as_json)
 
 
 def config(file: ConfigFile = None, as_json: JsonFlag = False) -> None:
@@ -36,17 +37,19 @@ def config(file: ConfigFile = None, as_json: JsonFlag = False) -> None:
 def backup(
     target: Annotated[Path, typer.Argument(help="A new file, or a folder to put one in.")],
     file: ConfigFile = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Copy the database to a file, also while the server runs. Recordings are files of their own; copy them too."""
     from covey.cli.local import copies
 
-    copies.backup(target, file)
+    copies.backup(target, file, as_json=as_json)
 
 
 def restore(
     source: Annotated[Path, typer.Argument(help="A file that `covey backup` wrote.", exists=True, dir_okay=False)],
     file: ConfigFile = None,
     yes: YesFlag = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Put a backup in the place of the database. Only while no server runs.
 
@@ -54,7 +57,7 @@ def restore(
     """
     from covey.cli.local import copies
 
-    copies.restore(source, file, yes=yes)
+    copies.restore(source, file, yes=yes, as_json=as_json)
 
 
 def doctor(file: ConfigFile = None, as_json: JsonFlag = False) -> None:

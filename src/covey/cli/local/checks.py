@@ -18,6 +18,7 @@ from covey.client import load_profile, profile_path
 from covey.client.errors import ProfileError
 from covey.client.profile import readable_by_others
 from covey.settings import Settings, SettingsError, TrunkKind
+from covey.store.sqlite import damage
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "ceph", "glusterfs", "fuse.glusterfs", "afs"}

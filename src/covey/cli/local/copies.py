@@ -1,53 +1,57 @@
 """backup and restore of the database."""
 
+import asyncio
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from covey.cli.exits import Exit
 from covey.cli.local.folder import DATABASE, Folder, folder_of
 from covey.cli.local.settings import load
-from covey.cli.output import put, say
+from covey.cli.output import put, put_json, say
 from covey.cli.session import confirm, leave
 from covey.domain.clock import SystemClock
 from covey.store.migrate import StoreError
 from covey.store.sqlite import copy_database
 from covey.store.sqlite import restore as restore_into
+from covey.store.sqlite.lock import OwnerLock
 
 
-def backup(target: Path, file: Path | None) -> None:
+def backup(target: Path, file: Path | None, *, as_json: bool) -> None:
     """Copy the database to `target`, whole and as of one moment."""
     folder = folder_of(load(file))
     _must_exist(folder)
     if target.is_dir():
         target = target / f"covey-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
     try:
-        copy_database(folder.database, target)
+        with _private():
+            copy_database(folder.database, target)
     except (StoreError, OSError) as error:
         leave(f"There is no backup: {error}", Exit.failed)
-    target.chmod(0o600)
-    put(target)
-    say(f"{target.stat().st_size:,} bytes. Recordings are files in {folder.path}; copy them with it.")
+    size = target.stat().st_size
+    if as_json:
+        put_json({"backup": str(target), "bytes": size})
+    else:
+        put(target)
+    say(f"{size:,} bytes. Recordings are files in {folder.path}; copy them with it.")
 
 
-def restore(source: Path, file: Path | None, *, yes: bool) -> None:
+def restore(source: Path, file: Path | None, *, yes: bool, as_json: bool) -> None:
     """Put the backup `source` in the place of the database, which is kept beside it."""
     folder = folder_of(load(file))
     if folder.owner is not None:
         leave(f"A server runs on {folder.path} (process {folder.owner}); stop it first.", Exit.conflict)
     kept = folder.database.with_name(f"{DATABASE}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    there = folder.database.exists()
-    confirm(_plan(source, folder, kept if there else None), yes=yes)
+    confirm(_plan(source, folder, kept if folder.database.exists() else None), yes=yes)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if there:
-        _set_aside(folder.database, kept)
-    try:
-        paused = restore_into(source, folder.database, SystemClock())
-    except (StoreError, OSError) as error:
-        folder.database.unlink(missing_ok=True)
-        if there:
-            shutil.move(kept, folder.database)
-        leave(f"Nothing was restored: {error}", Exit.failed)
+    with _owned(folder), _private():
+        there = folder.database.exists()
+        paused = _swap(source, folder.database, kept if there else None)
+    if as_json:
+        put_json({"restored": str(source), "kept": str(kept) if there else None, "paused": paused})
     say("Restored.", "green")
     if paused:
         say(f"{paused} batches of calls had not ended; they are paused. `covey resume` lets one go on.")
@@ -56,6 +60,44 @@ def restore(source: Path, file: Path | None, *, yes: bool) -> None:
 def _plan(source: Path, folder: Folder, kept: Path | None) -> str:
     before = f" What is there now is kept as {kept}." if kept else ""
     return f"Put {source} ({source.stat().st_size:,} bytes) in the place of {folder.database}?{before}"
+
+
+@contextmanager
+def _owned(folder: Folder) -> Iterator[None]:
+    """Own the database as a server does, so that none begins on it meanwhile. Ends the command if one has it."""
+    lock = OwnerLock(folder.database.with_suffix(".lock"))
+    try:
+        asyncio.run(lock.acquire(patience=0))
+    except StoreError as error:
+        leave(f"Nothing was restored: {error}", Exit.conflict)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Files that are made in here can be read by their owner only, from their first byte on."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _swap(source: Path, database: Path, kept: Path | None) -> int:
+    """Put `source` in the place of `database`, which is kept as `kept` if there is one; how many batches came back
+    paused. Ends the command with everything as it was if that cannot be."""
+    if kept is not None:
+        _set_aside(database, kept)
+    try:
+        return restore_into(source, database, SystemClock())
+    except (StoreError, OSError) as error:
+        database.unlink(missing_ok=True)
+        if kept is not None:
+            shutil.move(kept, database)
+        leave(f"Nothing was restored: {error}", Exit.failed)
 
 
 def _set_aside(database: Path, kept: Path) -> None:

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from covey.client import Profile, profile_path, save_profile
 from covey.domain.account import Role, Workspace
 from covey.domain.ids import new_id
 from covey.server import Server
+from covey.store.migrate import StoreError
 from covey.store.ports import Store
 
 KEY_FILE = "first-key.txt"
@@ -21,31 +23,53 @@ KEY_FILE = "first-key.txt"
 async def announce(server: Server, address: str) -> None:
     """Say where the server listens; on an empty database make the first workspace and key, and hand them over."""
     if not await server.store.workspaces():
-        profile = await first_account(server.store, address, server.services.clock.now)
-        _hand_over(profile, server.settings.data.absolute())
+        data = server.settings.data.absolute()
+        try:
+            profile = await first_account(server.store, address, server.services.clock.now, data / KEY_FILE)
+        except OSError as error:
+            raise StoreError(f"The first key cannot be written to {data / KEY_FILE}: {error.strerror}") from error
+        _hand_over(profile, data)
     if not _is_loopback(server.settings.host):
         say("It can be reached from other machines: put something with TLS in front of it.", "yellow")
     say(f"Covey listens at {address}; Ctrl-C ends it.")
 
 
-async def first_account(store: Store, address: str, now: Callable[[], datetime]) -> Profile:
-    """A workspace and a key of it; the key is in the answer and kept by nobody."""
+async def first_account(store: Store, address: str, now: Callable[[], datetime], file: Path | None = None) -> Profile:
+    """A workspace and a key of it; the key is in the answer, and in `file` before the database has it.
+
+    The workspace comes last, for a database without one is empty: whatever fails before it, the next start begins
+    anew, and writes over `file`.
+    """
     workspace = Workspace(new_id(now()), "first", now())
     key, secret = make_key(workspace.id, Role.operate, "first", now())
-    await store.add_workspace(workspace)
+    profile = Profile(address, secret, workspace.id)
+    if file is not None:
+        _write_private(file, _lines(profile))
     await store.add_key(key)
-    return Profile(address, secret, workspace.id)
+    await store.add_workspace(workspace)
+    return profile
 
 
 def _hand_over(profile: Profile, data: Path) -> None:
-    """Show the key on a terminal, else put it into a file; and write the profile, but never over another one."""
-    target = profile_path()
-    path = save_profile(profile, data / "profile.toml" if target.exists() else target)
+    """Show the key on a terminal, else leave it in its file; and write the profile if that can be."""
     if sys.stderr.isatty():
         say(f"This is its first start. A workspace and its key, shown this once:\n{_lines(profile)}")
+        with suppress(OSError):
+            (data / KEY_FILE).unlink()
     else:
-        _write_private(data / KEY_FILE, _lines(profile))
         say(f"This is its first start. A workspace and its key are in {data / KEY_FILE}.")
+    _keep_profile(profile, data)
+
+
+def _keep_profile(profile: Profile, data: Path) -> None:
+    """Write the profile, but never over another one. A home that cannot be written costs one line, not the server."""
+    try:
+        target = profile_path()
+        path = save_profile(profile, data / "profile.toml" if target.exists() else target)
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        say(f"No profile is kept for this user's commands ({why}); `covey login` writes one.", "yellow")
+        return
     if path == target:
         say(f"This user's commands have them already, in {path}: try `covey list`.")
     else:
@@ -63,9 +87,14 @@ def _lines(profile: Profile) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Write a file that only its owner can read, whole and on disk, or raise OSError."""
+    fresh = path.with_suffix(".part")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def _is_loopback(host: str) -> bool:

@@ -24,11 +24,16 @@ def template() -> str:
     return files("covey.cli.local").joinpath("covey.toml").read_text("utf-8")
 
 
-def write(file: Path, *, force: bool) -> None:
+def write(file: Path, *, force: bool, as_json: bool) -> None:
     """Write the template to `file`."""
     if file.exists() and not force:
         leave(f"{file} is there already; --force writes over it.", Exit.conflict)
-    file.write_text(template(), encoding="utf-8")
+    try:
+        file.write_text(template(), encoding="utf-8")
+    except OSError as error:
+        leave(f"{file} cannot be written: {error.strerror}", Exit.failed)
+    if as_json:
+        put_json({"file": str(file)})
     say(f"Written to {file}. Every line is a comment with its default: take away the # of what you change.", "green")
     say("`covey config` shows what holds, `covey serve` starts the server.")
 

@@ -33,7 +33,7 @@ def stop_stranded(
     for (id_,) in database.rows("stranded_batches", asked):
         batch = hot(database, id_, now)
         if batch is not None:
-            why = f"Its trunk, {batch.row.lane}, is in the settings no more"
+            why = f"Its lane, {batch.row.lane}, is in the settings no more"
             stop_open(database, now, batch, StopReason.fail, message=why, actor=None)
             stopped.append(id_.hex())
     return stopped

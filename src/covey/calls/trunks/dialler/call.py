@@ -174,7 +174,7 @@ class OutboundCall:
         try:
             await self._stack.dial(uri, order.caller, headers, self._leg)
         except CommandTimeout as error:
-            self._end = CallEnd.no_final_answer
+            self._end = CallEnd.outcome_unknown
             return self._report(str(error), None)
         except BaresipError as error:
             self._end = CallEnd.not_started if isinstance(error, CommandQueueFull) else CallEnd.trunk_unavailable
@@ -211,7 +211,7 @@ class OutboundCall:
         """Hang up; the far side's confirmation is not waited for longer than a moment."""
         self._talking = False
         try:
-            await self._leg.hang_up()
+            await self._stack.hang_up(self._leg)
             async with asyncio.timeout(_CLOSING_SECONDS):
                 await asyncio.shield(self._leg.closed)
         except (TimeoutError, BaresipError) as error:
@@ -300,7 +300,7 @@ class OutboundCall:
             return self._report(self._fault or ("" if self._ours else closed.text), closed, 200)
         if self._ours:
             return self._report("", closed)
-        refusal = read_close(closed.text)
+        refusal = read_close(closed.text, self._rang)
         self._end = self._end or refusal.end
         return self._report(closed.text, closed, refusal.sip_code)
 
@@ -326,11 +326,14 @@ class OutboundCall:
                 first_word=self._first_word,
             ),
             recording=self._close_recording(),
+            answerer=self._conversation.answerer.value if spoke else None,
         )
 
     def _close_recording(self) -> str | None:
         closed: list[str] = []
         self._record(lambda recording: closed.append(str(recording.close())))
+        if self._recording is not None and not self._recording.whole:
+            logger.warning("recording_not_whole", call=self.order.id)
         return closed[0] if closed else None
 
 

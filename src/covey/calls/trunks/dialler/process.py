@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from baresip.errors import BaresipError
 
 from covey.calls.call import FRAME_SECONDS, CallEnd, CallOrder, CallReport, Heard
+from covey.calls.trunks import markers
 from covey.calls.trunks.dialler.call import OutboundCall
 from covey.calls.trunks.dialler.stack import Stack
 from covey.calls.trunks.dialogs import Dialogs
@@ -31,7 +33,11 @@ GRACE_SECONDS: Final = 1.3
 LAST_SECONDS: Final = 2.0
 """A dialler whose parent is gone is gone after this, whatever hangs in it."""
 
+BEAT_SECONDS: Final = 1.0
+"""How often the trunk is told that loop and stack are alive."""
+
 _LOOK_SECONDS: Final = 0.2
+_LOOK_AGAIN_SECONDS: Final = 0.02
 
 
 class Dialler:
@@ -43,6 +49,7 @@ class Dialler:
         self._dialogs = Dialogs()
         self._calls: dict[str, OutboundCall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._marker: Path | None = None
 
     async def run(self) -> None:
         """Work until the trunk says stop or is gone."""
@@ -50,20 +57,25 @@ class Dialler:
         if setup is None:
             return
         settings = SipSettings(**setup[0]["settings"])
+        if setup[0]["marker"] is not None:
+            self._marker = Path(setup[0]["marker"])
+            markers.put(self._marker)
         self._settings = settings
         self._stack = Stack(settings, self._on_trace, lambda: os._exit(1))
         await self._stack.start()
         self._sip_socket = self._stack.sip_socket()
         socket.send_fds(self._trace, [b"socket"], [self._sip_socket.fileno()])
         self._channel.send({"say": "ready", "pid": os.getpid()})
-        beat = asyncio.get_running_loop().create_task(self._beat())
+        loop = asyncio.get_running_loop()
+        beats = [loop.create_task(self._beat()), loop.create_task(self._show_life())]
         while (received := await self._channel.receive()) is not None:
             message, _ = received
             if message["do"] == "shut_down":
                 break
             self._obey(message)
         await self._leave()
-        beat.cancel()
+        for beat in beats:
+            beat.cancel()
 
     def _obey(self, message: Message) -> None:
         if message["do"] == "place":
@@ -123,6 +135,13 @@ class Dialler:
             due = max(due + FRAME_SECONDS, loop.time())
             await asyncio.sleep(due - loop.time())
 
+    async def _show_life(self) -> None:
+        while True:
+            with contextlib.suppress(BaresipError):
+                await self._stack.look()
+                self._channel.send({"say": "beat"})
+            await asyncio.sleep(BEAT_SECONDS)
+
     def _on_trace(self, text: str) -> None:
         """A thread of the stack: hand the trunk what it needs to end our calls if we cannot."""
         order = self._dialogs.watch(text)
@@ -132,12 +151,14 @@ class Dialler:
             self._trace.send(text.encode())
 
     async def _leave(self) -> None:
-        """CANCEL or BYE to everybody, a moment for the answers, then the stack is stopped.
+        """CANCEL or BYE to everybody, a moment for the answers, then the stack is stopped. Our marker stays if anybody
+        has not answered by then.
 
         The stack keeps a CANCEL back until something was heard of the INVITE (RFC 3261 section 9.1). Nobody will
         be there to send it then, so these are sent now.
         """
         unheard = [dialog for dialog in self._dialogs.open() if not dialog.heard]
+        until = time.monotonic() + GRACE_SECONDS
         for call in self._calls.values():
             call.drop()
         if self._tasks:
@@ -145,6 +166,10 @@ class Dialler:
             for dialog in unheard:
                 self._sip_socket.sendto(*dialog.cancel())
             await asyncio.sleep(0.1)
+        while self._dialogs.open() and time.monotonic() < until:  # noqa: ASYNC110 (another thread sees the answers)
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        if self._marker is not None and not self._tasks and not self._dialogs.open():
+            markers.remove(self._marker)
         await self._stack.close()
 
     def _start(self, work: Any) -> None:

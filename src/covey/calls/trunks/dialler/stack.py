@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 from baresip import Account, Config, Runtime, UserAgent
 from baresip.call import Call
-from baresip.errors import BaresipError, StaleHandleError
+from baresip.errors import BaresipError, CommandTimeout, StaleHandleError
 from baresip.events import Event, StackEvent
 from baresip.stats import CallStats
 
@@ -71,25 +71,22 @@ class Leg:
                 if not self.closed.done():
                     self.closed.set_result(Closed(event.text or "", _stats(event)))
 
-    async def hang_up(self) -> None:
-        """CANCEL while it rings, BYE after; nothing if the leg is gone."""
-        if self.call is None:
-            return
-        with contextlib.suppress(StaleHandleError):
-            await self.call.hangup()
-
 
 def _stats(event: StackEvent) -> CallStats | None:
     return CallStats._from_payload(event.stats) if event.stats else None
 
 
 class Stack:
-    """The process's one SIP stack. `on_trace` is called with every SIP message, on a thread of the stack's own;
-    `on_dead` when the stack has died, after which only a new process helps."""
+    """The process's one SIP stack. `on_trace` is called with every SIP message, on a thread of the stack's own.
+
+    `on_dead` is called when the stack has died or does not take a command in time, after which only a new process
+    helps: the command is still in its queue, and an INVITE could leave at any later time, with nobody to end its call.
+    """
 
     def __init__(self, settings: SipSettings, on_trace: Callable[[str], None], on_dead: Callable[[], None]) -> None:
         self._settings = settings
         self._on_trace = on_trace
+        self._on_dead = on_dead
         self._runtime = Runtime()
         self._runtime.on_dead = on_dead
         self._identities: dict[str, UserAgent] = {}
@@ -119,21 +116,44 @@ class Stack:
     async def dial(self, uri: str, caller: str | None, headers: Mapping[str, str], leg: Leg) -> None:
         """Send the INVITE; what comes of it goes to `leg`, from the first event on.
 
-        Raises BaresipError if the stack refused, or does not know whether it did (CommandTimeout).
+        Raises BaresipError if the stack refused.
         """
-        identity = await self._identity(caller or self._settings.caller or self._settings.user)
         self._dialling += 1
         try:
+            identity = await self._identity(caller or self._settings.caller or self._settings.user)
             leg.call = await identity.dial(uri, dict(headers))
             self._legs[leg.call.handle] = leg
             for event in self._early.pop(leg.call.handle, ()):
                 # The binding listens only from now on: its call must hear of its end too, or it listens for ever.
                 leg.call._on_stack_event(event)
                 self._give(leg, event)
+        except CommandTimeout:
+            self._on_dead()
+            raise
         finally:
             self._dialling -= 1
             if not self._dialling:
                 self._early.clear()
+
+    async def hang_up(self, leg: Leg) -> None:
+        """CANCEL while it rings, BYE after; nothing if the leg is gone."""
+        if leg.call is None:
+            return
+        try:
+            await leg.call.hangup()
+        except StaleHandleError:
+            return
+        except CommandTimeout:
+            self._on_dead()
+            raise
+
+    async def look(self) -> None:
+        """Have the stack carry out a command that changes nothing, as a sign that it lives."""
+        try:
+            await self._runtime.set_sip_trace(True)
+        except CommandTimeout:
+            self._on_dead()
+            raise
 
     async def close(self) -> None:
         """Stop the stack. What is still open is dropped without a word to the far side: hang up first."""
