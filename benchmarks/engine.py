@@ -106,7 +106,7 @@ async def stops(folder: Path, items: int) -> dict[str, float]:
     """Median milliseconds of an empty durable commit, a stop, and a look, with `items` waiting."""
     store = await opened(folder)
     counter = itertools.count()
-    batches = [await fill(store, "workspace", items) for _ in range(1 if items >= MILLION else 15)]
+    batches = [await fill(store, "workspace", items) for _ in range(RUNS if items >= MILLION else 15)]
     await store.put_lane(Lane("other", 1))
     commit = await timed(200, lambda: store.put_lane(Lane("other", 1 + next(counter))))
     look = await timed(50, lambda: store.batch(batches[0]))

@@ -245,6 +245,29 @@ async def test_a_draft_of_a_dead_process_stands_in_nobodys_way(
     assert await made(house) == 1
 
 
+async def test_finding_the_first_answer_may_be_cancelled_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, name = await asking(house, "retry")
+    keep, reached, never = house.services.store.keep_answer, asyncio.Event(), asyncio.Event()
+    with monkeypatch.context() as failing:
+        failing.setattr(house.services.store, "keep_answer", lost)
+        first = await ask()
+
+    async def stuck(*args: object) -> None:
+        reached.set()
+        await never.wait()
+        await keep(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as sticking:
+        sticking.setattr(house.services.store, "keep_answer", stuck)
+        again = asyncio.ensure_future(ask())
+        await reached.wait()
+        again.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await again
+    assert (await ask()).json()[name] == first.json()[name]
+    assert await made(house) == 1
+
+
 async def test_a_key_that_began_and_was_cancelled_may_be_used_again(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from covey.cli.commands import app
 from covey.cli.exits import Exit
+from covey.client import load_profile
 
 from .conftest import NASTY, PRINTABLE, Command
 
@@ -66,6 +69,11 @@ def test_a_list_becomes_calls_and_results(covey: Command, agent: str, make_list:
     retried = covey("retry", newest["id"], "--error-code", "busy", "--yes", "--watch")
     assert retried.exit_code == Exit.ok, retried.stderr
     assert "1 failed" in retried.stdout.splitlines()[-1]
+    twice = covey("retry", newest["id"], "--error-code", "busy", "--yes")
+    assert twice.exit_code == Exit.conflict
+    assert "--allow-duplicate" in twice.stderr
+    meant = covey("retry", newest["id"], "--error-code", "busy", "--yes", "--allow-duplicate")
+    assert meant.exit_code == 0, meant.stderr
 
 
 def test_bad_rows_start_nothing_and_say_what_is_right(covey: Command, agent: str, make_list: MakeList) -> None:
@@ -156,14 +164,28 @@ def test_numbers_nobody_calls(covey: Command, tmp_path: Path) -> None:
     listed = {entry["number"]: entry["reason"] for entry in covey.json("dnc", "list")}
     assert listed["+12025550101"] == "asked"
     assert covey.json("person", "+12025550101")["blocked"] is True
-    for number in ("+12025550101", "+12025550102"):
-        assert covey("dnc", "remove", number).exit_code == 0
+    assert covey("dnc", "remove", "+12025550101").exit_code == 0
+    assert covey.json("dnc", "remove", "+12025550102") == {"removed": "+12025550102"}
     assert covey("dnc", "remove", "+12025550101").exit_code == Exit.not_found
 
 
 def test_a_person_is_erased_only_with_a_yes(covey: Command) -> None:
     assert covey("person", BUSY, "--erase").exit_code == Exit.usage
     assert "calls" in covey.json("person", "+12025550133", "--erase", "--yes")
+
+
+def test_what_an_agent_or_a_login_answers_in_json(covey: Command, tmp_path: Path) -> None:
+    made = covey.json("agents", "create", "--name", "short-lived", "--greeting", "Hi.")["agentId"]
+    assert covey.json("agents", "delete", "short-lived", "--yes") == {"deleted": made}
+    assert covey.json("template")["columns"][0] == "phone_number"
+    kept, profile = load_profile(covey.environment), tmp_path / "other.toml"
+    environment = {**covey.environment, "COVEY_PROFILE": str(profile)}
+    command = ["login", "--url", kept.url, "--workspace", kept.workspace, "--json"]
+    result = CliRunner().invoke(app, command, env=environment, input=f"{kept.api_key}\n")
+    assert result.exit_code == 0, result.stderr
+    answer = {"profile": str(profile), "url": kept.url, "workspace": kept.workspace}
+    assert json.loads(result.stdout) == answer
+    assert kept.api_key not in result.stdout
 
 
 def test_a_single_call(covey: Command, agent: str) -> None:

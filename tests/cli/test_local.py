@@ -1,8 +1,13 @@
 """What is done beside the server: settings, keys, copies, a look at the machine."""
 
+import asyncio
 import json
+import os
 import re
+import signal
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,9 +16,17 @@ from typer.testing import CliRunner, Result
 
 from covey.cli.commands import app
 from covey.cli.exits import Exit
+from covey.cli.local import copies
 from covey.cli.local.checks import file_system
+from covey.cli.local.firststart import first_account
 from covey.cli.local.settings import template
+from covey.domain.clock import Clock, SystemClock
+from covey.domain.errors import Unavailable
 from covey.settings import Settings
+from covey.store.sqlite import SqliteStore, copy_database, restore
+from covey.store.sqlite.lock import OwnerLock
+
+from .conftest import clean_environment
 
 
 @pytest.fixture
@@ -140,3 +153,118 @@ def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
     mounts.write_text(f"a / ext4 rw 0 0\nb {tmp_path} nfs4 rw 0 0\nc {tmp_path}/other xfs rw 0 0\n")
     assert file_system(tmp_path / "data", str(mounts)) == "nfs4"
     assert file_system(Path("/"), str(mounts)) == "ext4"
+
+
+def test_a_backup_is_its_owners_alone_from_its_first_byte(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    covey("workspaces", "create", "first")
+    modes = []
+
+    def watched(source: Path, target: Path) -> None:
+        copy_database(source, target)
+        modes.append(stat.S_IMODE(target.stat().st_mode))
+
+    monkeypatch.setattr(copies, "copy_database", watched)
+    before = os.umask(0)
+    try:
+        assert covey("backup", "copy.db").exit_code == 0
+        assert covey("restore", "copy.db", "--yes").exit_code == 0
+    finally:
+        os.umask(before)
+    assert modes == [0o600, 0o600]
+    assert stat.S_IMODE((here / "data" / "covey.db").stat().st_mode) == 0o600
+
+
+def test_no_server_begins_while_a_backup_is_restored(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    covey("workspaces", "create", "first")
+    covey("backup", "copy.db")
+    tried = []
+
+    def watched(source: Path, target: Path, clock: Clock) -> int:
+        tried.append(covey("workspaces", "create", "meanwhile"))
+        return restore(source, target, clock)
+
+    monkeypatch.setattr(copies, "restore_into", watched)
+    assert covey("restore", "copy.db", "--yes").exit_code == 0
+    assert [result.exit_code for result in tried] == [Exit.refused]
+    assert len(json.loads(covey("workspaces", "list", "--json").stdout)) == 1
+
+
+def test_a_server_that_begins_before_the_swap_stops_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    covey("workspaces", "create", "first")
+    covey("backup", "copy.db")
+    lock = OwnerLock(here / "data" / "covey.lock")
+    monkeypatch.setattr(copies, "confirm", lambda *_, **__: asyncio.run(lock.acquire()))
+    try:
+        assert covey("restore", "copy.db", "--yes").exit_code == Exit.conflict
+    finally:
+        lock.release()
+    assert not list((here / "data").glob("covey.db.before-*"))
+
+
+def test_everything_done_beside_the_server_answers_in_json(here: Path) -> None:
+    assert json.loads(covey("init", "--json").stdout) == {"file": "covey.toml"}
+    covey("workspaces", "create", "first")
+    key = json.loads(covey("keys", "create", "--role", "admin", "--json").stdout)["id"]
+    assert json.loads(covey("keys", "revoke", key, "--yes", "--json").stdout) == {"revoked": key}
+    made = json.loads(covey("backup", "copy.db", "--json").stdout)
+    assert made == {"backup": "copy.db", "bytes": (here / "copy.db").stat().st_size}
+    restored = json.loads(covey("restore", "copy.db", "--yes", "--json").stdout)
+    assert (restored["restored"], restored["paused"]) == ("copy.db", 0)
+    assert Path(restored["kept"]).exists()
+
+
+async def test_the_first_key_is_in_its_file_before_the_database_has_it(here: Path) -> None:
+    file, address, now = here / "first-key.txt", "http://127.0.0.1:1", SystemClock().now
+    store = SqliteStore(here / "covey.db", SystemClock())
+    await store.open()
+    try:
+        with pytest.raises(OSError, match="No such file"):
+            await first_account(store, address, now, here / "nowhere" / "first-key.txt")
+        assert (await store.workspaces(), await store.keys()) == ([], [])
+        profile = await first_account(store, address, now, file)
+        assert profile.api_key in file.read_text()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert [each.id for each in await store.workspaces()] == [profile.workspace]
+    finally:
+        await store.close()
+
+
+async def test_a_first_start_that_broke_off_begins_anew(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, address, now = here / "first-key.txt", "http://127.0.0.1:1", SystemClock().now
+    store = SqliteStore(here / "covey.db", SystemClock())
+    await store.open()
+
+    async def broken(*_: object) -> None:
+        raise Unavailable
+
+    try:
+        for name in ("add_key", "add_workspace"):
+            with monkeypatch.context() as breaking:
+                breaking.setattr(store, name, broken)
+                with pytest.raises(Unavailable):
+                    await first_account(store, address, now, file)
+            assert await store.workspaces() == []
+        profile = await first_account(store, address, now, file)
+        assert profile.api_key in file.read_text()
+    finally:
+        await store.close()
+
+
+def test_a_home_that_cannot_be_written_costs_the_profile_only(here: Path) -> None:
+    """As in a container; a file stands where the profile's folder would be, which stops root, too."""
+    (here / "home").write_text("")
+    environment = clean_environment(COVEY_PROFILE=str(here / "home" / "profile.toml"), COVEY_DRAIN_SECONDS="0")
+    command = [sys.executable, "-m", "covey.cli", "serve", "--port", "0", "--data", str(here / "data")]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as server:
+        assert server.stderr is not None
+        said = ""
+        while "Ctrl-C" not in said:
+            line = server.stderr.readline().decode()
+            assert line, said
+            said += line
+        server.send_signal(signal.SIGTERM)
+        server.stderr.read()
+        assert server.wait(30) == 0
+    assert "No profile is kept" in said
+    kept = (here / "data" / "first-key.txt").read_text()
+    assert "COVEY_API_KEY=covey_sk_" in kept

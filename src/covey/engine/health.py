@@ -7,8 +7,8 @@ from datetime import timedelta
 import structlog
 
 from covey.domain.clock import Clock
-from covey.domain.errors import Unavailable
 from covey.engine.hints import Hints
+from covey.engine.loop import Loop
 from covey.engine.runner import Runner
 from covey.store.ports import Lanes
 
@@ -21,8 +21,11 @@ HOLD = timedelta(seconds=12)
 SILENT = "silent"
 
 
-class Health:
+class Health(Loop):
     """One ping of every lane, every few seconds."""
+
+    name = "health"
+    seconds = PING_SECONDS
 
     def __init__(self, store: Lanes, clock: Clock, hints: Hints, runners: Mapping[str, Runner]) -> None:
         """`runners` are the runners by lane."""
@@ -31,27 +34,6 @@ class Health:
         self._hints = hints
         self._runners = runners
         self._down: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the loop."""
-        self._task = asyncio.create_task(self._loop(), name="health")
-
-    async def stop(self) -> None:
-        """End the loop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _loop(self) -> None:
-        while True:
-            try:
-                await self.round()
-            except Unavailable as error:
-                log.warning("pings are not written down", why=error.message)
-            except Exception:
-                log.exception("a ping failed")
-            await asyncio.sleep(PING_SECONDS)
 
     async def round(self) -> None:
         """Ping every lane once."""

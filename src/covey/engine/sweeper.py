@@ -1,14 +1,13 @@
 """The sweeper: expiry, drafts of dead processes, retention, leftovers. Small pieces, again and again."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
 
 from covey.domain.clock import Clock
-from covey.domain.errors import Unavailable
 from covey.engine.hints import Hints
+from covey.engine.loop import Loop
 from covey.store.ports import Upkeep
 
 log = structlog.get_logger(__name__)
@@ -22,8 +21,11 @@ PIECES = 20
 """How many pieces of one kind a round removes at most, so that it never holds the writer for long."""
 
 
-class Sweeper:
+class Sweeper(Loop):
     """One round a second."""
+
+    name = "sweeper"
+    seconds = SWEEP_SECONDS
 
     def __init__(
         self,
@@ -45,27 +47,6 @@ class Sweeper:
         self._began = clock.now()
         self._retention = retention
         self._forget_files = forget_files
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the loop."""
-        self._task = asyncio.create_task(self._loop(), name="sweeper")
-
-    async def stop(self) -> None:
-        """End the loop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _loop(self) -> None:
-        while True:
-            try:
-                await self.round()
-            except Unavailable as error:
-                log.warning("sweeping waits for the database", why=error.message)
-            except Exception:
-                log.exception("a sweep failed")
-            await asyncio.sleep(SWEEP_SECONDS)
 
     async def _stop_stranded(self) -> None:
         """Stop batches whose lane is gone; not before an hour of this process, as a restart may bring it back."""

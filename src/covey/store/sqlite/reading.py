@@ -124,10 +124,12 @@ def items(
     limit: int,
 ) -> tuple[Batch, list[Item]]:
     """A page of items; see `Reading.items`."""
-    found = batch(database, now, id_, None)
-    cursor = database.value("batch_cursor", {"batch": key(id_)})
+    row = database.row("batch_read", {"batch": key(id_)})
+    if row is None:
+        raise NotFound(f"there is no batch {id_}")
+    found = _batch(row, now)
     page = {"batch": key(id_), "after": -1 if after is None else after, "offset": 0 if after is not None else offset}
-    seqs = _page(database, found, int(cursor), state, {**page, "limit": limit})
+    seqs = _page(database, found, row.cursor, state, {**page, "limit": limit})
     return found, _items(database, found, seqs)
 
 

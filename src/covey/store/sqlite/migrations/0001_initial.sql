@@ -254,3 +254,22 @@ CREATE TABLE idempotency (
     PRIMARY KEY (workspace, key)
 ) STRICT;
 CREATE INDEX idempotency_age ON idempotency (created_at);
+
+-- A batch as its readers see it, its state derived from its facts as in covey.domain.batch. Whether one that has not
+-- started is `scheduled` depends on the time: the statements say so.
+CREATE VIEW batch_rows AS
+SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b.max_tries, b.hours, b.created_at,
+    b.accepted_at, b.start_at, b.started_at, b.paused_at, b.pause_reason, b.stopped_at, b.stop_reason, b.stop_message,
+    b.aborted_at, b.completed_at, b.expires_at, b.erased_at, c.total, c.cursor, c.active, c.succeeded, c.failed,
+    c.canceled, c.succeeded_seconds, c.last_succeeded_at, c.last_ended_at, c.cap, c.pace, c.next_at,
+    CASE
+        WHEN b.stop_reason IS NOT NULL AND b.completed_at IS NULL THEN 'stopping'
+        WHEN b.stop_reason = 'expire' THEN 'expired'
+        WHEN b.stop_reason = 'fail' THEN 'failed'
+        WHEN b.stop_reason IS NOT NULL THEN 'canceled'
+        WHEN b.completed_at IS NOT NULL THEN 'completed'
+        WHEN b.paused_at IS NOT NULL THEN 'paused'
+        WHEN b.started_at IS NOT NULL THEN 'running'
+        ELSE 'queued'
+    END AS state
+FROM batches b JOIN counts c ON c.batch = b.id;

@@ -1,2 +1,0 @@
--- Where a batch's cursor is. Primary key of counts.
-SELECT cursor FROM counts WHERE batch = :batch
