@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from covey.api.services import Services
+from covey.api.services import Services, voice_check
 from covey.calls.config import KIND
 from covey.calls.files import skipped_path
 from covey.calls.keeper import Keeper
@@ -115,6 +115,8 @@ async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Ser
         metrics=metrics,
         worker=worker.id,
         recordings=calls.recordings,
+        forget_clips=calls.clips.forget,
+        check_voice=voice_check(calls.synthesizer),
         ready=lambda: "the server is draining" if server and server[0].draining else None,
         write_queue=lambda: store.writer.waiting,
     )

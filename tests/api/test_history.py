@@ -24,6 +24,7 @@ async def called(house: House, batches: int) -> None:
 
 async def test_pages_meet_without_gap(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_PAGE", 3)
+    monkeypatch.setattr(history, "_ALL", 3)
     await called(house, 8)
     pages = [await house.client.get(PATH, params={"limit": "3", "page": str(n)}) for n in (1, 2, 3, 4)]
     found = [call["callId"] for page in pages for call in page.json()]
@@ -37,6 +38,7 @@ async def test_pages_meet_without_gap(house: House, monkeypatch: pytest.MonkeyPa
 
 async def test_a_page_reads_no_more_than_it_shows(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_PAGE", 3)
+    monkeypatch.setattr(history, "_ALL", 3)
     await called(house, 9)
     batches, asked = house.services.store.batches, list[Any]()
 

@@ -153,11 +153,11 @@ class _Once:
             found = await self._recover(created) if self._recover is not None else None
             if found is None:
                 await self._store.keep_answer(self._meaning, None)
+            else:
+                await self._keep(found, created)
         except BaseException:
             self._unsettled[self._place] = created
             raise
-        if found is not None:
-            await self._keep(found, created)
         return found
 
     async def _keep(self, answer: Answer, created: str) -> None:

@@ -68,7 +68,9 @@ class Recordings:
 
     async def delete(self, names: Sequence[str]) -> None:
         """Remove recordings; those that are gone already do not matter."""
+        await self.close()
         for name in names:
+            await asyncio.to_thread((self.spool / name.replace("/", ".", 1)).unlink, missing_ok=True)
             try:
                 await obstore.delete_async(self._store, name)
             except FileNotFoundError:

@@ -1,6 +1,6 @@
 """Identifiers: 12 bytes, written as 24 lower-case hex digits, ordered by the time they were made.
 
-Four bytes of seconds since 1970, two of their fraction, three random bytes, three bytes of counter. A batch has
+Four bytes of seconds since 1970, one of their fraction, four random bytes, three bytes of counter. A batch has
 counter 0; its item number `seq` has the same bytes with counter `seq + 1`. So an item's id costs no column and leads
 back to its batch.
 """
@@ -17,8 +17,8 @@ _DIGITS = frozenset("0123456789abcdef")
 def new_id(now: datetime) -> str:
     """A fresh id whose counter is 0; `now` is an aware datetime."""
     seconds = now.timestamp()
-    fraction = int(seconds % 1 * 65536)
-    return f"{int(seconds) & 0xFFFFFFFF:08x}{fraction:04x}{secrets.token_hex(3)}000000"
+    fraction = int(seconds % 1 * 256)
+    return f"{int(seconds) & 0xFFFFFFFF:08x}{fraction:02x}{secrets.token_hex(4)}000000"
 
 
 def is_id(text: str) -> bool:

@@ -42,6 +42,9 @@ PLACED = (ItemState.active, ItemState.succeeded, ItemState.failed)
 
 _PAGE = 100
 
+_ALL = 1000
+"""So many batches are read at once where all of them are wanted."""
+
 _OUT_OF_ORDER = timedelta(hours=1)
 """By so much a machine's clock may have been set back between two batches, whose ids are in the order of time."""
 
@@ -141,7 +144,7 @@ async def metrics(
     wanted = _wanted(None, batchId, agentId, dateRange, False)
     total = completed = failed = 0
     seconds = 0.0
-    async for batch in _batches(ctx, wanted):
+    async for batch in _batches(ctx, wanted, _ALL):
         counts = batch.counts
         total += counts.active + counts.succeeded + counts.failed
         completed += counts.succeeded
@@ -264,7 +267,7 @@ def _date(given: Any) -> datetime | None:
         raise BadRequest("dateRange: takes dates such as 2026-12-01 or times in RFC 3339") from None
 
 
-async def _batches(ctx: Context, wanted: Wanted) -> AsyncGenerator[Batch, None]:
+async def _batches(ctx: Context, wanted: Wanted, piece: int) -> AsyncGenerator[Batch, None]:
     """The batches that are meant, newest first, each read once."""
     store = ctx.services.store
     if wanted.nothing:
@@ -279,13 +282,13 @@ async def _batches(ctx: Context, wanted: Wanted) -> AsyncGenerator[Batch, None]:
         return
     before: str | None = None
     while True:
-        found, _ = await store.batches(ctx.workspace, kind=KIND, origin=None, before=before, limit=_PAGE)
+        found, _ = await store.batches(ctx.workspace, kind=KIND, origin=None, before=before, limit=piece)
         for batch in found:
             if wanted.since is not None and batch.created_at < wanted.since - _OUT_OF_ORDER:
                 return
             if wanted.takes(batch):
                 yield batch
-        if len(found) < _PAGE:
+        if len(found) < piece:
             return
         before = found[-1].id
 
@@ -294,7 +297,7 @@ async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int
     """How many calls were counted, and those of one page. Counts are of whole batches, no call is read for them; they
     end as soon as it is sure that there is a call behind the page."""
     total, shown = 0, list[tuple[Batch, Item]]()
-    async with aclosing(_batches(ctx, wanted)) as batches:
+    async with aclosing(_batches(ctx, wanted, _PAGE)) as batches:
         async for batch in batches:
             for state in wanted.states:
                 count = matching(batch.counts, state)
@@ -311,7 +314,7 @@ async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int
 async def _csv(ctx: Context, wanted: Wanted, asked: ExportBody) -> AsyncIterator[bytes]:
     yield csv_row(HEADER)
     left = asked.limit or 1_000_000
-    async for batch in _batches(ctx, wanted):
+    async for batch in _batches(ctx, wanted, _ALL):
         for state in wanted.states:
             after = -1
             while left > 0:
