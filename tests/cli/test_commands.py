@@ -201,7 +201,7 @@ def test_a_single_call(covey: Command, agent: str) -> None:
         (("show", "nonsense"), Exit.not_found),
         (("agents", "show", "nobody"), Exit.not_found),
         (("export", "batch_000000000000000000000000"), Exit.not_found),
-        (("items", "--status", "asleep"), Exit.usage),
+        (("items", "batch_000000000000000000000000", "--status", "asleep"), Exit.usage),
         (("export", "--format", "xlsx"), Exit.usage),
         (("submit", "/nowhere.csv", "--agent", "a"), Exit.usage),
         (("hang-up", "batch_000000000000000000000000"), Exit.usage),

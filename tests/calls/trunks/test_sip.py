@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from structlog.testing import capture_logs
 
-from covey.calls.call import CallEnd
+from covey.calls.call import SAMPLE_RATE, CallEnd
+from covey.calls.recording import Recording
 from covey.calls.trunks.demo import Kind, behaviours
+from covey.calls.trunks.dialler.call import OutboundCall
+from covey.calls.trunks.dialler.stack import Stack
+from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import SipTrunk
 
 from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, descriptor_of
@@ -210,15 +215,15 @@ async def test_a_proxy_whose_far_side_is_dead(
     assert (report.end, report.sip_code) == (CallEnd.unavailable, 408)
 
 
-async def test_a_recording_cut_short_is_told(
-    trunk: SipTrunk, order: OrderMaker, capfd: pytest.CaptureFixture[str]
-) -> None:
-    placed = order(SILENT, longest_seconds=1.0, recording="/dev/full")
-    report = await trunk.place(placed, Watch())
-    assert report.end is CallEnd.too_long
-    said = capfd.readouterr().err
-    assert "recording_not_whole" in said
-    assert placed.id in said
+async def test_a_recording_cut_short_is_told(order: OrderMaker) -> None:
+    settings = SipSettings("test", "127.0.0.1")
+    placed = order(SILENT, recording="/dev/full")
+    call = OutboundCall(placed, settings, Stack(settings, lambda text: None, lambda: None), {})
+    call._recording = Recording(Path("/dev/full"))
+    call._recording.heard(bytes(SAMPLE_RATE))
+    with capture_logs() as said:
+        assert call._close_recording() == "/dev/full"
+    assert [(line["event"], line["call"]) for line in said] == [("recording_not_whole", placed.id)]
 
 
 async def test_one_broken_number(phones_maker: PhonesMaker, trunk_maker: TrunkMaker, order: OrderMaker) -> None:
