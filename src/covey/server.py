@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 import uvicorn
@@ -14,8 +14,9 @@ from starlette.types import ASGIApp
 
 from covey.api.services import Services, voice_check
 from covey.calls.config import KIND
-from covey.calls.files import skipped_path
+from covey.calls.files import open_calls_folder, skipped_path
 from covey.calls.keeper import Keeper
+from covey.calls.trunks.markers import clear, left_open
 from covey.calls.wiring import CallParts, call_parts
 from covey.domain.clock import Clock, SystemClock
 from covey.domain.lane import Lane
@@ -31,6 +32,9 @@ from covey.store.sqlite import SqliteStore
 log = structlog.get_logger(__name__)
 
 DATABASE = "covey.db"
+HANGING_UP = timedelta(seconds=30)
+"""How long a phone may stay in a call whose caller is gone, until it hears nothing for long enough."""
+
 HURRY_SECONDS = 5
 """How long open requests may take once nothing is left to wait for."""
 
@@ -77,13 +81,24 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         stack.push_async_callback(store.close)
         server = await _assemble(settings, clock, store)
         stack.push_async_callback(server.calls.close)
-        await server.worker.enlist()
+        await server.worker.enlist(_held_until(settings, clock))
         server.worker.start()
         server.health.start()
         server.sweeper.start()
         server.keeper.start()
         stack.push_async_callback(_end_loops, server)
         yield server
+
+
+def _held_until(settings: Settings, clock: Clock) -> datetime | None:
+    """Until when the channels and numbers of an earlier life's calls stay taken: None if all of them were ended; else
+    until phones that nobody said goodbye to have given up by themselves."""
+    folder = open_calls_folder(settings.data)
+    if not left_open(folder):
+        return None
+    clear(folder)
+    log.warning("calls of an earlier life may still be up: their channels stay taken for a while")
+    return clock.now() + HANGING_UP
 
 
 async def _end_loops(server: Server) -> None:

@@ -16,3 +16,8 @@ def recordings_folder(data: Path) -> Path:
 def recording_spool(data: Path) -> Path:
     """Where a call writes its recording while it lasts."""
     return data / "recording"
+
+
+def open_calls_folder(data: Path) -> Path:
+    """Where each dialler has a file as long as it may have left a call open."""
+    return data / "diallers"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covey.calls.call import Trunk
-from covey.calls.files import recording_spool, recordings_folder
+from covey.calls.files import open_calls_folder, recording_spool, recordings_folder
 from covey.calls.recordings import Recordings
 from covey.calls.runner import CallRunner, Manners
 from covey.calls.speech import Recognizer, Synthesizer
@@ -55,7 +55,7 @@ def call_parts(settings: Settings, clock: Clock, metrics: Metrics, keep_open: Se
     recordings = Recordings(recording_spool(settings.data), calls.recordings, recordings_folder(settings.data))
     runners = {}
     for name, trunk in settings.trunks.items():
-        line = _trunk(name, trunk, settings.data, recognizer, keep_open)
+        line = _trunk(name, trunk, settings.data, recognizer, metrics, keep_open)
         speaks = trunk.kind is not TrunkKind.simulated
         runners[name] = CallRunner(
             line,
@@ -87,7 +87,14 @@ def _recognizer(calls: Calls) -> Recognizer:
     return OpenAiRecognizer(calls.transcription_url, key, calls.transcription_model)
 
 
-def _trunk(name: str, trunk: TrunkSettings, data: Path, recognizer: Recognizer, keep_open: Sequence[int]) -> Trunk:
+def _trunk(
+    name: str,
+    trunk: TrunkSettings,
+    data: Path,
+    recognizer: Recognizer,
+    metrics: Metrics,
+    keep_open: Sequence[int],
+) -> Trunk:
     match trunk.kind:
         case TrunkKind.demo:
             demo = DemoSettings(
@@ -99,7 +106,13 @@ def _trunk(name: str, trunk: TrunkSettings, data: Path, recognizer: Recognizer, 
                 audio=data / PHONES_FOLDER,
                 seed=trunk.seed,
             )
-            return DemoTrunk(demo, recognizer.recognize, keep_open)
+            return DemoTrunk(
+                demo,
+                recognizer.recognize,
+                keep_open,
+                open_calls=open_calls_folder(data),
+                on_restart=metrics.dialler_restarts.inc,
+            )
         case TrunkKind.simulated:
             model = SimulatedSettings(name=name, seed=trunk.seed, speed=trunk.speed, log=trunk.start_log)
             return SimulatedTrunk(model)

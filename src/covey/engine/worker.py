@@ -56,10 +56,10 @@ class Worker:
         """How many runs are in hand."""
         return sum(len(dispatcher.runs) for dispatcher in self.dispatchers.values())
 
-    async def enlist(self) -> None:
-        """Begin this life, and settle what dead ones left."""
+    async def enlist(self, hold_until: datetime | None = None) -> None:
+        """Begin this life, and settle what dead ones left; `hold_until` as for `Liveness.settle`."""
         await self._store.enlist(self.id)
-        await self.settle_dead()
+        await self.settle_dead(hold_until)
 
     def start(self) -> None:
         """Start to claim."""

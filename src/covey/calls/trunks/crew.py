@@ -260,12 +260,13 @@ class DiallerProcess:
             if not self._may_ring(held):
                 self._settle(held, _lost(held))
         left = len(self._dialogs.open())
+        untraced = sum(1 for order in self._held if self._dialogs.of(order) is None)
         if self._held or (left and not self._told_to_leave):
             left = await self._end_calls()
         await asyncio.to_thread(process.wait)
         if self._sip_socket is not None:
             self._sip_socket.close()
-        if self._marker is not None and not left:
+        if self._marker is not None and not left and not untraced:
             markers.remove(self._marker)
 
     async def _close_lines(self) -> None:
