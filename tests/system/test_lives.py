@@ -29,7 +29,7 @@ def phones(tmp_path: Path) -> Iterator[Phones]:
 @pytest.fixture
 async def server(tmp_path: Path, phones: Phones) -> AsyncIterator[ServerProcess]:
     """A server that calls them, forty at once and quickly so."""
-    async with served(tmp_path, demo_settings(phones, CHANNELS, pace=60.0)) as running:
+    async with served(tmp_path, demo_settings(phones, CHANNELS, pace=20.0)) as running:
         yield running
 
 
@@ -42,7 +42,7 @@ async def start(server: ServerProcess, covey: CoveyClient, rows: int, agent: dic
 
 async def active(covey: CoveyClient, batch: str, wanted: int) -> None:
     """Wait until so many calls are active."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while (await covey.batches.get(batch)).progress.active < wanted:
             await asyncio.sleep(0.02)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 SPACING = 1.06
 """Starts are this much further apart than the pace asks, so that small delays never put one too many in a second."""
 
-START_HORIZON = timedelta(milliseconds=200)
+START_HORIZON = timedelta(milliseconds=300)
 """How far ahead a claim hands out start times."""
 
 BREAKER_ITEMS = 5
@@ -28,7 +28,7 @@ OWN_CODES = frozenset({"outcome_unknown", "worker_lost", "interrupted"})
 HOPELESS_PROBES = 4
 """So many failed probes in a row pause the batch whose item was the last of them."""
 
-START_LEAD = timedelta(milliseconds=100)
+START_LEAD = timedelta(milliseconds=150)
 """A paced start is handed out this long ahead at least, so that what it needs is ready when its moment comes."""
 
 START_SLACK = timedelta(milliseconds=60)
