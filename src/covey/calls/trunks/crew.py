@@ -266,7 +266,8 @@ class DiallerProcess:
         await asyncio.to_thread(process.wait)
         if self._sip_socket is not None:
             self._sip_socket.close()
-        if self._marker is not None and not left and not untraced:
+        # A life that goes on has reported every call by now; only one that ends leaves word for the next.
+        if self._marker is not None and not (self._told_to_leave and (left or untraced)):
             markers.remove(self._marker)
 
     async def _close_lines(self) -> None:
