@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 import uvicorn
@@ -94,11 +94,12 @@ def _held_until(settings: Settings, clock: Clock) -> datetime | None:
     """Until when the channels and numbers of an earlier life's calls stay taken: None if all of them were ended; else
     until phones that nobody said goodbye to have given up by themselves."""
     folder = open_calls_folder(settings.data)
-    if not left_open(folder):
-        return None
+    alive = left_open(folder)
     clear(folder)
+    if alive is None or (until := datetime.fromtimestamp(alive, UTC) + HANGING_UP) <= clock.now():
+        return None
     log.warning("calls of an earlier life may still be up: their channels stay taken for a while")
-    return clock.now() + HANGING_UP
+    return until
 
 
 async def _end_loops(server: Server) -> None:

@@ -35,6 +35,10 @@ PATIENCE_SECONDS: Final = 3.0
 _FLUSH_SECONDS: Final = 1.0
 """How long a killed process may take until the kernel has closed its sockets."""
 
+_TOLD_SECONDS = 0.5
+"""So long after a dialler's death all its phones have been sent their goodbye: nothing is left to tell a next life.
+Reports, and with them channels, wait for the answers all the same."""
+
 
 @dataclass(slots=True)
 class Held:
@@ -259,6 +263,8 @@ class DiallerProcess:
         for held in list(self._held.values()):
             if not self._may_ring(held):
                 self._settle(held, _lost(held))
+        if self._marker is not None and not self._told_to_leave:
+            asyncio.get_running_loop().call_later(_TOLD_SECONDS, markers.remove, self._marker)
         left = len(self._dialogs.open())
         untraced = sum(1 for order in self._held if self._dialogs.of(order) is None)
         if self._held or (left and not self._told_to_leave):
@@ -266,7 +272,6 @@ class DiallerProcess:
         await asyncio.to_thread(process.wait)
         if self._sip_socket is not None:
             self._sip_socket.close()
-        # A life that goes on has reported every call by now; only one that ends leaves word for the next.
         if self._marker is not None and not (self._told_to_leave and (left or untraced)):
             markers.remove(self._marker)
 

@@ -2,9 +2,11 @@
 
 A dialler makes its file before its first dial and removes it when it leaves with all its calls ended. Of a dialler
 that died its trunk removes the file, once it has ended the calls itself. So a file that is left at the next start
-tells that nobody said goodbye to some phone; its number is not known, but it will hang up by itself.
+tells that nobody said goodbye to some phone; its number is not known, but it will hang up by itself. The file's time is
+when its dialler was last alive.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -31,9 +33,18 @@ def remove(marker: Path) -> None:
     marker.unlink(missing_ok=True)
 
 
-def left_open(folder: Path) -> bool:
-    """Whether some dialler may have left a call open. To be asked before any dialler of this life is started."""
-    return folder.is_dir() and any(folder.iterdir())
+def touch(marker: Path) -> None:
+    """The dialler is alive."""
+    with contextlib.suppress(OSError):
+        os.utime(marker)
+
+
+def left_open(folder: Path) -> float | None:
+    """When a dialler that may have left a call open was last alive (seconds since 1970), None if there is none. To be
+    asked before any dialler of this life is started."""
+    if not folder.is_dir():
+        return None
+    return max((marker.stat().st_mtime for marker in folder.iterdir()), default=None)
 
 
 def clear(folder: Path) -> None:

@@ -140,6 +140,8 @@ class Dialler:
             with contextlib.suppress(BaresipError):
                 await self._stack.look()
                 self._channel.send({"say": "beat"})
+            if self._marker is not None:
+                markers.touch(self._marker)
             await asyncio.sleep(BEAT_SECONDS)
 
     def _on_trace(self, text: str) -> None:
