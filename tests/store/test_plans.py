@@ -17,8 +17,8 @@ EVERY_PARAMETER = {name: 1 for sql in statements().values() for name in re.finda
 HOT = (
     "answer_read", "batch_config", "batch_hot", "batch_read", "batch_start", "batches_page_one", "choose",
     "counts_move", "cursor_items", "due_items", "in_hand", "is_blocked", "is_busy", "key_by_digest", "lane_row",
-    "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred", "share_free",
-    "share_take", "to_drop", "worker_alive",
+    "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred",
+    "share_free", "share_take", "to_drop", "worker_alive",
 )  # fmt: skip
 
 
