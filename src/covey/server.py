@@ -1,4 +1,7 @@
-"""The server: everything wired together in one process, started, drained and stopped in the right order."""
+"""The server: everything wired together in one process, started, drained and stopped in the right order.
+
+`serve` answers the API and runs batches; `work` only runs them, of a database that others serve.
+"""
 
 import asyncio
 import contextlib
@@ -18,20 +21,22 @@ from covey.calls.files import open_calls_folder, skipped_path
 from covey.calls.keeper import Keeper
 from covey.calls.trunks.markers import clear, left_open
 from covey.calls.wiring import CallParts, call_parts
+from covey.database import Opened, opened
 from covey.domain.clock import Clock, SystemClock
 from covey.domain.lane import Lane
 from covey.engine.health import Health
 from covey.engine.hints import Hints
+from covey.engine.liveness import Settler
+from covey.engine.loop import Loop
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.settings import Settings, SettingsError
-from covey.store.sqlite import SqliteStore
+from covey.store.ports import Store
 
 log = structlog.get_logger(__name__)
 
-DATABASE = "covey.db"
 HANGING_UP = timedelta(seconds=30)
 """How long a phone may stay in a call whose caller is gone, until it hears nothing for long enough."""
 
@@ -39,18 +44,29 @@ HURRY_SECONDS = 5
 """How long open requests may take once nothing is left to wait for."""
 
 
+class GivenUp(Exception):
+    """The others gave this process up while it stood still; what it had in hand was settled by them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The other processes gave this one up, as it had not answered for too long: what it had in hand was "
+            "settled. Start it again, for a new life."
+        )
+
+
 @dataclass(slots=True)
 class Server:
     """The parts of a running server."""
 
     settings: Settings
-    store: SqliteStore
+    store: Store
     worker: Worker
     calls: CallParts
     services: Services
     health: Health
     sweeper: Sweeper
     keeper: Keeper
+    settler: Settler | None
     draining: bool = False
 
     @property
@@ -58,7 +74,12 @@ class Server:
         """How long a drain waits for active runs: as set, else the longest call of any trunk."""
         if self.settings.drain_seconds is not None:
             return self.settings.drain_seconds
-        return max(trunk.longest_seconds + trunk.ring_seconds for trunk in self.settings.trunks.values())
+        return _longest(self.settings).total_seconds()
+
+    @property
+    def loops(self) -> list[Loop | Keeper]:
+        """What runs beside the worker, in the order in which it starts."""
+        return [self.health, self.sweeper, self.keeper, *([self.settler] if self.settler else [])]
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Claim no more, see the active runs end; see `Worker.drain`."""
@@ -73,29 +94,37 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
     Raises StoreError if the data folder cannot be used, SettingsError for a trunk that cannot be driven.
     """
-    clock = clock or SystemClock()
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = SqliteStore(settings.data / DATABASE, clock)
-    await store.open()
+    hints = Hints()
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(store.close)
-        server = await _assemble(settings, clock, store)
+        database = await stack.enter_async_context(opened(settings, clock, hints.heard))
+        clock = clock or SystemClock()
+        server = await _assemble(settings, clock, hints, database)
         stack.push_async_callback(server.calls.close)
-        await server.worker.enlist(_held_until(settings, clock))
+        await server.worker.enlist(_held_until(settings, clock, shared=database.shared))
         server.worker.start()
-        server.health.start()
-        server.sweeper.start()
-        server.keeper.start()
+        for loop in server.loops:
+            loop.start()
         stack.push_async_callback(_end_loops, server)
         yield server
 
 
-def _held_until(settings: Settings, clock: Clock) -> datetime | None:
-    """Until when the channels and numbers of an earlier life's calls stay taken: None if all of them were ended; else
-    until phones that nobody said goodbye to have given up by themselves."""
+def _longest(settings: Settings) -> timedelta:
+    """How long any call may take, ringing too."""
+    return timedelta(seconds=max(trunk.longest_seconds + trunk.ring_seconds for trunk in settings.trunks.values()))
+
+
+def _held_until(settings: Settings, clock: Clock, *, shared: bool) -> datetime | None:
+    """Until when the channels and numbers of dead workers' calls stay taken.
+
+    Where the database is shared, until their longest call must have ended: a worker that was given up may still talk.
+    Else an earlier life's are known: until phones that nobody said goodbye to have given up by themselves, or None if
+    all calls were ended.
+    """
     folder = open_calls_folder(settings.data)
     alive = left_open(folder)
     clear(folder)
+    if shared:
+        return clock.now() + _longest(settings)
     if alive is None or (until := datetime.fromtimestamp(alive, UTC) + HANGING_UP) <= clock.now():
         return None
     log.warning("calls of an earlier life may still be up: their channels stay taken for a while")
@@ -107,16 +136,14 @@ async def _end_loops(server: Server) -> None:
         hurry = asyncio.Event()
         hurry.set()
         await server.drain(hurry)
-    await server.keeper.stop()
-    await server.sweeper.stop()
-    await server.health.stop()
+    for loop in reversed(server.loops):
+        await loop.stop()
     await server.worker.stop()
 
 
-async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Server:
-    hints, metrics = Hints(), Metrics()
-    assert store.lock.fd is not None, "an open store has its lock"
-    calls = call_parts(settings, clock, metrics, keep_open=[store.lock.fd])
+async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Opened) -> Server:
+    store, metrics = database.store, Metrics()
+    calls = call_parts(settings, clock, metrics, keep_open=database.keep_open)
     for name, trunk in settings.trunks.items():
         await store.put_lane(Lane(name, trunk.channels, trunk.calls_per_second))
     room = max(trunk.channels for trunk in settings.trunks.values())
@@ -134,7 +161,7 @@ async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Ser
         forget_clips=calls.clips.forget,
         check_voice=voice_check(calls.synthesizer),
         ready=lambda: "the server is draining" if server and server[0].draining else None,
-        write_queue=lambda: store.writer.waiting,
+        write_queue=lambda: store.waiting,
     )
     keep = settings.retention.calls_days
     retention = {KIND: None if keep is None else timedelta(days=keep)}
@@ -147,7 +174,8 @@ async def _assemble(settings: Settings, clock: Clock, store: SqliteStore) -> Ser
     health = Health(store, clock, hints, calls.runners)
     keep = settings.retention.recordings_days
     keeper = Keeper(calls.recordings, clock, None if keep is None else timedelta(days=keep))
-    server.append(Server(settings, store, worker, calls, services, health, sweeper, keeper))
+    settler = Settler(worker, clock, _longest(settings)) if database.shared else None
+    server.append(Server(settings, store, worker, calls, services, health, sweeper, keeper, settler))
     return server[0]
 
 
@@ -163,8 +191,38 @@ Announce = Callable[[Server, str], Awaitable[None]]
 """Is told when the server listens: the server, and its address."""
 
 
+async def work(settings: Settings, announce: Callable[[Server], None]) -> None:
+    """Run a worker that answers nobody, until the same signals as `serve`. Raises GivenUp, and SettingsError on SQLite,
+    whose one process is the server."""
+    if settings.database is None:
+        raise SettingsError(
+            "database: a worker of its own needs PostgreSQL; on SQLite one process does everything: covey serve"
+        )
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+    _handle_signals(stopping, hurry)
+    async with running(settings) as server:
+        announce(server)
+        await _told(stopping, server)
+        await server.drain(hurry)
+        if server.worker.given_up.is_set():
+            raise GivenUp
+
+
+async def _told(stopping: asyncio.Event, server: Server) -> None:
+    """Wait until the process is told to end, by a signal or by the others giving it up."""
+    waits = [asyncio.create_task(event.wait()) for event in (stopping, server.worker.given_up)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 async def serve(settings: Settings, announce: Announce) -> None:
-    """Run the server until SIGTERM, SIGINT or SIGHUP, then drain; a second signal skips the wait."""
+    """Run the server until SIGTERM, SIGINT or SIGHUP, then drain; a second signal skips the wait.
+
+    Raises GivenUp, after a drain, if the other processes on its database gave this one up.
+    """
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _handle_signals(stopping, hurry)
     async with running(settings) as server:
@@ -181,10 +239,14 @@ async def serve(settings: Settings, announce: Announce) -> None:
         serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
         await _listening(http, serving)
         await announce(server, _address(listener))
-        await asyncio.wait([serving, asyncio.create_task(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
+        told = asyncio.create_task(_told(stopping, server))
+        await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
         await server.drain(hurry)
         http.should_exit = True
         await serving
+        if server.worker.given_up.is_set():
+            raise GivenUp
 
 
 def _application(services: Services) -> ASGIApp:

@@ -14,7 +14,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -163,6 +172,30 @@ class Retention(_Part):
     events_days: Positive = 7
 
 
+class DatabaseUrl(SecretStr):
+    """The URL of a PostgreSQL database, as libpq reads it. Its password is never shown."""
+
+    _PASSWORDS = re.compile(r"(?<=://)(?P<user>[^:@/?]*):.*(?=@)|(?<=[?&])(?P<name>(ssl)?password)=[^&]*")
+
+    @property
+    def shown(self) -> str:
+        """The URL with masks in the place of passwords."""
+        return self._PASSWORDS.sub(_masked, self.get_secret_value())
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found['name']}={MASK}" if found["name"] else f"{found['user']}:{MASK}"
+
+
+def _postgres_url(url: DatabaseUrl | None) -> DatabaseUrl | None:
+    if url is not None and not re.match(r"postgres(ql)?://.", url.get_secret_value()):
+        raise ValueError("it is not a URL like postgresql://user:password@host:5432/name")
+    return url
+
+
+Database = Annotated[DatabaseUrl | None, AfterValidator(_postgres_url)]
+
+
 class Log(_Part):
     """How much is logged, and in which form: `json` lines, or `text` for a person."""
 
@@ -194,6 +227,13 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     data: Path = Path("data")
     """The folder of the database, of uploads in flight and of recordings."""
+    database: Database = None
+    """The PostgreSQL that any number of processes share; None: SQLite in the data folder, for one process."""
+    database_lock_url: Database = None
+    """Where PostgreSQL itself answers, if `database` leads through a pooler in transaction mode (PgBouncer). None:
+    there is no pooler."""
+    database_connections: Annotated[int, Field(ge=2, le=200)] = 8
+    """The most connections that a process has to PostgreSQL, beside the one that says it is alive."""
     drain_seconds: Annotated[float, Field(ge=0)] | None = None
     """How long a SIGTERM waits for active calls; None: the longest call."""
     limits: Limits = Limits()
@@ -226,6 +266,12 @@ class Settings(BaseSettings):
         if self.calls.default_trunk not in self.trunks:
             known = ", ".join(sorted(self.trunks))
             raise ValueError(f"calls.default_trunk is {self.calls.default_trunk!r}, but the trunks are: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_lock_url_is_of_a_database(self) -> Self:
+        if self.database is None and self.database_lock_url is not None:
+            raise ValueError("database_lock_url is set, but database is not")
         return self
 
     @classmethod
@@ -300,7 +346,17 @@ def _flatten(values: dict[str, Any], model: Any, prefix: str = "") -> Iterator[t
         if isinstance(value, dict):
             yield from _flatten(value, held, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", MASK if isinstance(held, SecretStr) else value
+            yield f"{prefix}{name}", _shown(held, value)
+
+
+def _shown(held: Any, value: Any) -> Any:
+    match held:
+        case DatabaseUrl():
+            return held.shown
+        case SecretStr():
+            return MASK
+        case _:
+            return value
 
 
 def _source(key: str, written: set[str], named: set[str], path: Path | None) -> str:

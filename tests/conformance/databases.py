@@ -4,6 +4,7 @@ A new one joins by an entry in DATABASES; no test knows more of it than `covey.s
 """
 
 import asyncio
+import itertools
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -14,8 +15,11 @@ from typing import Any
 
 from covey.domain.clock import Clock
 from covey.store.ports import Store
+from covey.store.postgres.store import PostgresStore
 from covey.store.sqlite import SqliteStore, writer
 from covey.store.sqlite.database import Database as Connection
+
+from ..postgres_server import session_server
 
 Fault = Callable[[Store, Sequence[Callable[[], Awaitable[Any]]]], Awaitable[list[Any]]]
 
@@ -83,4 +87,50 @@ async def sqlite_full(store: Store, operations: Sequence[Callable[[], Awaitable[
     return results[: len(operations)]
 
 
-DATABASES = {"sqlite": Database(open_sqlite, kill_on_sqlite, sqlite_full)}
+_names = (f"conformance_{n}" for n in itertools.count())
+_migrated: list[str] = []
+_left: list[str] = []
+"""Databases to remove. PostgreSQL waits a tenth of a second where a session has only just ended, so: later."""
+
+
+async def template() -> str:
+    """The migrated, empty database that every test gets a copy of, made by the first that asks."""
+    if not _migrated:
+        store = PostgresStore(session_server().create_database("conformance"))
+        await store.open()
+        await store.close()
+        _migrated.append("conformance")
+    return _migrated[0]
+
+
+@asynccontextmanager
+async def open_postgres(clock: Clock) -> AsyncIterator[Store]:
+    """A database of its own on the session's server, migrated once and copied. Whose lock is free is dead at once."""
+    server, name = session_server(), next(_names)
+    while len(_left) > 1:
+        server.drop(_left.pop(0))
+    store = PostgresStore(server.create_database(name, await template()), clock, free_seconds=0)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+        _left.append(name)
+
+
+async def kill_on_postgres(store: Store, worker: str) -> None:
+    """Its lock session ends, and nothing else is written. All others look before, so they know that it lived, and
+    after: the next look of each finds it dead."""
+    assert isinstance(store, PostgresStore)
+    others = [life for life in store.lives._lives if life != worker]
+    for other in others:
+        await store.dead_workers(other)
+    await store.lives.end(worker)
+    for other in others:
+        await store.dead_workers(other)
+
+
+DATABASES = {
+    "sqlite": Database(open_sqlite, kill_on_sqlite, sqlite_full),
+    "postgres": Database(open_postgres, kill_on_postgres),
+}

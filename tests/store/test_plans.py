@@ -9,14 +9,15 @@ import pytest
 from covey.domain.batch import NewItem
 from covey.domain.run import Failed, Retry
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.database import Database, micros, statements
+from covey.store.operations.database import micros
+from covey.store.sqlite.database import Database, statements
 
 from ..conformance.conftest import Scene
 
 EVERY_PARAMETER = {name: 1 for sql in statements().values() for name in re.findall(r":(\w+)", re.sub(r"--.*", "", sql))}
 HOT = (
     "answer_read", "batch_config", "batch_hot", "batch_read", "batch_start", "batches_page_one", "choose",
-    "counts_move", "cursor_items", "due_items", "in_hand", "is_blocked", "is_busy", "key_by_digest", "lane_row",
+    "counts_move", "cursor_items", "due_items", "in_hand", "blocked_among", "busy_among", "key_by_digest", "lane_row",
     "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred",
     "share_free", "share_take", "to_drop", "worker_alive",
 )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -30,6 +29,9 @@ UNSTARTED_RUNS = 20
 
 UNSTARTED_HOLD = timedelta(seconds=2)
 """… for so long."""
+
+UNSURE_SECONDS = 0.02
+"""How long a dispatcher waits at least for a time of the store's clock that it has no measure of yet."""
 
 CLOCK_SET_SECONDS = 1.0
 """A claim's answer that seems to have taken this much longer than others says that a clock was set."""
@@ -59,6 +61,13 @@ class Ahead:
         self._seen.append(difference)
         return min(self._seen)
 
+    def until(self, at: datetime, clock: Clock) -> float:
+        """The seconds until a time of the store's clock. This machine's own clock only serves until the first answer:
+        it may be set wrong."""
+        if not self._seen:
+            return max(UNSURE_SECONDS, (at - clock.now()).total_seconds())
+        return at.timestamp() + min(self._seen) - clock.monotonic()
+
 
 class Dispatcher:
     """Keeps up to `room` runs of one lane in the worker's hands."""
@@ -74,7 +83,9 @@ class Dispatcher:
         room: int,
         metrics: Metrics,
         put: Callable[[Finished], None],
+        given_up: Callable[[], None] = lambda: None,
     ) -> None:
+        """`put` is given what came of each run; `given_up` is called when the others gave this worker up."""
         self._store = store
         self._clock = clock
         self._worker = worker
@@ -83,6 +94,7 @@ class Dispatcher:
         self._room = room
         self._metrics = metrics
         self._put = put
+        self._given_up = given_up
         self._hint = hints.lane(lane)
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +126,7 @@ class Dispatcher:
             except Conflict:
                 log.critical("this worker was given up; it claims no more", worker=self._worker)
                 self.claiming = False
+                self._given_up()
                 return
             except Exception:
                 log.exception("a claim failed", lane=self.lane)
@@ -124,7 +137,7 @@ class Dispatcher:
         """Wait until `again_at`, a hint, or the poll."""
         seconds = POLL_SECONDS
         if again_at is not None:
-            seconds = min(seconds, (again_at - self._clock.now()).total_seconds())
+            seconds = min(seconds, self._ahead.until(again_at, self._clock))
         if seconds > 0:
             try:
                 async with asyncio.timeout(seconds):
@@ -233,8 +246,9 @@ class Dispatcher:
 
     async def idle(self, timeout: float) -> bool:
         """Wait until no run is in hand, `timeout` seconds at most; whether that came."""
-        until = time.monotonic() + timeout
-        while self.runs and (left := until - time.monotonic()) > 0:
+        time = asyncio.get_running_loop().time
+        until = time() + timeout
+        while self.runs and (left := until - time()) > 0:
             try:
                 async with asyncio.timeout(min(left, POLL_SECONDS)):
                     await self._hint.wait()

@@ -21,6 +21,18 @@ class Hints:
         """There may be work on a lane."""
         self.lane(lane).set()
 
+    def heard(self, hint: str) -> None:
+        """A hint of another process: `work:<lane>`, `drop`, or "" if any may have been missed."""
+        match hint.partition(":"):
+            case ("work", _, lane) if lane:
+                self.work(lane)
+            case ("drop", _, _):
+                self.drop()
+            case _:
+                self.drop()
+                for event in self._lanes.values():
+                    event.set()
+
     @property
     def drops(self) -> asyncio.Event:
         """The event that is set when an active run may have to be dropped."""

@@ -44,8 +44,12 @@ class Worker:
         self._hints = hints
         self._metrics = metrics
         self.finisher = Finisher(store, self.id, self._recorded)
+        self.given_up = asyncio.Event()
+        """Set when the others gave this worker up: it claims no more, and never will."""
         self.dispatchers = {
-            lane: Dispatcher(store, clock, hints, self.id, lane, runner, room, metrics, self.finisher.put)
+            lane: Dispatcher(
+                store, clock, hints, self.id, lane, runner, room, metrics, self.finisher.put, self.given_up.set
+            )
             for lane, runner in runners.items()
         }
         self._loops: list[asyncio.Task[None]] = []
@@ -98,16 +102,25 @@ class Worker:
             await self._store.retire(self.id)
 
     async def settle_dead(self, hold_until: datetime | None = None) -> int:
-        """Settle the runs of workers that are dead; how many were settled."""
+        """Settle the runs of workers that are dead; how many were settled. One that cannot be settled stands in no
+        other's way."""
         settled = 0
         for worker in await self._store.dead_workers(self.id):
-            left = len(await self._store.in_hand(worker))
-            settled += left
-            while left:
-                left = await self._store.settle(worker, hold_until)
+            try:
+                settled += await self._settle(worker, hold_until)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("a dead worker's runs could not be settled", dead=worker)
         if settled:
             log.warning("runs of dead workers were settled", runs=settled)
         return settled
+
+    async def _settle(self, worker: str, hold_until: datetime | None) -> int:
+        found = left = len(await self._store.in_hand(worker))
+        while left:
+            left = await self._store.settle(worker, hold_until)
+        return found
 
     async def drop_round(self) -> None:
         """Tell the runs that are to be dropped."""

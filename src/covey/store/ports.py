@@ -54,6 +54,26 @@ class Dropped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker's life as others see it.
+
+    `alive`: it holds its lock. One that does not and is not given up (`dead_at` None) may come back. `beat_seconds` is
+    the age of its last sign, `active` the number of runs in its hands. Host, pid and version are None where one process
+    has the database to itself.
+    """
+
+    id: str
+    alive: bool
+    active: int
+    started_at: datetime
+    dead_at: datetime | None = None
+    beat_seconds: float | None = None
+    host: str | None = None
+    pid: int | None = None
+    version: str | None = None
+
+
 class Drafts(Protocol):
     """Filling a batch: nobody sees or claims a draft until it is accepted."""
 
@@ -161,6 +181,10 @@ class Liveness(Protocol):
 
     async def to_drop(self, worker: str) -> list[Dropped]:
         """The worker's active runs that it is to drop."""
+        ...
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Every worker that is known, the living first; the dead are forgotten after a while."""
         ...
 
 
@@ -359,6 +383,11 @@ class Store(Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep,
         ...
 
     async def close(self) -> None: ...
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for their turn."""
+        ...
 
     async def backup(self, path: str) -> None:
         """Copy the database, while it is in use, to a new file."""

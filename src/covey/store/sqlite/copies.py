@@ -1,16 +1,18 @@
 """Backup and restore: whole files, never a half-written one."""
 
 import contextlib
-from datetime import datetime
 from pathlib import Path
 
 import apsw
 
 from covey.domain.clock import Clock
 from covey.store.migrate import StoreError
+from covey.store.operations.database import Database as Operating
+from covey.store.operations.database import micros
+from covey.store.operations.hot import hots, save
 from covey.store.sqlite.connection import connect, migrate
-from covey.store.sqlite.database import Database, Row, micros, statements
-from covey.store.sqlite.hot import add_event, hot
+from covey.store.sqlite.database import Database, statements
+from covey.store.sqlite.transaction import Transaction, completed
 
 RESTORED = "restored"
 """Why a batch is paused that a backup brought back: what became of it since is not known."""
@@ -51,7 +53,7 @@ def restore(source: Path, target: Path, clock: Clock) -> int:
             _check(database, source)
             migrate(database)
             with database.connection:
-                paused = _pause_unended(database, clock.now())
+                paused = completed(_pause_unended(Transaction(database, clock)))
     except (apsw.Error, StoreError) as error:
         target.unlink(missing_ok=True)
         raise StoreError(f"{source} cannot be restored: {error}") from error
@@ -79,13 +81,12 @@ def _check(database: Database, source: Path) -> None:
         raise StoreError(f"{source} is damaged: {wrong}")
 
 
-def _pause_unended(database: Database, now: datetime) -> int:
-    unended: list[Row] = database.named("unended_unrepeatable", {})
-    for row in unended:
-        batch = hot(database, row.id, micros(now))
-        assert batch is not None, "an accepted batch without counts"
+async def _pause_unended(database: Operating) -> int:
+    unended = [id_ for (id_,) in await database.rows("unended_unrepeatable", {})]
+    batches = list((await hots(database, unended, micros(await database.now()))).values())
+    for batch in batches:
         batch.row.next_at = None
-        database.run("batch_pause", {"batch": row.id, "now": micros(now), "reason": RESTORED})
-        add_event(database, batch.row, micros(now), "paused", None, {"reason": RESTORED})
-        batch.save()
-    return len(unended)
+        await database.write("batch_pause", {"batch": batch.row.id, "now": batch.now, "reason": RESTORED})
+        batch.event("paused", None, {"reason": RESTORED})
+    await save(database, batches)
+    return len(batches)

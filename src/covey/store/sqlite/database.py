@@ -1,58 +1,19 @@
-"""A connection with the statements of `sql/`, and how values cross between Python and SQLite."""
+"""A connection with the statements of `sql/`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
 import apsw
-import orjson
 
-from covey.domain.run import Json
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-Params = Mapping[str, Any]
-Row = Any
-"""A row whose columns are attributes."""
+from covey.store.operations.database import Params, Row
 
 
 def statements() -> dict[str, str]:
     """The statements of `sql/` by their file's name."""
     folder = files("covey.store.sqlite").joinpath("sql")
     return {file.name.removesuffix(".sql"): file.read_text() for file in folder.iterdir()}
-
-
-def micros(at: datetime | None) -> Any:
-    """A time as SQLite keeps it: microseconds since 1970, None for None."""
-    return None if at is None else (at - EPOCH) // _MICROSECOND
-
-
-def moment(stored: int | None) -> Any:
-    """A stored time as an aware datetime, None for None."""
-    return None if stored is None else EPOCH + timedelta(microseconds=stored)
-
-
-def span_micros(span: timedelta) -> int:
-    """A span of time in microseconds."""
-    return span // _MICROSECOND
-
-
-def dump(value: Json) -> bytes:
-    """JSON as UTF-8 bytes."""
-    return orjson.dumps(value)
-
-
-def text(value: Json | Sequence[str]) -> str:
-    """JSON as text."""
-    return orjson.dumps(value).decode()
-
-
-def load(stored: bytes | str) -> Any:
-    """Stored JSON as Python values."""
-    return orjson.loads(stored)
 
 
 class Database:
@@ -66,15 +27,11 @@ class Database:
         """All rows of statement `name`."""
         return self.connection.execute(self._sql[name], params).fetchall()
 
-    def rows_of(self, name: str, params: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """All rows of statement `name`, which takes its parameters by position (hot statements do)."""
-        return self.connection.execute(self._sql[name], params).fetchall()
-
     def row(self, name: str, params: Params) -> Row | None:
         """The first row of statement `name`, its columns as attributes; None if there is none."""
         return next(iter(self.named(name, params)), None)
 
-    def named(self, name: str, params: Params) -> list[Row]:
+    def named(self, name: str, params: Params | tuple[Any, ...]) -> list[Row]:
         """All rows of statement `name`, their columns as attributes."""
         cursor = self.connection.execute(self._sql[name], params)
         try:
@@ -93,6 +50,10 @@ class Database:
         self.connection.execute(self._sql[name], params)
         return self.connection.changes()
 
-    def many(self, name: str, params: Iterable[Params | tuple[Any, ...]]) -> None:
-        """Execute statement `name` once for each of `params`."""
-        self.connection.executemany(self._sql[name], params)
+    def many(self, name: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """Execute statement `name` once for each of `values`, given in the order in which it first names them."""
+        self.connection.executemany(self._sql[name], values)
+
+    def each(self, name: str, values: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows that statement `name` finds for each of `values`."""
+        return list(self.connection.executemany(self._sql[name], values))

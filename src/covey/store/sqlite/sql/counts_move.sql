@@ -2,5 +2,5 @@
 UPDATE counts SET cursor = :cursor, deferred = :deferred, active = :active, succeeded = :succeeded, failed = :failed,
     canceled = :canceled, succeeded_seconds = :succeeded_seconds, last_succeeded_at = :last_succeeded_at,
     last_ended_at = :last_ended_at, next_start = :next_start, next_at = :next_at,
-    served_at = coalesce(:served_at, served_at), streak = :streak, streak_code = :streak_code
+    served_at = :served_at, streak = :streak, streak_code = :streak_code
 WHERE batch = :batch

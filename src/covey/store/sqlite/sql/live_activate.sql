@@ -1,3 +1,3 @@
 -- A deferred item becomes active. Primary key of live.
-UPDATE live SET state = 1, attempt = ?, worker = ?, started_at = ?, reason = NULL, dropped = 0
-WHERE batch = ? AND seq = ?
+UPDATE live SET state = 1, attempt = :attempt, worker = :worker, started_at = :at, reason = NULL, dropped = 0
+WHERE batch = :batch AND seq = :seq

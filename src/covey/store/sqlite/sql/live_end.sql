@@ -1,2 +1,2 @@
 -- An item is live no more. Primary key of live.
-DELETE FROM live WHERE batch = ? AND seq = ?
+DELETE FROM live WHERE batch = :batch AND seq = :seq

@@ -1,3 +1,3 @@
 -- An item leaves the cursor: active, or deferred.
-INSERT INTO live (batch, seq, attempt, tries, returns, losses, state, due_at, worker, started_at, reason)
-VALUES (?, ?, ?, 0, 0, 0, ?, ?, ?, ?, ?)
+INSERT INTO live (batch, seq, state, attempt, due_at, worker, started_at, reason, tries, returns, losses)
+VALUES (:batch, :seq, :state, :attempt, :due_at, :worker, :started_at, :reason, 0, 0, 0)

@@ -1,3 +1,3 @@
 -- A run has ended.
 INSERT INTO runs (batch, seq, attempt, last, state, code, message, worker, tries, started_at, ended_at, seconds, result)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (:batch, :seq, :attempt, :last, :state, :code, :message, :worker, :tries, :started_at, :ended_at, :seconds, :result)

@@ -1,0 +1,1 @@
+"""What each method of the ports does, step by step, in named statements: written once for every database."""

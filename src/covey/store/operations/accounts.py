@@ -1,0 +1,200 @@
+"""Workspaces, keys, agents, blocked refs, erased people, idempotent answers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Role, Workspace
+from covey.domain.errors import Conflict, NotFound, Unprocessable
+from covey.domain.run import Json
+from covey.store.operations.database import Database, Row, load, micros, moment, text
+
+
+async def add_workspace(database: Database, workspace: Workspace) -> None:
+    """See `Accounts.add_workspace`."""
+    if not await database.run("workspace_new", _workspace_values(workspace)):
+        raise Conflict(f"there is a workspace {workspace.id} already", code="exists")
+
+
+def _workspace_values(workspace: Workspace) -> Json:
+    return {
+        "id": workspace.id,
+        "name": workspace.name,
+        "created_at": micros(workspace.created_at),
+        "weight": workspace.weight,
+        "settings": text(workspace.settings),
+    }
+
+
+async def workspace(database: Database, id_: str) -> Workspace:
+    """See `Accounts.workspace`."""
+    row = await database.row("workspace_read", {"id": id_})
+    if row is None:
+        raise NotFound(f"there is no workspace {id_}")
+    return _workspace(row)
+
+
+def _workspace(row: Row) -> Workspace:
+    return Workspace(row.id, row.name, moment(row.created_at), row.weight, load(row.settings))
+
+
+async def workspaces(database: Database) -> list[Workspace]:
+    """See `Accounts.workspaces`."""
+    return [_workspace(row) for row in await database.named("workspaces", {})]
+
+
+async def change_workspace(database: Database, changed: Workspace) -> None:
+    """See `Accounts.change_workspace`."""
+    if not await database.run("workspace_change", _workspace_values(changed)):
+        raise NotFound(f"there is no workspace {changed.id}")
+    await database.run("shares_weight", {"workspace": changed.id, "weight": changed.weight})
+
+
+async def add_key(database: Database, key: Key) -> None:
+    """See `Accounts.add_key`."""
+    await database.run(
+        "key_new",
+        {
+            "id": key.id,
+            "workspace": key.workspace,
+            "role": key.role.value,
+            "name": key.name,
+            "prefix": key.prefix,
+            "digest": key.digest,
+            "created_at": micros(key.created_at),
+            "expires_at": micros(key.expires_at),
+        },
+    )
+
+
+def _key(row: Row) -> Key:
+    return Key(
+        id=row.id,
+        workspace=row.workspace,
+        role=Role(row.role),
+        name=row.name,
+        prefix=row.prefix,
+        digest=row.digest,
+        created_at=moment(row.created_at),
+        last_used_at=moment(row.last_used_at),
+        expires_at=moment(row.expires_at),
+        revoked_at=moment(row.revoked_at),
+    )
+
+
+async def key_by_digest(database: Database, digest: bytes) -> Key | None:
+    """See `Accounts.key_by_digest`."""
+    row = await database.row("key_by_digest", {"digest": digest})
+    return None if row is None else _key(row)
+
+
+async def keys(database: Database, workspace_id: str | None) -> list[Key]:
+    """See `Accounts.keys`."""
+    return [_key(row) for row in await database.named("keys", {"workspace": workspace_id})]
+
+
+async def revoke_key(database: Database, key: str) -> bool:
+    """See `Accounts.revoke_key`."""
+    return await database.run("key_revoke", {"id": key, "now": micros(await database.now())}) > 0
+
+
+async def touch_keys(database: Database, used: dict[str, datetime]) -> None:
+    """See `Accounts.touch_keys`."""
+    await database.many("key_touch", [(micros(at), key) for key, at in sorted(used.items())])
+
+
+async def put_agent(database: Database, agent: AgentRecord) -> None:
+    """See `Accounts.put_agent`."""
+    await database.run(
+        "agent_put",
+        {
+            "id": agent.id,
+            "workspace": agent.workspace,
+            "body": text(agent.body),
+            "created_at": micros(agent.created_at),
+            "updated_at": micros(agent.updated_at),
+        },
+    )
+
+
+def _agent(row: Row) -> AgentRecord:
+    return AgentRecord(row.id, row.workspace, load(row.body), moment(row.created_at), moment(row.updated_at))
+
+
+async def agent(database: Database, workspace_id: str, id_: str) -> AgentRecord:
+    """See `Accounts.agent`."""
+    row = await database.row("agent_read", {"workspace": workspace_id, "id": id_})
+    if row is None:
+        raise NotFound(f"there is no agent {id_}")
+    return _agent(row)
+
+
+async def agents(database: Database, workspace_id: str) -> list[AgentRecord]:
+    """See `Accounts.agents`."""
+    return [_agent(row) for row in await database.named("agents", {"workspace": workspace_id})]
+
+
+async def delete_agent(database: Database, workspace_id: str, id_: str) -> None:
+    """See `Accounts.delete_agent`."""
+    if not await database.run("agent_delete", {"workspace": workspace_id, "id": id_}):
+        raise NotFound(f"there is no agent {id_}")
+
+
+async def block(database: Database, workspace_id: str, refs: Sequence[str], reason: str) -> int:
+    """See `Accounts.block`."""
+    asked = {"workspace": workspace_id, "refs": database.array(list(refs)), "reason": reason}
+    return await database.run("block", {**asked, "now": micros(await database.now())})
+
+
+async def unblock(database: Database, workspace_id: str, ref: str) -> bool:
+    """See `Accounts.unblock`."""
+    return await database.run("unblock", {"workspace": workspace_id, "ref": ref}) > 0
+
+
+async def blocked(database: Database, workspace_id: str, after: str, limit: int) -> list[Blocked]:
+    """See `Accounts.blocked`."""
+    rows = await database.rows("blocked_page", {"workspace": workspace_id, "after": after, "limit": limit})
+    return [Blocked(ref, reason, moment(at)) for ref, reason, at in rows]
+
+
+async def erase_ref(database: Database, workspace_id: str, ref: str, replacement: str) -> int:
+    """See `Accounts.erase_ref`."""
+    about = {"workspace": workspace_id, "ref": ref}
+    if await database.value("ref_unended", about):
+        raise Conflict(
+            "an item about this is still waiting or active: cancel its batch, wait for its end, then erase",
+            code="active",
+        )
+    await database.run("ref_erase_runs", about)
+    return await database.run("ref_erase_items", {**about, "replacement": replacement})
+
+
+async def begin_answer(
+    database: Database, meaning: Meaning, owner: str, created: str | None
+) -> KeptAnswer | str | None:
+    """See `Accounts.begin_answer`."""
+    asked = {"workspace": meaning.workspace, "key": meaning.key}
+    facts = {**asked, "route": meaning.route, "digest": meaning.digest, "owner": owner, "created": created}
+    row = None
+    while row is None:
+        if await database.run("answer_begin", {**facts, "now": micros(await database.now())}):
+            return None
+        row = await database.row("answer_read", asked)
+    if (row.route, row.digest) != (meaning.route, meaning.digest):
+        raise Unprocessable(
+            "this Idempotency-Key was used for another request: use a new key for a new request",
+            code="idempotency_key_reused",
+        )
+    if row.status is not None:
+        return KeptAnswer(row.status, row.body)
+    if row.owner_alive or not await database.run("answer_take_over", {**asked, "owner": owner, "old": row.owner}):
+        raise Conflict("the first request with this Idempotency-Key is still running", code="still_running")
+    return str(row.created) if row.created else None
+
+
+async def keep_answer(database: Database, meaning: Meaning, answer: KeptAnswer | None) -> None:
+    """See `Accounts.keep_answer`."""
+    asked = {"workspace": meaning.workspace, "key": meaning.key}
+    if answer is None:
+        await database.write("answer_forget", asked)
+    else:
+        await database.write("answer_keep", {**asked, "status": answer.status, "body": answer.body})

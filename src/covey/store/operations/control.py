@@ -1,0 +1,146 @@
+"""Control: stop, pause, resume, adjust, drop, erase. One row each, whatever the size of the batch."""
+
+from typing import Any
+
+from covey.domain.batch import Batch, StopReason
+from covey.domain.errors import Conflict, NotFound
+from covey.domain.lane import gap
+from covey.domain.run import Json
+from covey.store.operations import reading
+from covey.store.operations.database import Database, key, lock, micros, span_micros
+from covey.store.operations.hot import Hot, hot, save
+from covey.store.ports import Stopped
+
+DROP = "drop"
+"""What is told to every process: look which runs are to be dropped."""
+
+
+def work(lane: str) -> str:
+    """What is told to every process: a lane has something to start."""
+    return f"work:{lane}"
+
+
+async def _known(database: Database, batch: str) -> Hot:
+    id_ = key(batch)
+    now = await lock(database, [id_])
+    found = await hot(database, id_, micros(now))
+    if found is None or found.row.erased_at is not None:
+        raise NotFound(f"there is no batch {batch}")
+    return found
+
+
+def _still_open(batch: Hot, doing: str) -> None:
+    if not batch.open:
+        what = "was stopped" if batch.row.stopped_at is not None else "has ended"
+        raise Conflict(f"the batch {what}: there is nothing left to {doing}", code="ended")
+
+
+async def _answer(database: Database, batch: Hot) -> Batch:
+    return await reading.batch(database, batch.row.id.hex(), None)
+
+
+async def stop(
+    database: Database, batch: str, reason: StopReason, *, abort: bool, message: str | None, actor: str | None
+) -> Stopped:
+    """Stop a batch; see `Control.stop`."""
+    found = await _known(database, batch)
+    first = found.open
+    if first:
+        await stop_open(database, found, reason, message=message, actor=actor)
+    if abort and found.row.active and found.row.aborted_at is None:
+        await database.write("batch_abort", {"batch": found.row.id, "now": found.now})
+        found.event("aborted", actor)
+    if found.events:
+        await save(database, [found])
+        await database.tell(DROP)
+    return Stopped(await _answer(database, found), first)
+
+
+async def stop_open(
+    database: Database, batch: Hot, reason: StopReason, *, message: str | None, actor: str | None
+) -> None:
+    """Stop a batch that is open, with the next save: what waits in it is canceled, however much it is."""
+    row = batch.row
+    row.stopped_at, row.stop_reason, row.next_at = batch.now, reason.value, None
+    leftovers = int(row.deferred > 0)
+    facts = {"now": batch.now, "reason": reason.value, "message": message, "leftovers": leftovers}
+    await database.write("batch_stop", {"batch": row.id, **facts})
+    canceled = row.total - row.active - row.succeeded - row.failed
+    data = {"reason": reason.value, "canceled": canceled, "active": row.active}
+    row.canceled, row.deferred = canceled, 0
+    await database.write("counts_stop", {"batch": row.id, "canceled": canceled})
+    batch.event("stopped", actor, data)
+
+
+async def expire_one(database: Database, batch: Hot) -> None:
+    """Stop a batch whose time is over; runs that harm nobody when they are dropped are dropped."""
+    await stop_open(database, batch, StopReason.expire, message=None, actor=None)
+    if batch.row.repeatable and batch.row.active:
+        await database.write("batch_abort", {"batch": batch.row.id, "now": batch.now})
+    await save(database, [batch])
+
+
+async def pause(database: Database, batch: str, reason: str, actor: str | None) -> Batch:
+    """Pause a batch; see `Control.pause`."""
+    found = await _known(database, batch)
+    _still_open(found, "pause")
+    if found.row.paused_at is None:
+        found.row.paused_at, found.row.next_at = found.now, None
+        await database.write("batch_pause", {"batch": found.row.id, "now": found.now, "reason": reason})
+        found.event("paused", actor, {"reason": reason})
+        await save(database, [found])
+    return await _answer(database, found)
+
+
+async def resume(database: Database, batch: str, actor: str | None) -> Batch:
+    """Resume a batch; see `Control.resume`."""
+    found = await _known(database, batch)
+    _still_open(found, "resume")
+    if found.row.paused_at is not None:
+        found.row.paused_at, found.row.streak, found.row.streak_code = None, 0, None
+        await database.write("batch_resume", {"batch": found.row.id})
+        found.event("resumed", actor)
+        found.find_next()
+        await save(database, [found])
+        await database.tell(work(found.row.lane))
+    return await _answer(database, found)
+
+
+async def adjust(database: Database, batch: str, changes: Json, actor: str | None) -> Batch:
+    """Change a batch's name or own limits; see `Control.adjust`."""
+    found = await _known(database, batch)
+    _still_open(found, "change")
+    row = found.row
+    values: dict[str, Any] = {"cap": row.cap, "pace": row.pace, **{k: v for k, v in changes.items() if k != "name"}}
+    if row.next_start is not None:
+        row.next_start += span_micros(gap(values["pace"])) - span_micros(gap(row.pace))
+    row.cap, row.pace = values["cap"], values["pace"]
+    await database.write("counts_limits", {"batch": row.id, "cap": row.cap, "pace": row.pace})
+    if "name" in changes:
+        await database.write("batch_rename", {"batch": row.id, "name": changes["name"]})
+    found.event("changed", actor, changes)
+    found.find_next()
+    await save(database, [found])
+    await database.tell(work(row.lane))
+    return await _answer(database, found)
+
+
+async def drop(database: Database, batch: str, seq: int, actor: str | None) -> bool:
+    """Mark one active item to be dropped; see `Control.drop`."""
+    found = await _known(database, batch)
+    if not await database.run("live_drop", {"batch": found.row.id, "seq": seq}):
+        return False
+    found.event("item_aborted", actor, {"seq": seq})
+    await save(database, [found])
+    await database.tell(DROP)
+    return True
+
+
+async def erase_batch(database: Database, batch: str, actor: str | None) -> None:
+    """Hide an ended batch; see `Control.erase_batch`."""
+    found = await _known(database, batch)
+    if found.row.completed_at is None:
+        raise Conflict("the batch has not ended: cancel it first, and wait for its active items", code="not_ended")
+    await database.write("batch_erase", {"batch": found.row.id, "now": found.now})
+    found.event("erased", actor)
+    await save(database, [found])

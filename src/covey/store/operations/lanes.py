@@ -1,0 +1,61 @@
+"""Lanes, and what is in the hands of workers."""
+
+from datetime import datetime
+
+from covey.domain.breaker import FRESH
+from covey.domain.lane import Lane, LaneStatus
+from covey.store.operations.breakers import write_breaker
+from covey.store.operations.database import Database, Row, micros, moment
+from covey.store.ports import Dropped
+
+
+async def in_hand(database: Database, worker: str) -> list[tuple[str, int, int]]:
+    """See `Liveness.in_hand`."""
+    return [(batch.hex(), seq, attempt) for batch, seq, attempt in await database.rows("in_hand", {"worker": worker})]
+
+
+async def to_drop(database: Database, worker: str) -> list[Dropped]:
+    """See `Liveness.to_drop`."""
+    return [
+        Dropped(batch.hex(), seq, attempt, reason)
+        for batch, seq, attempt, reason in await database.rows("to_drop", {"worker": worker})
+    ]
+
+
+async def put_lane(database: Database, lane: Lane) -> None:
+    """See `Lanes.put_lane`."""
+    await database.write("lane_put", {"lane": lane.name, "cap": lane.cap, "pace": lane.pace})
+
+
+async def lane(database: Database, name: str) -> LaneStatus | None:
+    """See `Lanes.lane`."""
+    row = await database.row("lane_row", {"lane": name})
+    return None if row is None else _status(row)
+
+
+async def lanes(database: Database) -> list[LaneStatus]:
+    """See `Lanes.lanes`."""
+    return [_status(row) for row in await database.named("lanes", {})]
+
+
+def _status(row: Row) -> LaneStatus:
+    return LaneStatus(
+        name=row.lane,
+        cap=row.cap,
+        pace=row.pace,
+        active=row.active,
+        open_until=moment(row.open_until),
+        open_reason=row.open_reason,
+        open_since=moment(row.open_since),
+    )
+
+
+async def open_lane(database: Database, name: str, until: datetime, reason: str) -> None:
+    """See `Lanes.open_lane`."""
+    now = micros(await database.now())
+    await database.write("lane_open", {"lane": name, "until": micros(until), "reason": reason, "now": now})
+
+
+async def close_lane(database: Database, name: str) -> None:
+    """See `Lanes.close_lane`."""
+    await write_breaker(database, name, FRESH)

@@ -1,0 +1,252 @@
+"""Looking: facts and counts of a batch, items with what became of them, pages in the list's order.
+
+An item's state is derived: its row in `live` if there is one (a deferred one of a stopped batch reads as canceled),
+else its last run, else waiting, or canceled if the batch is stopped.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, assert_never
+
+from covey.domain.batch import Batch, BatchState, Counts, Event, StopReason
+from covey.domain.errors import NotFound
+from covey.domain.item import Item, ItemState, PastRun
+from covey.domain.run import RunState
+from covey.store.operations.database import Database, Row, key, load, micros, moment
+
+UNENDED_STATES = frozenset(
+    {BatchState.scheduled, BatchState.queued, BatchState.running, BatchState.paused, BatchState.stopping}
+)
+
+
+async def batch(database: Database, id_: str, workspace: str | None) -> Batch:
+    """One batch; see `Reading.batch`."""
+    row = await database.row("batch_read", {"batch": key(id_)})
+    if row is None or (workspace is not None and row.workspace != workspace):
+        raise NotFound(f"there is no batch {id_}")
+    return _batch(row, await database.now())
+
+
+def _batch(row: Row, now: datetime) -> Batch:
+    return Batch(
+        id=row.id.hex(),
+        workspace=row.workspace,
+        kind=row.kind,
+        lane=row.lane,
+        config=row.config,
+        origin=row.origin,
+        name=row.name,
+        created_at=moment(row.created_at),
+        start_at=moment(row.start_at),
+        started_at=moment(row.started_at),
+        paused_at=moment(row.paused_at),
+        pause_reason=row.pause_reason,
+        stopped_at=moment(row.stopped_at),
+        stop_reason=None if row.stop_reason is None else StopReason(row.stop_reason),
+        stop_message=row.stop_message,
+        aborted_at=moment(row.aborted_at),
+        completed_at=moment(row.completed_at),
+        expires_at=moment(row.expires_at),
+        cap=row.cap,
+        pace=row.pace,
+        hours=row.hours,
+        max_tries=row.max_tries,
+        next_at=moment(row.next_at),
+        notes=load(row.notes),
+        counts=_counts(row),
+        read_at=now,
+    )
+
+
+def _counts(row: Row) -> Counts:
+    return Counts(
+        total=row.total,
+        active=row.active,
+        succeeded=row.succeeded,
+        failed=row.failed,
+        canceled=row.canceled,
+        succeeded_seconds=row.succeeded_seconds,
+        last_succeeded_at=moment(row.last_succeeded_at),
+        last_ended_at=moment(row.last_ended_at),
+    )
+
+
+async def batches(
+    database: Database,
+    workspace: str | None,
+    *,
+    kind: str | None,
+    states: Sequence[BatchState] | None,
+    origin: str | None,
+    before: str | None,
+    offset: int,
+    limit: int,
+) -> tuple[list[Batch], int]:
+    """A page of batches; see `Reading.batches`. Unended ones are found in their own index, however many ended."""
+    now = await database.now()
+    asked = {
+        "workspace": workspace,
+        "kind": kind,
+        "origin": origin,
+        "now": micros(now),
+        "states": None if states is None else database.array([state.value for state in states]),
+    }
+    unended = states is not None and set(states) <= UNENDED_STATES
+    which = "open" if unended else "one" if workspace is not None and origin is not None else "all"
+    page = {**asked, "before": None if before is None else key(before), "offset": 0 if before else offset}
+    rows = await database.named(f"batches_page_{which}", {**page, "limit": limit})
+    return [_batch(row, now) for row in rows], int(await database.value(f"batches_count_{which}", asked))
+
+
+async def find_fingerprint(database: Database, workspace: str, fingerprint: str, since: datetime) -> str | None:
+    """See `Reading.find_fingerprint`."""
+    asked = {"workspace": workspace, "fingerprint": fingerprint, "since": micros(since)}
+    found = await database.value("find_fingerprint", asked)
+    return None if found is None else str(found.hex())
+
+
+async def items(
+    database: Database,
+    id_: str,
+    state: ItemState | None,
+    *,
+    offset: int,
+    after: int | None,
+    limit: int,
+) -> tuple[Batch, list[Item]]:
+    """A page of items; see `Reading.items`."""
+    row = await database.row("batch_read", {"batch": key(id_)})
+    if row is None:
+        raise NotFound(f"there is no batch {id_}")
+    found = _batch(row, await database.now())
+    page = {"batch": key(id_), "after": -1 if after is None else after, "offset": 0 if after is not None else offset}
+    seqs = await _page(database, found, row.cursor, state, {**page, "limit": limit})
+    return found, await _items(database, found, seqs)
+
+
+async def _page(
+    database: Database, found: Batch, cursor: int, state: ItemState | None, page: dict[str, Any]
+) -> list[int]:
+    """The seqs of one page."""
+    stopped = found.stopped_at is not None
+    match state:
+        case None:
+            first = page["after"] + 1 + page["offset"]
+            return list(range(first, min(first + page["limit"], found.counts.total)))
+        case ItemState.active:
+            return await _seqs(database, "seqs_active", page)
+        case ItemState.succeeded | ItemState.failed:
+            return await _seqs(database, "seqs_ended", {**page, "state": state.value})
+        case ItemState.waiting:
+            return [] if stopped else await _then_range(database, "seqs_deferred", page, cursor, found.counts.total)
+        case ItemState.canceled:
+            if not stopped:
+                return await _seqs(database, "seqs_ended", {**page, "state": state.value})
+            return await _then_range(database, "seqs_canceled", {**page, "cursor": cursor}, cursor, found.counts.total)
+        case _:
+            assert_never(state)
+
+
+async def _seqs(database: Database, statement: str, page: dict[str, Any]) -> list[int]:
+    return [int(row[0]) for row in await database.rows(statement, page)]
+
+
+async def _then_range(database: Database, statement: str, page: dict[str, Any], cursor: int, total: int) -> list[int]:
+    """Rows behind the cursor first, then the range from the cursor on, as one list."""
+    seqs = await _seqs(database, statement, page)
+    if len(seqs) == page["limit"]:
+        return seqs
+    first = max(cursor, page["after"] + 1)
+    if not seqs and page["offset"]:
+        first += max(0, page["offset"] - int(await database.value(f"{statement}_count", page)))
+    return seqs + list(range(first, min(first + page["limit"] - len(seqs), total)))
+
+
+async def _items(database: Database, found: Batch, seqs: Sequence[int]) -> list[Item]:
+    asked = {"batch": key(found.id), "seqs": database.array(seqs)}
+    return [_item(found.id, found.stopped_at is not None, row) for row in await database.named("items_read", asked)]
+
+
+def _item(batch_id: str, stopped: bool, row: Row) -> Item:
+    deferred = row.live_state == 0
+    last = _past(row) if row.run_attempt is not None else None
+    if row.live_state == 1:
+        state = ItemState.active
+    elif last is not None:
+        state = ItemState(last.state.value)
+    else:
+        state = ItemState.canceled if stopped else ItemState.waiting
+    return Item(
+        batch=batch_id,
+        seq=row.seq,
+        state=state,
+        custom_id=row.custom_id,
+        ref=row.ref,
+        input=row.input,
+        tries=row.live_tries if row.live_tries is not None else (row.run_tries or 0),
+        due_at=moment(row.due_at) if deferred and not stopped else None,
+        reason=row.reason if deferred and not stopped else None,
+        started_at=moment(row.live_started_at),
+        last=last,
+    )
+
+
+def _past(row: Row) -> PastRun:
+    return PastRun(
+        attempt=row.run_attempt,
+        state=RunState(row.run_state),
+        code=row.code,
+        message=row.message,
+        started_at=moment(row.run_started_at),
+        ended_at=moment(row.ended_at),
+        seconds=row.seconds,
+        result=load(row.result),
+    )
+
+
+async def item(database: Database, id_: str, seq: int) -> Item:
+    """One item with all its runs; see `Reading.item`."""
+    found = await batch(database, id_, None)
+    there = await _items(database, found, [seq])
+    if not there:
+        raise NotFound(f"batch {id_} has no item {seq}")
+    earlier = tuple(_past(row) for row in await database.named("runs_earlier", {"batch": key(id_), "seq": seq}))
+    one = there[0]
+    return Item(**{name: getattr(one, name) for name in Item.__slots__ if name != "earlier"}, earlier=earlier)
+
+
+async def recent(database: Database, id_: str, limit: int) -> list[Item]:
+    """See `Reading.recent`."""
+    found = await batch(database, id_, None)
+    seqs = await _seqs(database, "seqs_recent", {"batch": key(id_), "limit": limit})
+    place = {seq: n for n, seq in enumerate(seqs)}
+    return sorted(await _items(database, found, seqs), key=lambda one: place[one.seq])
+
+
+async def outcomes(database: Database, id_: str) -> dict[str, int]:
+    """See `Reading.outcomes`."""
+    return dict(await database.rows("outcomes", {"batch": key(id_)}))
+
+
+async def history(database: Database, id_: str) -> list[Event]:
+    """See `Reading.history`."""
+    return [
+        Event(row.id, row.batch.hex(), moment(row.at), row.type, row.actor, load(row.data))
+        for row in await database.named("history", {"batch": key(id_)})
+    ]
+
+
+async def by_ref(database: Database, workspace: str, ref: str, limit: int) -> list[Item]:
+    """See `Reading.by_ref`."""
+    rows = await database.named("items_by_ref", {"workspace": workspace, "ref": ref, "limit": limit})
+    return [_item(row.batch.hex(), row.stopped_at is not None, row) for row in rows]
+
+
+async def recount(database: Database, id_: str) -> dict[str, tuple[int, int]]:
+    """See `Reading.recount`."""
+    row = await database.row("recount", {"batch": key(id_)})
+    if row is None:
+        return {}
+    names = ("total", "deferred", "active", "succeeded", "failed", "canceled")
+    pairs = {name: (getattr(row, f"kept_{name}"), getattr(row, name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,0 +1,97 @@
+"""What the sweeper does, in pieces that hold nobody up. One process sweeps at a time: the others find nothing to do."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from covey.domain.batch import StopReason
+from covey.store.operations.control import DROP, expire_one, stop_open
+from covey.store.operations.database import Database, lock, micros
+from covey.store.operations.held import release_held
+from covey.store.operations.hot import hots, save
+
+ANSWERS_KEPT = timedelta(hours=24)
+
+
+async def expire(database: Database, limit: int) -> list[str]:
+    """See `Upkeep.expire`."""
+    asked = {"now": micros(await database.now()), "limit": limit}
+    due = [id_ for (id_,) in await database.rows("expired_batches", asked)]
+    if not due:
+        return []
+    now = micros(await lock(database, due))
+    over = [batch for batch in (await hots(database, due, now)).values() if batch.open]
+    for batch in over:
+        await expire_one(database, batch)
+    if over:
+        await database.tell(DROP)
+    return [batch.row.id.hex() for batch in over]
+
+
+async def stop_stranded(database: Database, lanes: Sequence[str], due_before: datetime, limit: int) -> list[str]:
+    """See `Upkeep.stop_stranded`."""
+    asked = {"lanes": database.array(list(lanes)), "before": micros(due_before), "limit": limit}
+    stranded = [id_ for (id_,) in await database.rows("stranded_batches", asked)]
+    if not stranded:
+        return []
+    now = micros(await lock(database, stranded))
+    left = [batch for batch in (await hots(database, stranded, now)).values() if batch.open]
+    for batch in left:
+        why = f"Its lane, {batch.row.lane}, is in the settings no more"
+        await stop_open(database, batch, StopReason.fail, message=why, actor=None)
+    await save(database, left)
+    return [batch.row.id.hex() for batch in left]
+
+
+async def sweep_drafts(database: Database, me: str) -> int:
+    """See `Upkeep.sweep_drafts`."""
+    orphans = await database.rows("orphaned_drafts", {"me": me})
+    for (id_,) in orphans:
+        await database.write("batch_erase", {"batch": id_, "now": micros(await database.now())})
+    return len(orphans)
+
+
+async def sweep_erased(database: Database, limit: int) -> list[str]:
+    """See `Upkeep.sweep_erased`."""
+    gone: list[str] = []
+    if not await database.alone("sweep_erased"):
+        return gone
+    for (id_,) in await database.rows("erased_batches", {}):
+        piece = {"batch": id_, "limit": limit}
+        for statement in ("runs_remove", "live_remove", "items_remove"):
+            if await database.run(statement, piece):
+                return gone
+        for statement in ("outcomes_remove", "events_remove", "counts_remove", "batch_remove"):
+            await database.write(statement, {"batch": id_})
+        gone.append(id_.hex())
+    return gone
+
+
+async def sweep_leftovers(database: Database, limit: int) -> int:
+    """See `Upkeep.sweep_leftovers`."""
+    if not await database.alone("sweep_leftovers"):
+        return 0
+    swept = 0
+    for (id_,) in await database.rows("leftover_batches", {}):
+        await database.write("leftovers_end", {"batch": id_, "limit": limit})
+        removed = await database.run("live_remove", {"batch": id_, "limit": limit})
+        swept += removed
+        if removed < limit:
+            await database.write("batch_swept", {"batch": id_})
+    now = await database.now()
+    swept += await _release_past(database, now, limit)
+    return swept + await database.run("idempotency_old", {"before": micros(now - ANSWERS_KEPT), "limit": limit})
+
+
+async def _release_past(database: Database, now: datetime, limit: int) -> int:
+    past = await database.named("held_past", {"now": micros(now), "limit": limit})
+    if past:
+        await database.lock("lock_lanes", {"lanes": sorted({slot.lane for slot in past})})
+    return await release_held(database, past)
+
+
+async def retire_batches(database: Database, kind: str, ended_before: datetime, limit: int) -> int:
+    """See `Upkeep.retire_batches`."""
+    old = await database.rows("old_batches", {"kind": kind, "before": micros(ended_before), "limit": limit})
+    for (id_,) in old:
+        await database.write("batch_erase", {"batch": id_, "now": micros(await database.now())})
+    return len(old)

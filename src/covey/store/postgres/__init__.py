@@ -1,0 +1,1 @@
+"""The PostgreSQL store: one database, shared by any number of processes."""

@@ -1,0 +1,240 @@
+"""One worker's life: a session of its own that holds the worker's lock, beats, and hears the hints of others.
+
+The lock stands and falls with the session, so the database itself says who is alive, even of a process that was
+killed. Sessions are lost without a fault of the process too; it then takes its lock again, and as its row says whether
+it was given up meanwhile, nobody is dead and alive at once.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from typing import Any, Self
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+
+from covey.domain.errors import Unavailable
+from covey.store.migrate import StoreError
+from covey.store.postgres.connection import Connection, _cut, adapters_context, conninfo, statement
+from covey.store.postgres.failures import unavailable
+
+log = structlog.get_logger(__name__)
+
+LOCK_CLASS = 0x436F7665
+"""The first half of every life's advisory lock; the second is the worker's lock key."""
+
+BEAT_SECONDS = 1.0
+
+FRESH_SECONDS = 3.0
+"""So long after the last beat that was answered a worker may claim."""
+
+PATIENCE_SECONDS = 5.0
+"""How long an answer is waited for. A far side that is silent for longer is cut off, whatever TCP believes."""
+
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 2.0
+"""How long to wait before the session is begun again, at first and at most."""
+
+POOLED = (
+    "the lock connection goes through a pooler ({why}), where a lock outlives its owner or is lost at any moment: "
+    "let database_lock_url lead to PostgreSQL itself"
+)
+
+
+class _GivenUp(Exception):
+    """Others declared this worker dead, or its row is gone."""
+
+
+class Life:
+    """The life of one worker. `Life.begin` is the only way to make one."""
+
+    def __init__(self, url: str, worker: str, heard: Callable[[str], None], monotonic: Callable[[], float]) -> None:
+        self.worker = worker
+        self.gone = False
+        """Whether others declared this worker dead: its runs are theirs, and it never comes back."""
+        self.session_since: float | None = None
+        """Since when the lock has been held without a break, in monotonic seconds; None while it is not."""
+        self._url = url
+        self._heard = heard
+        self._monotonic = monotonic
+        self._connection: Connection | None = None
+        self._backend = 0
+        self._key = 0
+        self._answered = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def begin(
+        cls,
+        url: str,
+        worker: str,
+        *,
+        heard: Callable[[str], None] = lambda hint: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> Self:
+        """Take a new lock, write the worker's row, and beat from now on in a task of the running loop.
+
+        `url` leads to PostgreSQL itself. `heard` gets every hint that other processes give; "" means that any may have
+        been missed. Raises StoreError if the connection is a pooler's, Unavailable if the database does not answer.
+        """
+        life = cls(url, worker, heard, monotonic)
+        try:
+            await life._open(life._first)
+        except psycopg.Error as error:
+            raise unavailable(error) or error from error
+        life._task = asyncio.create_task(life._go_on(), name=f"life {worker}")
+        return life
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a beat was answered lately: without that a worker claims nothing."""
+        return not self.gone and self._monotonic() - self._answered < FRESH_SECONDS
+
+    async def end(self) -> None:
+        """Give the lock back and close the session. What the worker's row says is left as it is."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(psycopg.Error), _patience(connection):
+                await self._value(connection, "lives_release", self._lock)
+        await self._close()
+
+    @property
+    def _lock(self) -> Mapping[str, int]:
+        return {"class": LOCK_CLASS, "key": self._key}
+
+    @staticmethod
+    async def _row(connection: Connection, name: str, params: Mapping[str, Any]) -> Any:
+        cursor = await connection.execute(statement(name).encode(), params)
+        return await cursor.fetchone()
+
+    async def _value(self, connection: Connection, name: str, params: Mapping[str, Any]) -> Any:
+        return (await self._row(connection, name, params))[0]
+
+    async def _go_on(self) -> None:
+        wait = FIRST_WAIT_SECONDS
+        while True:
+            try:
+                if self._connection is None:
+                    await self._open(self._again)
+                    log.info("the lock session is back", worker=self.worker)
+                    self._tell("")
+                wait = FIRST_WAIT_SECONDS
+                await self._beat_and_hear()
+            except _GivenUp:
+                self.gone = True
+                await self._close()
+                log.critical("this worker was given up by the others", worker=self.worker)
+                return
+            except Exception as error:
+                await self._close()
+                why = unavailable(error) or error
+                expected = isinstance(why, Unavailable | StoreError)
+                log.warning("the lock session is lost", worker=self.worker, why=str(why), exc_info=not expected)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+
+    async def _open(self, take: Callable[[Connection], Any]) -> None:
+        """Connect, let `take` have the lock, and listen; from then on the lock is held."""
+        connection: Connection = await AsyncConnection.connect(
+            conninfo(self._url),
+            autocommit=True,
+            application_name=f"covey lock {self.worker}",
+            context=adapters_context(),
+        )
+        try:
+            with _patience(connection, times=2):
+                self._backend = await self._direct(connection)
+                await connection.execute(statement("lives_session").encode())
+                await take(connection)
+                await connection.execute(statement("lives_listen").encode())
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        self.session_since = self._monotonic()
+
+    async def _direct(self, connection: Connection) -> int:
+        """The server process behind the connection. Raises StoreError if it is not the one that was connected to."""
+        backend = int(await self._value(connection, "lives_backend", {}))
+        if backend != connection.info.backend_pid:
+            raise StoreError(POOLED.format(why="another server process answers than the one that was connected to"))
+        return backend
+
+    async def _first(self, connection: Connection) -> None:
+        """A new lock, then the row that names it: whoever sees the row can see the lock."""
+        self._key = await self._value(connection, "lives_key", {})
+        await self._take(connection)
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "version": version("covey")}
+        self._answered = self._monotonic()
+        await connection.execute(statement("worker_new").encode(), {"worker": self.worker, "key": self._key, **me})
+        await connection.execute(statement("lives_forget").encode())
+
+    async def _again(self, connection: Connection) -> None:
+        """The same lock again. A session of the past may still hold it, as the server has not noticed its loss."""
+        past = {"class": LOCK_CLASS, "worker": self.worker, "beat_at": None}
+        await connection.execute(statement("lives_end_session").encode(), past)
+        await self._take(connection)
+        await self._beat(connection)
+
+    async def _take(self, connection: Connection) -> None:
+        await connection.execute(statement("lives_take").encode(), self._lock)
+        backend, held = await self._row(connection, "lives_mine", self._lock)
+        if backend != self._backend or not held:
+            raise StoreError(POOLED.format(why="a lock is not held any more in the next transaction"))
+
+    async def _beat(self, connection: Connection) -> None:
+        """Beat once. The row's lock decides between this and being declared dead."""
+        asked = self._monotonic()
+        row = await self._row(connection, "lives_beat", {"worker": self.worker})
+        if row is None:
+            raise _GivenUp
+        if row[0] != self._backend:
+            raise StoreError(POOLED.format(why="the server process behind it changes"))
+        self._answered = asked
+
+    async def _beat_and_hear(self) -> None:
+        """Beat once a second, and pass on what is heard between. Ends by an error only: the session is lost then."""
+        connection = self._connection
+        assert connection is not None
+        due = self._monotonic()
+        while True:
+            try:
+                with _patience(connection):
+                    await self._beat(connection)
+            except psycopg.Error as error:
+                if connection.closed:
+                    raise
+                log.warning("a beat failed", worker=self.worker, why=str(unavailable(error) or error))
+            due = max(due + BEAT_SECONDS, self._monotonic())
+            while (left := due - self._monotonic()) > 0:
+                async for notify in connection.notifies(timeout=left):
+                    self._tell(notify.payload)
+
+    def _tell(self, hint: str) -> None:
+        try:
+            self._heard(hint)
+        except Exception:
+            log.exception("a hint was not understood")
+
+    async def _close(self) -> None:
+        """Leave the session, and with it the lock."""
+        connection, self._connection, self.session_since = self._connection, None, None
+        if connection is not None:
+            await connection.close()
+
+
+@contextlib.contextmanager
+def _patience(connection: Connection, times: float = 1) -> Iterator[None]:
+    """Cut the connection off under what waits on it for too long, which then fails at once."""
+    end = asyncio.get_running_loop().call_later(times * PATIENCE_SECONDS, _cut, connection)
+    try:
+        yield
+    finally:
+        end.cancel()

@@ -1,0 +1,2 @@
+-- A batch's frozen configuration. Primary key of batches.
+SELECT config FROM batches WHERE id = %(batch)s::bytea

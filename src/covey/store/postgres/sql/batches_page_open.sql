@@ -1,0 +1,12 @@
+-- A page of batches that have not ended. Index batches_open; newest first.
+SELECT * FROM batch_rows
+WHERE completed_at IS NULL AND accepted_at IS NOT NULL AND erased_at IS NULL
+    AND (%(workspace)s::text IS NULL OR workspace = %(workspace)s::text)
+    AND (%(kind)s::text IS NULL OR kind = %(kind)s::text)
+    AND (%(origin)s::text IS NULL OR origin = %(origin)s::text)
+    AND (%(states)s::text[] IS NULL
+        OR CASE WHEN state = 'queued' AND start_at > %(now)s::bigint THEN 'scheduled' ELSE state END
+            = ANY(%(states)s::text[]))
+    AND (%(before)s::bytea IS NULL OR id < %(before)s::bytea)
+ORDER BY id DESC
+LIMIT %(limit)s::bigint OFFSET %(offset)s::bigint

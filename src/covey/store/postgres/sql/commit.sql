@@ -1,0 +1,2 @@
+-- What was written is on disk when this is answered.
+COMMIT

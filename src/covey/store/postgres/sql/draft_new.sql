@@ -1,0 +1,7 @@
+-- A draft begins.
+INSERT INTO batches (id, workspace, kind, lane, origin, name, config, notes, owner, fingerprint, max_tries, repeatable,
+    exclusive, hours, asked_cap, asked_pace, created_at, start_at, expires_at)
+VALUES (%(id)s::bytea, %(workspace)s::text, %(kind)s::text, %(lane)s::text, %(origin)s::text, %(name)s::text,
+    convert_from(%(config)s::bytea, 'UTF8')::json, %(notes)s::json, %(owner)s::text, %(fingerprint)s::text,
+    %(max_tries)s::integer, %(repeatable)s::smallint, %(exclusive)s::smallint, %(hours)s::text, %(cap)s::integer,
+    %(pace)s::double precision, %(created_at)s::bigint, %(start_at)s::bigint, %(expires_at)s::bigint)

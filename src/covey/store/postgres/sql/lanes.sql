@@ -1,0 +1,2 @@
+-- All lanes.
+SELECT * FROM limits ORDER BY lane

@@ -1,0 +1,2 @@
+-- The server process behind this connection.
+SELECT pg_backend_pid()

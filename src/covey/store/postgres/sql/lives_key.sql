@@ -1,0 +1,2 @@
+-- A lock key that no other life has or had.
+SELECT nextval('worker_keys')::integer

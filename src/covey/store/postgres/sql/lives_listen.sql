@@ -1,0 +1,2 @@
+-- Hear the hints of other processes on this connection.
+LISTEN covey

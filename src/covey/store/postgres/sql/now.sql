@@ -1,0 +1,2 @@
+-- The time of this moment, whenever the transaction began.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

@@ -1,0 +1,2 @@
+-- All workspaces.
+SELECT * FROM workspaces ORDER BY created_at, id

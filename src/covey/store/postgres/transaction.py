@@ -1,0 +1,132 @@
+"""The operations of `covey.store.operations` in one transaction of PostgreSQL, pipelined.
+
+What answers nothing is sent without waiting; what answers is waited for together with all that was sent before it.
+"""
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from types import SimpleNamespace
+from typing import Any
+
+from psycopg import AsyncCursor, AsyncPipeline
+
+from covey.domain.clock import Clock
+from covey.store.operations.database import Params, Row, Values, moment
+from covey.store.postgres.connection import PACKAGE, Connection
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_KEYS_OF_ITS_OWN = 0x436F7665 << 32
+"""The upper half of the keys of `alone`."""
+
+COPIES = {"items_new": "items_copy"}
+"""The statements by which very many new rows are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement's text, and its parameters in the order in which it first names them. `arrays` is the same text for
+    parameters that are arrays, which are much faster in binary."""
+
+    sql: bytes
+    arrays: bytes
+    names: tuple[str, ...]
+
+
+@cache
+def statements() -> Mapping[str, Statement]:
+    """The statements of `sql/` by their file's name."""
+    found = {}
+    for file in files(PACKAGE).joinpath("sql").iterdir():
+        text = file.read_text()
+        body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+        arrays = _PARAMETER.sub(r"%(\1)b", body)
+        names = tuple(dict.fromkeys(_PARAMETER.findall(body)))
+        found[file.name.removesuffix(".sql")] = Statement(body.encode(), arrays.encode(), names)
+    return found
+
+
+class Transaction:
+    """A `covey.store.operations.database.Database`. Without a clock the time is the database's own."""
+
+    def __init__(self, connection: Connection, clock: Clock | None, pipeline: AsyncPipeline | None = None) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
+        self._clock = clock
+        self._statements = statements()
+
+    async def _execute(self, name: str, params: Params) -> AsyncCursor[Any]:
+        return await self._connection.execute(self._statements[name].sql, params)
+
+    async def _execute_each(self, name: str, values: Values) -> AsyncCursor[Any]:
+        statement = self._statements[name]
+        columns = map(list, zip(*values, strict=True))
+        return await self._connection.execute(statement.arrays, dict(zip(statement.names, columns, strict=True)))
+
+    async def rows(self, name: str, params: Params) -> list[tuple[Any, ...]]:
+        return await (await self._execute(name, params)).fetchall()
+
+    async def named(self, name: str, params: Params) -> list[Row]:
+        return await _named(await self._execute(name, params))
+
+    async def row(self, name: str, params: Params) -> Row | None:
+        return next(iter(await self.named(name, params)), None)
+
+    async def value(self, name: str, params: Params) -> Any:
+        values = await (await self._execute(name, params)).fetchone()
+        return None if values is None else values[0]
+
+    async def run(self, name: str, params: Params) -> int:
+        cursor = await self._execute(name, params)
+        if self._pipeline is not None:
+            await self._pipeline.sync()
+        return cursor.rowcount
+
+    async def write(self, name: str, params: Params) -> None:
+        await self._execute(name, params)
+
+    async def many(self, name: str, values: Values) -> None:
+        if values:
+            await self._execute_each(name, values)
+
+    async def each(self, name: str, values: Values) -> list[tuple[Any, ...]]:
+        return await (await self._execute_each(name, values)).fetchall() if values else []
+
+    async def each_named(self, name: str, values: Values) -> list[Row]:
+        return await _named(await self._execute_each(name, values)) if values else []
+
+    async def append(self, name: str, values: Values) -> None:
+        """Outside a pipeline: COPY cannot be in one."""
+        async with (
+            self._connection.cursor() as cursor,
+            cursor.copy(self._statements[COPIES[name]].sql) as copy,
+        ):
+            for *others, json in values:
+                await copy.write_row((*others, json.decode()))
+
+    def array(self, values: Sequence[str] | Sequence[int]) -> Any:
+        return list(values)
+
+    async def lock(self, name: str, params: Params) -> None:
+        await self._execute(name, params)
+
+    async def alone(self, name: str) -> bool:
+        return bool(await self.value("alone", {"key": _KEYS_OF_ITS_OWN | zlib.crc32(name.encode())}))
+
+    async def tell(self, what: str) -> None:
+        await self._execute("notify", {"payload": what})
+
+    async def now(self) -> datetime:
+        if self._clock is not None:
+            return self._clock.now()
+        return moment(await self.value("now", {}))  # type: ignore[no-any-return]
+
+
+async def _named(cursor: AsyncCursor[Any]) -> list[Row]:
+    rows = await cursor.fetchall()
+    columns = [column.name for column in cursor.description or ()]
+    return [SimpleNamespace(**dict(zip(columns, row, strict=True))) for row in rows]
