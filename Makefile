@@ -8,13 +8,13 @@ BIN := .venv/bin
 SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
 CODE := src tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-# Words after the target: KEEP=1 for demo, ARGS='…' for test, bench and soak.
+# Words after the target: KEEP=1 for demo, ARGS='…' for test, bench, soak and chaos.
 KEEP ?=
 ARGS ?=
 # How many processes the tests run in: most of them wait for calls to end, so more than there are cores.
 WORKERS ?= 4
 
-.PHONY: help demo test check lint format types imports fix bench soak lock clean
+.PHONY: help demo test check lint format types imports fix bench soak chaos lock clean
 
 help: ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ bench: .venv/.ready-dev ## Measure the engine; the figures are in docs/benchmark
 
 soak: .venv/.ready-dev ## Run the long tests: more histories, more kills
 	@exec $(BIN)/pytest -m "soak or histories" --hypothesis-profile=soak -o faulthandler_timeout=0 $(ARGS)
+
+chaos: .venv/.ready-dev ## Kill, freeze and cut off real processes on a real PostgreSQL (ARGS='--kills 100 --seed 7')
+	@exec $(BIN)/pytest -s -m chaos -o faulthandler_timeout=0 tests/chaos $(ARGS)
 
 lock: .venv/.ready-dev ## Write uv.lock anew from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_CACHE_DIR=.venv/.uv-cache $(BIN)/uv lock --python $(BIN)/python $(ARGS)

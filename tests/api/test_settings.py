@@ -66,6 +66,10 @@ def test_where_a_value_comes_from_and_secrets_are_masked(file: Path, monkeypatch
         ("[trunks.demo]\nhours = '9-17'", ("trunks.demo.hours", "HH:MM-HH:MM")),
         ("[trunks.'Big One']\nkind = 'demo'", ("Big One",)),
         ("[calls]\ndefault_trunk = 'x'", ("default_trunk", "demo")),
+        ("database = 'mysql://a:hush@b/c'", ("database", "postgresql://user:password@host:5432/name")),
+        ("database = ''", ("database", "postgresql://user:password@host:5432/name")),
+        ("database_connections = 1", ("database_connections", "2")),
+        ("database_lock_url = 'postgresql://a:hush@b/c'", ("database_lock_url", "database is not")),
     ],
 )
 def test_a_bad_value_is_one_sentence(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
@@ -76,6 +80,7 @@ def test_a_bad_value_is_one_sentence(tmp_path: Path, text: str, words: tuple[str
     said = str(raised.value)
     assert said.startswith(str(path))
     assert "\n" not in said
+    assert "hush" not in said
     for word in words:
         assert word in said
 
@@ -89,3 +94,26 @@ def test_a_bad_variable_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="covey init"):
         Settings.load(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://db.example.org/covey", "postgresql://db.example.org/covey"),
+        ("postgresql://me@db:5432/covey?sslmode=require", "postgresql://me@db:5432/covey?sslmode=require"),
+        ("postgresql://me:hush@db:5432/covey", f"postgresql://me:{MASK}@db:5432/covey"),
+        ("postgresql://me:hush%40x@one:1,two:2/covey", f"postgresql://me:{MASK}@one:1,two:2/covey"),
+        ("postgresql://me:hu@sh/hush@db/covey", f"postgresql://me:{MASK}@db/covey"),
+        ("postgres://me@/covey?host=/run&password=hush", f"postgres://me@/covey?host=/run&password={MASK}"),
+        ("postgres:///covey?sslpassword=hush&user=me", f"postgres:///covey?sslpassword={MASK}&user=me"),
+    ],
+)
+def test_a_databases_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, url: str, shown: str) -> None:
+    monkeypatch.setenv("COVEY_DATABASE", url)
+    settings = Settings.load()
+    assert settings.database is not None
+    assert settings.database.get_secret_value() == url
+    found = {one.key: one.value for one in settings.sources()}
+    assert found["database"] == shown
+    assert found["database_lock_url"] is None
+    assert "hush" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"

@@ -32,6 +32,8 @@ class Database:
     open: Callable[[Clock], AbstractAsyncContextManager[Store]]
     kill: Callable[[Store, str], Awaitable[None]]
     full_disk: Fault | None = None
+    slower: int = 1
+    """A history takes about so many times as long as on SQLite: the suite tries so many fewer of them."""
 
 
 def quick_folder() -> str | None:
@@ -132,5 +134,5 @@ async def kill_on_postgres(store: Store, worker: str) -> None:
 
 DATABASES = {
     "sqlite": Database(open_sqlite, kill_on_sqlite, sqlite_full),
-    "postgres": Database(open_postgres, kill_on_postgres),
+    "postgres": Database(open_postgres, kill_on_postgres, slower=10),
 }

@@ -18,7 +18,7 @@ from covey.store.ports import FinishReport
 
 from ..clock import ManualClock
 from .conftest import FREE
-from .databases import DATABASES
+from .databases import Database
 from .history import CAP, PACE, History, Key, World
 from .model import ModelBatch, ModelItem, What
 
@@ -308,20 +308,20 @@ class Histories(History):
 
 @pytest.mark.histories
 @pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("name", DATABASES)
-def test_histories(name: str, part: int) -> None:
-    """A thousand histories, of thirty steps on average; with the profile `soak`, a hundred times as many."""
+def test_histories(database: Database, part: int) -> None:
+    """A thousand histories (on PostgreSQL a hundred), of thirty steps on average; with the profile `soak`, a hundred
+    times as many."""
     profile = settings(
-        max_examples=10 * settings().max_examples // PARTS,
+        max_examples=10 * settings().max_examples // PARTS // database.slower,
         stateful_step_count=45,
         suppress_health_check=[HealthCheck.too_slow],
     )
     with asyncio.Runner() as runner:
         loop, clock = runner.get_loop(), ManualClock()
-        opened = DATABASES[name].open(clock)
+        opened = database.open(clock)
         store = loop.run_until_complete(opened.__aenter__())
         try:
-            world = World(loop, store, clock, DATABASES[name])
+            world = World(loop, store, clock, database)
 
             class Here(Histories):
                 def __init__(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 from covey.domain.batch import StopReason
 from covey.domain.errors import Conflict, Unavailable
 from covey.domain.item import ItemState
+from covey.domain.run import Finished
 from covey.engine.runner import Aborted, Failed, Outcome, Succeeded
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
@@ -148,7 +149,7 @@ async def test_outcomes_wait_for_a_database_that_is_full(house: House) -> None:
 async def test_a_closed_database_is_unavailable_to_all(house: House) -> None:
     batch = await house.submit(1)
     await house.store.close()
-    for doing in (house.dispatcher.round(), house.worker.reconcile(), house.store.batch(batch)):
+    for doing in (house.dispatcher.round(), house.worker.reconciler.round(), house.store.batch(batch)):
         with pytest.raises(Unavailable):
             await doing
     house.store = SqliteStore(house.store.path, house.clock)
@@ -173,15 +174,55 @@ async def test_what_a_worker_never_saw_goes_back_after_two_looks(house: House) -
     await house.store.claim(house.worker.id, LANE, 1)
     await house.dispatcher.round()
     await house.desk.lying(2)
-    await house.worker.reconcile()
+    await house.worker.reconciler.round()
     assert house.worker.finisher.waiting == 0
-    await house.worker.reconcile()
-    await house.worker.reconcile()
+    await house.worker.reconciler.round()
+    await house.worker.reconciler.round()
     assert house.worker.finisher.waiting == 1
     await house.written(1)
     item = await house.store.item(batch, 0)
     assert (item.state, item.reason, item.tries) == (ItemState.waiting, "not_started", 0)
     assert (await house.store.batch(batch)).counts.active == 2
+
+
+async def forget_claims(house: House) -> None:
+    """What a fail-over to a standby that was behind does: every claim so far was never made."""
+
+    def forget(database: Database) -> None:
+        database.connection.execute(
+            "DELETE FROM live; UPDATE counts SET cursor = 0, active = 0; "
+            "UPDATE limits SET active = 0; UPDATE shares SET active = 0"
+        )
+
+    await house.store.writer.run(forget)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_batch_pauses_of_which_the_database_lost_what_it_had_acknowledged(house: House, ended: bool) -> None:
+    batch = await house.submit(3)
+    await house.dispatcher.round()
+    await house.desk.lying(3)
+    await forget_claims(house)
+    if ended:
+        house.desk.answer(0, Succeeded("good"))
+        await house.written(1)
+    await house.worker.reconciler.round()
+    assert (await house.store.batch(batch)).pause_reason == "database_lost_commits"
+    assert (await house.store.claim(house.worker.id, LANE, 10)).bite is None
+
+
+async def test_runs_that_others_settled_and_answers_that_were_lost_pause_nothing(house: House) -> None:
+    batch = await house.submit(3)
+    await house.dispatcher.round()
+    await house.desk.lying(3)
+    key = next(iter(house.dispatcher.runs))
+    ended = Finished(*key, Succeeded("good"), house.clock.now(), house.clock.now())
+    await house.store.finish(house.worker.id, [ended])
+    house.desk.answer(key[1], Succeeded("good"))
+    await house.written(1)
+    await house.another().enlist()
+    await house.worker.reconciler.round()
+    assert (await house.store.batch(batch)).pause_reason is None
 
 
 async def test_the_next_life_settles_the_one_before(house: House) -> None:

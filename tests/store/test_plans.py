@@ -8,8 +8,8 @@ import pytest
 
 from covey.domain.batch import NewItem
 from covey.domain.run import Failed, Retry
-from covey.store.sqlite import SqliteStore
 from covey.store.operations.database import micros
+from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database, statements
 
 from ..conformance.conftest import Scene

@@ -11,7 +11,7 @@ from covey.api import documents, errors
 from covey.api.auth import Gate
 from covey.api.door import Door
 from covey.api.errors import Answer
-from covey.api.house import admin, health, people, trunks
+from covey.api.house import admin, health, people, trunks, workers
 from covey.api.page import html
 from covey.api.services import Services
 from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
@@ -47,7 +47,7 @@ def routes() -> FastAPI:
         app.add_api_route(alias, single.start_call, methods=["POST"], include_in_schema=False)
     app.include_router(history.router, prefix=history.PREFIX)
     app.include_router(history.router, prefix=history.ALIAS, include_in_schema=False)
-    for router in (history.recordings, people.router, trunks.router, admin.router, health.router):
+    for router in (history.recordings, people.router, trunks.router, admin.router, workers.router, health.router):
         app.include_router(router)
     app.include_router(_pages(app))
     _prepare(app)

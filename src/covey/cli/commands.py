@@ -8,7 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
-from covey.cli import accounts, agents, demo, local, looking, people, remote, serve, starting, stopping, watching
+from covey.cli import (
+    accounts,
+    agents,
+    demo,
+    local,
+    looking,
+    people,
+    remote,
+    serve,
+    starting,
+    stopping,
+    watching,
+    worker,
+    workers,
+)
 from covey.cli.exits import Exit
 from covey.cli.version import print_version
 
@@ -47,6 +61,7 @@ def _add(panel: str, **commands: Callable[..., Any]) -> None:
 
 
 _add(SERVER, serve=serve.serve, demo=demo.demo, init=local.init, config=local.config, doctor=local.doctor)
+_add(SERVER, worker=worker.worker, workers=workers.workers, migrate=local.migrate)
 _add(SERVER, backup=local.backup, restore=local.restore)
 _add(START, submit=starting.submit, call=starting.call, validate=starting.validate, template=starting.template)
 _add(WATCH, watch=watching.watch, show=looking.show, list=looking.list_batches, items=looking.items)

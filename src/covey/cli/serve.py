@@ -1,7 +1,8 @@
 """serve: the server itself."""
 
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,23 +19,26 @@ def serve(
     data: Annotated[Path | None, typer.Option(help="The same for the data folder.", file_okay=False)] = None,
 ) -> None:
     """Run the server. Ctrl-C or SIGTERM lets active calls end first; a second one hangs up."""
+    from covey.cli.local.firststart import announce
     from covey.cli.local.settings import load
+    from covey.server import serve
 
     named = {"host": host, "port": port, "data": data}
-    _run(load(file).model_copy(update={name: value for name, value in named.items() if value is not None}))
+    settings = load(file).model_copy(update={name: value for name, value in named.items() if value is not None})
+    run(settings, lambda chosen: serve(chosen, announce))
 
 
-def _run(settings: "Settings") -> None:
+def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, None]]") -> None:
+    """Run a process of the server to its end; what goes wrong becomes a sentence and an exit code."""
     import asyncio
     import sys
 
     import uvloop
 
     from covey.cli.exits import Exit
-    from covey.cli.local.firststart import announce
     from covey.cli.session import leave
     from covey.logging import setup_logging
-    from covey.server import serve as run
+    from covey.server import GivenUp
     from covey.settings import SettingsError
     from covey.store.migrate import StoreError
 
@@ -42,8 +46,10 @@ def _run(settings: "Settings") -> None:
     setup_logging(settings.log.level, settings.log.format if chosen or not sys.stderr.isatty() else "text")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(settings, announce))
+            runner.run(main(settings))
     except SettingsError as error:
         leave(str(error), Exit.usage)
     except StoreError as error:
         leave(str(error), Exit.conflict)
+    except GivenUp as error:
+        leave(str(error), Exit.failed)

@@ -14,6 +14,7 @@ DO_NOT_CALL = "/v1/api/dnc"
 PEOPLE = "/v1/api/people"
 KEYS = "/v1/admin/keys"
 WORKSPACES = "/v1/admin/workspaces"
+WORKERS = "/v1/admin/workers"
 
 
 class Agents:
@@ -129,6 +130,17 @@ class Workspaces:
 
     async def create(self, name: str) -> Json:
         return dict(await self._transport.json("POST", WORKSPACES, json={"name": name}))
+
+
+class Workers:
+    """The processes that run batches; needs the profile's admin key."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def list(self, *, every: bool = False) -> list[Json]:
+        """Those that are alive or have something in hand; with `every` those that ended lately too."""
+        return items(await self._transport.json("GET", WORKERS, params={"all": "true"} if every else {}))
 
 
 def _under(root: str, last: str) -> str:

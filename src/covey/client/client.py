@@ -7,7 +7,7 @@ from typing import Self
 
 import httpx2
 
-from covey.client.accounts import Agents, DoNotCall, Keys, People, Workspaces
+from covey.client.accounts import Agents, DoNotCall, Keys, People, Workers, Workspaces
 from covey.client.batches import Batches
 from covey.client.calls import Calls
 from covey.client.profile import Profile, load_profile
@@ -33,6 +33,7 @@ class CoveyClient:
     people: People
     keys: Keys
     workspaces: Workspaces
+    workers: Workers
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class CoveyClient:
         self.people = People(self._transport)
         self.keys = Keys(self._transport)
         self.workspaces = Workspaces(self._transport)
+        self.workers = Workers(self._transport)
 
     async def ready(self) -> bool:
         """Whether the server takes work now. Raises Unreachable if nobody answers."""

@@ -83,9 +83,11 @@ class Dispatcher:
         room: int,
         metrics: Metrics,
         put: Callable[[Finished], None],
-        given_up: Callable[[], None] = lambda: None,
+        given_up: Callable[[], None],
+        doubt: Callable[[], None],
     ) -> None:
-        """`put` is given what came of each run; `given_up` is called when the others gave this worker up."""
+        """`put` is given what came of each run; `given_up` is called when the others gave this worker up, `doubt` when
+        an answer of the database was lost."""
         self._store = store
         self._clock = clock
         self._worker = worker
@@ -95,11 +97,15 @@ class Dispatcher:
         self._metrics = metrics
         self._put = put
         self._given_up = given_up
+        self._doubt = doubt
         self._hint = hints.lane(lane)
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._config: tuple[str, Mapping[str, Any]] = ("", {})
         self.runs: dict[RunKey, Run] = {}
+        """The runs in hand, until their outcome is on disk."""
+        self.running: set[RunKey] = set()
+        """Those of them that have not come to their outcome yet."""
         self._ahead = Ahead()
         self._unstarted = 0
         self.claiming = True
@@ -121,6 +127,7 @@ class Dispatcher:
             try:
                 again_at = await self.round()
             except Unavailable as error:
+                self._doubt()
                 log.warning("claims wait for the database", lane=self.lane, why=error.message)
                 again_at = None
             except Conflict:
@@ -168,6 +175,7 @@ class Dispatcher:
         for claimed in bite.runs:
             run = self._run(bite, claimed, config, claimed.start_at.timestamp() + ahead, asked)
             self.runs[run.batch, run.seq, run.attempt] = run
+            self.running.add((run.batch, run.seq, run.attempt))
             task = asyncio.create_task(self._execute(run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -204,6 +212,7 @@ class Dispatcher:
         if run.started is not None:
             self._metrics.claim_lag.observe(max(0.0, run.started - run.start_at))
             started = datetime.fromtimestamp(ended.timestamp() - (self._clock.monotonic() - run.started), ended.tzinfo)
+        self.running.discard((run.batch, run.seq, run.attempt))
         self._put(Finished(run.batch, run.seq, run.attempt, outcome, started, ended))
 
     async def _outcome(self, run: Run) -> Outcome:

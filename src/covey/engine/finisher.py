@@ -24,11 +24,19 @@ STOP_SECONDS = 10.0
 class Finisher:
     """Holds outcomes until the database has them. Nothing is dropped: an outcome stays in hand until it is written."""
 
-    def __init__(self, store: Finishes, worker: str, done: Callable[[list[Finished], FinishReport], None]) -> None:
-        """`done` is told of everything that was written, and makes room in the worker."""
+    def __init__(
+        self,
+        store: Finishes,
+        worker: str,
+        done: Callable[[list[Finished], FinishReport], None],
+        doubt: Callable[[], None],
+    ) -> None:
+        """`done` is told of everything that was written, and makes room in the worker; `doubt` of every answer that
+        was lost."""
         self._store = store
         self._worker = worker
         self._done = done
+        self._doubt = doubt
         self._waiting: list[Finished] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -115,6 +123,7 @@ class Finisher:
             try:
                 return await self._store.finish(self._worker, group)
             except Unavailable as error:
+                self._doubt()
                 log.error("outcomes wait for the database", runs=len(self._waiting), why=error.message)
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
         raise AssertionError("unreachable")

@@ -9,10 +9,11 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
-from covey.domain.run import NOT_STARTED, Finished, Returned
-from covey.engine.dispatcher import Dispatcher, RunKey
+from covey.domain.run import Finished
+from covey.engine.dispatcher import Dispatcher
 from covey.engine.finisher import Finisher
 from covey.engine.hints import Hints
+from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
 from covey.metrics import Metrics
 from covey.store.ports import FinishReport, Store
@@ -43,17 +44,27 @@ class Worker:
         self._clock = clock
         self._hints = hints
         self._metrics = metrics
-        self.finisher = Finisher(store, self.id, self._recorded)
+        self.finisher = Finisher(store, self.id, self._recorded, self._doubt)
         self.given_up = asyncio.Event()
         """Set when the others gave this worker up: it claims no more, and never will."""
         self.dispatchers = {
             lane: Dispatcher(
-                store, clock, hints, self.id, lane, runner, room, metrics, self.finisher.put, self.given_up.set
+                store,
+                clock,
+                hints,
+                self.id,
+                lane,
+                runner,
+                room,
+                metrics,
+                self.finisher.put,
+                self.given_up.set,
+                self._doubt,
             )
             for lane, runner in runners.items()
         }
         self._loops: list[asyncio.Task[None]] = []
-        self._doubtful: set[RunKey] = set()
+        self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.put)
 
     @property
     def active(self) -> int:
@@ -72,7 +83,9 @@ class Worker:
             dispatcher.start()
         self._loops = [
             asyncio.create_task(self._every(DROP_POLL_SECONDS, self.drop_round, self._hints.drops), name="dropper"),
-            asyncio.create_task(self._every(RECONCILE_SECONDS, self.reconcile), name="reconciler"),
+            asyncio.create_task(
+                self._every(RECONCILE_SECONDS, self.reconciler.round, self.reconciler.wake), name="reconciler"
+            ),
         ]
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
@@ -97,6 +110,7 @@ class Worker:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.reconciler.last_round()
         await self.finisher.stop()
         if not self.active:
             await self._store.retire(self.id)
@@ -131,23 +145,16 @@ class Worker:
             if run is not None:
                 run.drop(order.reason)
 
-    async def reconcile(self) -> None:
-        """Give back what the store believes in this worker's hands and never was: a claim whose answer was lost.
-
-        A run must be missing in two looks in a row, as a claim may be on its way between them.
-        """
-        believed = set(await self._store.in_hand(self.id))
-        missing = {key for key in believed if self._run(*key) is None}
-        for key in missing & self._doubtful:
-            self.finisher.put(Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
-        self._doubtful = missing - self._doubtful
-
     def _run(self, batch: str, seq: int, attempt: int) -> Run | None:
         for dispatcher in self.dispatchers.values():
             run = dispatcher.runs.get((batch, seq, attempt))
             if run is not None:
                 return run
         return None
+
+    def _doubt(self) -> None:
+        """An answer of the database was lost."""
+        self.reconciler.wake.set()
 
     def _recorded(self, group: list[Finished], report: FinishReport) -> None:
         now = self._clock.now()
@@ -156,6 +163,7 @@ class Worker:
             self._metrics.runs_ended.labels(type(one.outcome).__name__.lower()).inc()
             for dispatcher in self.dispatchers.values():
                 dispatcher.forget((one.batch, one.seq, one.attempt))
+        self.reconciler.recorded(group, report)
         for batch in report.paused:
             log.warning("a batch paused itself", batch=batch)
 

@@ -3,11 +3,16 @@ one that swallows everything."""
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from ...postgres_server import free_port, unprivileged
+
 BACKEND_KEY_DATA = b"K"
+START_SECONDS = 20.0
 
 
 class Proxy:
@@ -82,3 +87,31 @@ async def proxied(url: str, *, rename: bool = False) -> AsyncIterator[tuple[Prox
     finally:
         listener.close()
         await proxy.end()
+
+
+@contextlib.asynccontextmanager
+async def pgbouncer(url: str, mode: str) -> AsyncIterator[str]:
+    """A PgBouncer before a database; its URL."""
+    given, port = conninfo_to_dict(url), free_port()
+    login = " ".join(
+        f"{name}={given[name]}" for name in ("host", "port", "dbname", "user", "password") if name in given
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        config = Path(folder) / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\nd = {login}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+            f"unix_socket_dir =\nauth_type = any\npool_mode = {mode}\n"
+        )
+        process = await asyncio.create_subprocess_exec(
+            "pgbouncer", str(config), stderr=asyncio.subprocess.PIPE, **unprivileged()
+        )
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while b"process up" not in await process.stderr.readline():
+                    assert process.returncode is None
+            yield f"postgresql://{given['user']}@127.0.0.1:{port}/d"
+        finally:
+            process.kill()
+            await process.communicate()

@@ -1,5 +1,6 @@
 """Is the server alive, does it take work, what does it measure. No key is needed; nothing is said of any workspace."""
 
+import asyncio
 import shutil
 from typing import Literal, NotRequired
 
@@ -9,7 +10,7 @@ from typing_extensions import TypedDict
 
 from covey.api.context import services_of
 from covey.api.documents import said
-from covey.api.errors import Answer
+from covey.api.errors import RETRY_AFTER, Answer
 from covey.api.services import Services
 from covey.domain.batch import BatchState
 from covey.domain.errors import CoveyError
@@ -20,6 +21,9 @@ router = APIRouter(tags=["Health"], redirect_slashes=False)
 _OPEN = (BatchState.queued, BatchState.scheduled, BatchState.running, BatchState.paused, BatchState.stopping)
 _PAGE = 1000
 """So many batches that have not ended are counted; beyond that the figures are of the newest."""
+
+READY_SECONDS = 2.0
+"""A database that takes longer to say anything is as good as away: whoever asks gives up soon, too."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -43,13 +47,14 @@ async def readyz(request: Request) -> Response:
     services = services_of(request)
     why = services.ready() or await _store_answers(services)
     answer: Health = {"status": "unavailable", "message": why} if why else {"status": "ok"}
-    return Answer(answer, 503 if why else 200)
+    return Answer(answer, 503 if why else 200, {"retry-after": str(RETRY_AFTER)} if why else None)
 
 
 async def _store_answers(services: Services) -> str | None:
     try:
-        await services.store.lanes()
-    except CoveyError:
+        async with asyncio.timeout(READY_SECONDS):
+            await services.store.lanes()
+    except (CoveyError, TimeoutError):
         return "The database does not answer"
     return None
 

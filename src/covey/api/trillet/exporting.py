@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Query, Response
-from fastapi.responses import StreamingResponse
 
 from covey.api.context import Context, Ctx
 from covey.api.documents import file_answer, said
+from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
 from covey.api.trillet import views, words
 from covey.api.trillet.batches import BatchId, find
@@ -67,8 +67,8 @@ async def export(
     batch = await find(ctx, batchId)
     headers = {"content-disposition": f'attachment; filename="{words.batch_out(batch.id)}.{format}"'}
     if format == "jsonl":
-        return StreamingResponse(_json_lines(ctx, batch), media_type="application/x-ndjson", headers=headers)
-    return StreamingResponse(_csv(ctx, batch, raw == "true"), media_type="text/csv", headers=headers)
+        return await streamed(_json_lines(ctx, batch), "application/x-ndjson", headers)
+    return await streamed(_csv(ctx, batch, raw == "true"), "text/csv", headers)
 
 
 async def _pages(ctx: Context, batch: Batch) -> AsyncIterator[list[Item]]:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
 from covey.api.documents import COMMON, WITH_BODY, file_answer, said
 from covey.api.errors import Answer
+from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.batches import attachment
@@ -170,8 +170,7 @@ async def export(ctx: Ctx, body: ExportBody | None = None) -> Response:
     """The calls that were placed, as CSV."""
     asked = body or ExportBody()
     wanted = _wanted(None, None, asked.agentId, None, False)
-    lines = _csv(ctx, wanted, asked)
-    return StreamingResponse(lines, media_type="text/csv", headers=attachment("call-history.csv"))
+    return await streamed(_csv(ctx, wanted, asked), "text/csv", attachment("call-history.csv"))
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""init, config, backup, restore, doctor: what is done on the server's own machine, beside the server.
+"""init, config, migrate, backup, restore, doctor: what is done on the server's own machine, beside the server.
 
 Nothing of the server is imported before one of these runs.
 """
@@ -32,6 +32,22 @@ def config(file: ConfigFile = None, as_json: JsonFlag = False) -> None:
     from covey.cli.local import settings
 
     settings.show(file, as_json=as_json)
+
+
+def migrate(
+    file: ConfigFile = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit code 1 if something is to be done.")
+    ] = False,
+    post: Annotated[
+        bool, typer.Option("--post", help="Also what an older Covey could not work with; when none runs any more.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bring the database's schema up to date, and say how. A server does so when it starts, but for --post."""
+    from covey.cli.local import migrations
+
+    raise typer.Exit(migrations.migrate(file, check=check, post=post, as_json=as_json))
 
 
 def backup(

@@ -6,17 +6,19 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.text import Text
 
 from covey.cli.local import database
+from covey.cli.local.finding import Finding
 from covey.cli.local.folder import Folder, folder_of
 from covey.cli.output import clean, data, put_json
 from covey.client import load_profile, profile_path
 from covey.client.errors import ProfileError
 from covey.client.profile import readable_by_others
+from covey.database import need_driver
 from covey.settings import Settings, SettingsError, TrunkKind
 from covey.store.sqlite import damage
 
@@ -32,16 +34,6 @@ WHEELS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: what was looked at, whether it is right, what was seen, and what would make it right."""
-
-    check: str
-    ok: bool
-    seen: str
-    remedy: str = ""
-
-
 def examine(file: Path | None, *, as_json: bool) -> bool:
     """Do all checks and say what came of them; whether all is well."""
     findings = []
@@ -55,9 +47,9 @@ def examine(file: Path | None, *, as_json: bool) -> bool:
 
 
 def _put(finding: Finding) -> None:
-    mark = ("✓", "green") if finding.ok else ("✗", "red")
+    mark = ("✗", "red") if not finding.ok else ("!", "yellow") if finding.warning else ("✓", "green")
     line = Text(f"{mark[0]} ", mark[1]).append(f"{finding.check}: ", "bold").append(clean(finding.seen))
-    if not finding.ok and finding.remedy:
+    if (finding.warning or not finding.ok) and finding.remedy:
         line.append(f"\n  {clean(finding.remedy)}", "yellow")
     data().print(line)
 
@@ -72,7 +64,7 @@ def _findings(file: Path | None) -> Iterator[Finding]:
     folder = folder_of(settings)
     for check in (_folder, _disk, _file_system, _owner):
         yield check(settings, folder)
-    yield from _database(folder)
+    yield from _database(folder) if settings.database is None else _postgres(settings)
     yield from _wheels()
     yield _speech(settings)
     yield _port(settings, folder)
@@ -133,6 +125,21 @@ def _database(folder: Folder) -> Iterator[Finding]:
     wrong, looked_at = database.recount(folder.database)
     seen = "; ".join(wrong) or f"the counts of {looked_at} unended batches are right"
     yield Finding("counts", not wrong, seen, "Keep a copy (`covey backup`) and report it: this must not happen.")
+
+
+def _postgres(settings: Settings) -> Iterator[Finding]:
+    try:
+        need_driver()
+    except SettingsError as error:
+        yield Finding("database", False, str(error), "Install Covey with its extra `postgres`.")
+        return
+    from covey.cli.local.postgres import findings
+
+    yield from findings(settings)
+    if settings.calls.recordings is None:
+        seen = "in the data folder of whichever process made them"
+        remedy = "With several machines name a bucket, as calls.recordings, or a server will not find another's."
+        yield Finding("recordings", True, seen, remedy, warning=True)
 
 
 def _wheels() -> Iterator[Finding]:

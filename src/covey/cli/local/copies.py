@@ -19,10 +19,23 @@ from covey.store.sqlite import copy_database
 from covey.store.sqlite import restore as restore_into
 from covey.store.sqlite.lock import OwnerLock
 
+DUMP = (
+    "The database is PostgreSQL, which is copied by its own tools, also while Covey runs: "
+    "pg_dump --format=custom --file=covey.dump --dbname=URL. Recordings are files of their own; copy them with it."
+)
+UNDUMP = (
+    "The database is PostgreSQL, which is restored by its own tools: stop every Covey, then pg_restore --clean "
+    "--if-exists --dbname=URL covey.dump, which pg_dump wrote. Batches that had not ended go on where the copy was "
+    "made: whoever was called since is called again. Cancel or pause them before you name a trunk's real host again."
+)
+
 
 def backup(target: Path, file: Path | None, *, as_json: bool) -> None:
     """Copy the database to `target`, whole and as of one moment."""
-    folder = folder_of(load(file))
+    settings = load(file)
+    if settings.database is not None:
+        leave(DUMP, Exit.conflict)
+    folder = folder_of(settings)
     _must_exist(folder)
     if target.is_dir():
         target = target / f"covey-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
@@ -41,7 +54,10 @@ def backup(target: Path, file: Path | None, *, as_json: bool) -> None:
 
 def restore(source: Path, file: Path | None, *, yes: bool, as_json: bool) -> None:
     """Put the backup `source` in the place of the database, which is kept beside it."""
-    folder = folder_of(load(file))
+    settings = load(file)
+    if settings.database is not None:
+        leave(UNDUMP, Exit.conflict)
+    folder = folder_of(settings)
     if folder.owner is not None:
         leave(f"A server runs on {folder.path} (process {folder.owner}); stop it first.", Exit.conflict)
     kept = folder.database.with_name(f"{DATABASE}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")

@@ -5,9 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from covey.database import FILE
 from covey.settings import Settings
 
-DATABASE = "covey.db"
+DATABASE = FILE
 
 
 @dataclass(frozen=True, slots=True)

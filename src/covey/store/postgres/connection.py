@@ -198,7 +198,7 @@ async def lent(pool: Pool, seconds: float = LOAN_SECONDS) -> AsyncIterator[Conne
         connection = await _take(pool)
     except psycopg.Error as error:
         raise unavailable(error) or error from error
-    end = asyncio.get_running_loop().call_later(seconds, _cut, connection)
+    end = asyncio.get_running_loop().call_later(seconds, cut, connection)
     try:
         yield connection
     except psycopg.Error as error:
@@ -213,7 +213,7 @@ async def lent(pool: Pool, seconds: float = LOAN_SECONDS) -> AsyncIterator[Conne
         await pool.putconn(connection)
 
 
-def _cut(connection: Connection) -> None:
+def cut(connection: Connection) -> None:
     """End a connection under whoever waits on it: they read its end at once."""
     with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=socket.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)

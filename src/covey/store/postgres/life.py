@@ -20,7 +20,7 @@ from psycopg import AsyncConnection
 
 from covey.domain.errors import Unavailable
 from covey.store.migrate import StoreError
-from covey.store.postgres.connection import Connection, _cut, adapters_context, conninfo, statement
+from covey.store.postgres.connection import Connection, adapters_context, conninfo, cut, statement
 from covey.store.postgres.failures import unavailable
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,10 @@ LOCK_CLASS = 0x436F7665
 """The first half of every life's advisory lock; the second is the worker's lock key."""
 
 BEAT_SECONDS = 1.0
+
+RETURN_SECONDS = 2.0
+"""So long after a lost session came back its worker claims nothing. The database may have failed over and lost what it
+had acknowledged: first everybody compares what is in their hands, and pauses what must not be handed out again."""
 
 FRESH_SECONDS = 3.0
 """So long after the last beat that was answered a worker may claim."""
@@ -65,6 +69,7 @@ class Life:
         self._backend = 0
         self._key = 0
         self._answered = 0.0
+        self._returned: float | None = None
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -93,6 +98,11 @@ class Life:
     def fresh(self) -> bool:
         """Whether a beat was answered lately: without that a worker claims nothing."""
         return not self.gone and self._monotonic() - self._answered < FRESH_SECONDS
+
+    @property
+    def settling(self) -> bool:
+        """Whether the session came back so lately that nothing is to be claimed yet."""
+        return self._returned is not None and self._monotonic() - self._returned < RETURN_SECONDS
 
     async def end(self) -> None:
         """Give the lock back and close the session. What the worker's row says is left as it is."""
@@ -123,6 +133,7 @@ class Life:
             try:
                 if self._connection is None:
                     await self._open(self._again)
+                    self._returned = self._monotonic()
                     log.info("the lock session is back", worker=self.worker)
                     self._tell("")
                 wait = FIRST_WAIT_SECONDS
@@ -233,7 +244,7 @@ class Life:
 @contextlib.contextmanager
 def _patience(connection: Connection, times: float = 1) -> Iterator[None]:
     """Cut the connection off under what waits on it for too long, which then fails at once."""
-    end = asyncio.get_running_loop().call_later(times * PATIENCE_SECONDS, _cut, connection)
+    end = asyncio.get_running_loop().call_later(times * PATIENCE_SECONDS, cut, connection)
     try:
         yield
     finally:

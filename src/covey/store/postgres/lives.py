@@ -63,6 +63,8 @@ class Lives:
             raise Conflict("This worker was given up", code="worker_gone")
         if life is not None and not life.fresh:
             raise Unavailable("the database has not answered this worker's beats lately")
+        if life is not None and life.settling:
+            raise Unavailable("the database is back: everybody compares what is in their hands first")
 
     async def dead_workers(self, me: str, database: Database) -> list[str]:
         """See `Liveness.dead_workers`. `database` is one READ COMMITTED transaction."""

@@ -136,7 +136,7 @@ async def _apply(connection: Connection, schema: Schema, *, post: bool) -> Async
             raise StoreError(f"an older Covey is still connected that {step} would break: stop it first")
         async with _named(step):
             await _apply_one(connection, step)
-        log.info("migrated", number=step.number, name=step.name, stage=step.stage)
+        log.info("migrated", migration=str(step))
         yield step
 
 

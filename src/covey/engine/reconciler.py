@@ -1,0 +1,112 @@
+"""The reconciler: what the database believes in a worker's hands, against what is in them.
+
+They differ after an answer was lost: a run was claimed and the worker never saw it. And they differ after a fail-over
+that lost acknowledged commits: the worker holds a run of which the database knows nothing, and might hand it out
+again. The first is given back. The second pauses the batch until a person has looked: only they can say what the far
+side has seen.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from covey.domain.clock import Clock
+from covey.domain.errors import Conflict, NotFound, Unavailable
+from covey.domain.run import NOT_STARTED, Finished, Returned
+from covey.engine.dispatcher import Dispatcher, RunKey
+from covey.store.ports import FinishReport, Store
+
+log = structlog.get_logger(__name__)
+
+LOST_COMMITS = "database_lost_commits"
+"""Why a batch is paused of which the database knows less than it once said."""
+
+
+class Reconciler:
+    """Compares and mends, one round at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        worker: str,
+        dispatchers: Mapping[str, Dispatcher],
+        put: Callable[[Finished], None],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._worker = worker
+        self._dispatchers = dispatchers
+        self._put = put
+        self._doubtful: set[RunKey] = set()
+        self._strange: set[RunKey] = set()
+        self.wake = asyncio.Event()
+        """Set when an answer of the database was lost: what is believed may differ from now on."""
+
+    def run_in_hand(self, key: RunKey) -> bool:
+        """Whether a run is in this worker's hands."""
+        return any(key in dispatcher.runs for dispatcher in self._dispatchers.values())
+
+    async def round(self) -> None:
+        """Compare once.
+
+        A run that is in nobody's hands must be missing in two looks in a row, as a claim may be on its way between
+        them.
+        """
+        running = {key for dispatcher in self._dispatchers.values() for key in dispatcher.running}
+        believed = set(await self._store.in_hand(self._worker))
+        missing = {key for key in believed if not self.run_in_hand(key)}
+        self._give_back(missing & self._doubtful)
+        self._doubtful = missing - self._doubtful
+        still = {key for dispatcher in self._dispatchers.values() for key in dispatcher.running}
+        await self._look_after((running & still) - believed)
+        await self._look_after(self._strange)
+
+    async def last_round(self) -> None:
+        """Give back what was claimed without an answer before the last claim: nobody waits for one any more."""
+        if any(dispatcher.claiming for dispatcher in self._dispatchers.values()):
+            return
+        try:
+            believed = await self._store.in_hand(self._worker)
+        except Unavailable as error:
+            log.warning("what was claimed without an answer is left to others", why=error.message)
+            return
+        self._give_back({key for key in believed if not self.run_in_hand(key)})
+
+    def recorded(self, finished: Iterable[Finished], report: FinishReport) -> None:
+        """A finish was answered: runs that changed nothing, though this worker had them, are looked at. One that never
+        started is no loss."""
+        if report.stale:
+            started = {(one.batch, one.seq, one.attempt) for one in finished if not _never_started(one)}
+            self._strange.update(started.intersection(report.stale))
+            self.wake.set()
+
+    def _give_back(self, runs: Iterable[RunKey]) -> None:
+        for key in sorted(runs):
+            self._put(Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
+
+    async def _look_after(self, runs: set[RunKey]) -> None:
+        """Pause the batches of those runs of which the database knows nothing at all."""
+        lost = {batch for batch, seq, attempt in sorted(runs) if not await self._known(batch, seq, attempt)}
+        for batch in sorted(lost):
+            log.critical("the database lost what it had acknowledged: the batch is paused", batch=batch)
+            try:
+                await self._store.pause(batch, LOST_COMMITS)
+            except Conflict:
+                log.warning("it has ended or was stopped already", batch=batch)
+        self._strange -= runs
+
+    async def _known(self, batch: str, seq: int, attempt: int) -> bool:
+        """Whether the database has ever heard how this run ended. A run that others settled is known to it."""
+        try:
+            item = await self._store.item(batch, seq)
+        except NotFound:
+            log.critical("the database knows nothing of a batch whose run is in hand", batch=batch)
+            return True
+        ended = [*item.earlier, *([item.last] if item.last is not None else [])]
+        return any(run.attempt >= attempt for run in ended)
+
+
+def _never_started(one: Finished) -> bool:
+    return isinstance(one.outcome, Returned) and one.outcome.code == NOT_STARTED

@@ -1,0 +1,24 @@
+"""What other processes say wakes the loops it is meant for."""
+
+import pytest
+
+from covey.engine.hints import Hints
+
+
+@pytest.mark.parametrize(
+    ("hint", "woken"),
+    [
+        ("work:one", {"one"}),
+        ("work:three:and:more", {"three:and:more"}),
+        ("drop", {"drops"}),
+        ("", {"one", "two", "drops"}),
+        ("what a newer Covey says", {"one", "two", "drops"}),
+    ],
+)
+def test_a_hint_of_another_process(hint: str, woken: set[str]) -> None:
+    hints = Hints()
+    events = {"one": hints.lane("one"), "two": hints.lane("two"), "drops": hints.drops}
+    hints.heard(hint)
+    if hint.startswith("work:three"):
+        events["three:and:more"] = hints.lane("three:and:more")
+    assert {name for name, event in events.items() if event.is_set()} == woken
