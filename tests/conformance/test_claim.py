@@ -203,6 +203,7 @@ async def test_a_batch_of_blocked_items_completes(scene: Scene) -> None:
 
 async def test_one_ref_is_active_once_across_the_batches_of_a_workspace(scene: Scene) -> None:
     first = await scene.submit(refs("a", "b", "a"), exclusive=True)
+    scene.clock.advance(1)
     second = await scene.submit(refs("a", "c"), exclusive=True)
     elsewhere = await scene.submit(refs("a"), exclusive=True, workspace="other")
     bites = [bite for _ in range(4) if (bite := await scene.claim()) is not None]

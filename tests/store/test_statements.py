@@ -10,7 +10,7 @@ import pytest
 STORE = Path(__file__).parents[2] / "src" / "covey" / "store"
 
 OF_EACH_DATABASE = re.compile(
-    r"(lock|lives|schema|begin)_.*|alone|commit|now|notify|items_(copy|new)|worker_(new|dead)|workers_to_settle"
+    r"(lock|lives|schema|begin|doctor)_.*|alone|commit|now|notify|items_(copy|new)|worker_(new|dead)|workers_to_settle"
 )
 """What only one database has, or has in its own way: locks, hints and transactions, who is alive, the list of the
 migrations, and how very many new items are written."""

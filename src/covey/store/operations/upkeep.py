@@ -44,10 +44,13 @@ async def stop_stranded(database: Database, lanes: Sequence[str], due_before: da
 
 async def sweep_drafts(database: Database, me: str) -> int:
     """See `Upkeep.sweep_drafts`."""
-    orphans = await database.rows("orphaned_drafts", {"me": me})
-    for (id_,) in orphans:
-        await database.write("batch_erase", {"batch": id_, "now": micros(await database.now())})
-    return len(orphans)
+    swept = 0
+    for (id_,) in sorted(await database.rows("orphaned_drafts", {"me": me})):
+        await database.lock("lock_draft", {"batch": id_})
+        if await database.row("draft_row", {"batch": id_}) is not None:
+            await database.write("batch_erase", {"batch": id_, "now": micros(await database.now())})
+            swept += 1
+    return swept
 
 
 async def sweep_erased(database: Database, limit: int) -> list[str]:
@@ -55,7 +58,9 @@ async def sweep_erased(database: Database, limit: int) -> list[str]:
     gone: list[str] = []
     if not await database.alone("sweep_erased"):
         return gone
-    for (id_,) in await database.rows("erased_batches", {}):
+    erased = await database.rows("erased_batches", {})
+    await lock(database, [id_ for (id_,) in erased])
+    for (id_,) in erased:
         piece = {"batch": id_, "limit": limit}
         for statement in ("runs_remove", "live_remove", "items_remove"):
             if await database.run(statement, piece):
@@ -70,8 +75,9 @@ async def sweep_leftovers(database: Database, limit: int) -> int:
     """See `Upkeep.sweep_leftovers`."""
     if not await database.alone("sweep_leftovers"):
         return 0
-    swept = 0
-    for (id_,) in await database.rows("leftover_batches", {}):
+    swept, stopped = 0, await database.rows("leftover_batches", {})
+    await lock(database, [id_ for (id_,) in stopped])
+    for (id_,) in stopped:
         await database.write("leftovers_end", {"batch": id_, "limit": limit})
         removed = await database.run("live_remove", {"batch": id_, "limit": limit})
         swept += removed

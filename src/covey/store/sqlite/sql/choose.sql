@@ -13,5 +13,5 @@ SELECT counts.batch,
     (SELECT count(DISTINCT due.workspace) FROM counts due WHERE due.lane = :lane AND due.next_at <= :now) AS shares,
     count(*) OVER () AS batches
 FROM share JOIN counts ON counts.lane = :lane AND counts.workspace = share.workspace AND counts.next_at <= :now
-ORDER BY counts.active, counts.served_at
+ORDER BY counts.active, counts.served_at, counts.batch
 LIMIT 1
