@@ -170,7 +170,8 @@ async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Op
         await calls.recordings.forget(batch)
         await asyncio.to_thread(skipped_path(settings.data, batch).unlink, missing_ok=True)
 
-    sweeper = Sweeper(store, clock, hints, worker.id, list(settings.trunks), retention, forget_files)
+    lanes = None if database.shared else list(settings.trunks)
+    sweeper = Sweeper(store, clock, hints, worker.id, lanes, retention, forget_files)
     health = Health(store, clock, hints, calls.runners)
     keep = settings.retention.recordings_days
     keeper = Keeper(calls.recordings, clock, None if keep is None else timedelta(days=keep))

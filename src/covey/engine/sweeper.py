@@ -33,11 +33,11 @@ class Sweeper(Loop):
         clock: Clock,
         hints: Hints,
         worker: str,
-        lanes: Sequence[str],
+        lanes: Sequence[str] | None,
         retention: Mapping[str, timedelta | None],
         forget_files: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`lanes` are those there are; `retention` is how long ended batches of a kind are kept (None: until deleted);
+        """`lanes` are all there are, None where other processes may have others; `retention` is how long ended batches of a kind are kept (None: until deleted);
         `forget_files` removes the files of a batch that is gone."""
         self._store = store
         self._clock = clock
@@ -51,7 +51,9 @@ class Sweeper(Loop):
     async def _stop_stranded(self) -> None:
         """Stop batches whose lane is gone; not before an hour of this process, as a restart may bring it back."""
         now = self._clock.now()
-        if now - self._began >= STRANDED and await self._store.stop_stranded(self._lanes, now - STRANDED):
+        if self._lanes is None or now - self._began < STRANDED:
+            return
+        if await self._store.stop_stranded(self._lanes, now - STRANDED):
             log.error("batches were stopped whose lane is gone")
 
     async def round(self) -> None:

@@ -11,6 +11,8 @@ _SOON = timedelta(seconds=2)
 
 PAUSED = {
     "restored": "The database was restored from a backup; calls made since are not in it. Look first, then resume",
+    "database_lost_commits": "The database failed over and lost what it had acknowledged; some of these numbers may "
+    "have been called without a trace. Look first, then resume",
     "paused": "Somebody paused the batch; it goes on when it is resumed",
 }
 _DEFERRED = {

@@ -91,11 +91,15 @@ class Database(Protocol):
 async def lock(database: Database, batches: Sequence[bytes], *, lanes: bool = False) -> datetime:
     """Lock batches, and with `lanes` their lanes, in the one order that everybody keeps; the time after that.
 
-    What was read before is to be read again.
+    What was read before is to be read again. Who asks for lanes holds them for longer: they queue before a gate, so
+    that whoever wants nothing but a batch (a stop) waits for one of them at most.
     """
-    await database.lock("lock_batches", {"batches": sorted(batches)})
+    asked = {"batches": sorted(batches)}
     if lanes:
-        await database.lock("lock_lanes_of", {"batches": list(batches)})
+        await database.lock("lock_gates_of", asked)
+    await database.lock("lock_batches", asked)
+    if lanes:
+        await database.lock("lock_lanes_of", asked)
     return await database.now()
 
 

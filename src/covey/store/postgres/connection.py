@@ -51,6 +51,13 @@ SESSION = {
     "idle_in_transaction_session_timeout": "5s",
     "synchronous_commit": "on",
     "timezone": "UTC",
+    # Every statement has an index for what it asks, and a plan is kept for as long as its session lives: one that was
+    # made while a table was small (read it all, hash it) would stay when it has millions of rows.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
 }
 """What a session of the pool is set to; the `options` of the URL stand above it."""
 
