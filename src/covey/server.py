@@ -100,7 +100,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         clock = clock or SystemClock()
         server = await _assemble(settings, clock, hints, database)
         stack.push_async_callback(server.calls.close)
-        await server.worker.enlist(_held_until(settings, clock, shared=database.shared))
+        await server.worker.enlist(_hold(settings, clock, shared=database.shared))
         server.worker.start()
         for loop in server.loops:
             loop.start()
@@ -113,8 +113,8 @@ def _longest(settings: Settings) -> timedelta:
     return timedelta(seconds=max(trunk.longest_seconds + trunk.ring_seconds for trunk in settings.trunks.values()))
 
 
-def _held_until(settings: Settings, clock: Clock, *, shared: bool) -> datetime | None:
-    """Until when the channels and numbers of dead workers' calls stay taken.
+def _hold(settings: Settings, clock: Clock, *, shared: bool) -> timedelta | None:
+    """How long the channels and numbers of dead workers' calls stay taken.
 
     Where the database is shared, until their longest call must have ended: a worker that was given up may still talk.
     Else an earlier life's are known: until phones that nobody said goodbye to have given up by themselves, or None if
@@ -124,11 +124,11 @@ def _held_until(settings: Settings, clock: Clock, *, shared: bool) -> datetime |
     alive = left_open(folder)
     clear(folder)
     if shared:
-        return clock.now() + _longest(settings)
-    if alive is None or (until := datetime.fromtimestamp(alive, UTC) + HANGING_UP) <= clock.now():
+        return _longest(settings)
+    if alive is None or (left := datetime.fromtimestamp(alive, UTC) + HANGING_UP - clock.now()) <= timedelta(0):
         return None
     log.warning("calls of an earlier life may still be up: their channels stay taken for a while")
-    return until
+    return left
 
 
 async def _end_loops(server: Server) -> None:
@@ -175,7 +175,7 @@ async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Op
     health = Health(store, clock, hints, calls.runners)
     keep = settings.retention.recordings_days
     keeper = Keeper(calls.recordings, clock, None if keep is None else timedelta(days=keep))
-    settler = Settler(worker, clock, _longest(settings)) if database.shared else None
+    settler = Settler(worker, _longest(settings)) if database.shared else None
     server.append(Server(settings, store, worker, calls, services, health, sweeper, keeper, settler))
     return server[0]
 

@@ -1,6 +1,7 @@
 """Workers: whose runs are in whose hands, and what becomes of those of the dead."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 
@@ -20,7 +21,7 @@ async def two_lives(scene: Scene) -> None:
 async def die(scene: Scene, hold: float | None = None) -> None:
     """The other worker dies and is settled."""
     await scene.bury("doomed")
-    while await scene.store.settle("doomed", None if hold is None else scene.after(hold)):
+    while await scene.store.settle("doomed", None if hold is None else timedelta(seconds=hold)):
         pass
 
 

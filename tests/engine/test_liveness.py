@@ -29,7 +29,7 @@ async def slots(house: House) -> int:
 @pytest.mark.parametrize(("hold", "held"), [(None, 0), (timedelta(seconds=600), 2)])
 async def test_what_a_dead_worker_left_is_settled(house: House, hold: timedelta | None, held: int) -> None:
     batch = await leave_runs(house, 2)
-    settler = Settler(house.worker, house.clock, hold)
+    settler = Settler(house.worker, hold)
     await settler.round()
     item = await house.store.item(batch, 0)
     assert item.last is not None

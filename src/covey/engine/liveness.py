@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import ClassVar
 
-from covey.domain.clock import Clock
 from covey.domain.liveness import LOOK_SECONDS
 from covey.engine.loop import Loop
 from covey.engine.worker import Worker
@@ -15,13 +14,12 @@ class Settler(Loop):
     name: ClassVar[str] = "settler"
     seconds: ClassVar[float] = LOOK_SECONDS
 
-    def __init__(self, worker: Worker, clock: Clock, hold: timedelta | None) -> None:
+    def __init__(self, worker: Worker, hold: timedelta | None) -> None:
         """`hold` is how long the slots of settled runs stay taken, as a far side may still be busy with them (None:
         not at all)."""
         self._worker = worker
-        self._clock = clock
         self._hold = hold
 
     async def round(self) -> None:
         """Look once at who is dead, and settle them."""
-        await self._worker.settle_dead(None if self._hold is None else self._clock.now() + self._hold)
+        await self._worker.settle_dead(self._hold)

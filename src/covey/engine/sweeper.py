@@ -37,8 +37,8 @@ class Sweeper(Loop):
         retention: Mapping[str, timedelta | None],
         forget_files: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`lanes` are all there are, None where other processes may have others; `retention` is how long ended batches of a kind are kept (None: until deleted);
-        `forget_files` removes the files of a batch that is gone."""
+        """`lanes` are all there are, None where other processes may have others; `retention` is how long ended batches
+        of a kind are kept (None: until deleted); `forget_files` removes the files of a batch that is gone."""
         self._store = store
         self._clock = clock
         self._hints = hints

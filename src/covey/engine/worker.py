@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import timedelta
 
 import structlog
 
@@ -71,10 +71,10 @@ class Worker:
         """How many runs are in hand."""
         return sum(len(dispatcher.runs) for dispatcher in self.dispatchers.values())
 
-    async def enlist(self, hold_until: datetime | None = None) -> None:
-        """Begin this life, and settle what dead ones left; `hold_until` as for `Liveness.settle`."""
+    async def enlist(self, hold: timedelta | None = None) -> None:
+        """Begin this life, and settle what dead ones left; `hold` as for `Liveness.settle`."""
         await self._store.enlist(self.id)
-        await self.settle_dead(hold_until)
+        await self.settle_dead(hold)
 
     def start(self) -> None:
         """Start to claim."""
@@ -115,13 +115,13 @@ class Worker:
         if not self.active:
             await self._store.retire(self.id)
 
-    async def settle_dead(self, hold_until: datetime | None = None) -> int:
+    async def settle_dead(self, hold: timedelta | None = None) -> int:
         """Settle the runs of workers that are dead; how many were settled. One that cannot be settled stands in no
         other's way."""
         settled = 0
         for worker in await self._store.dead_workers(self.id):
             try:
-                settled += await self._settle(worker, hold_until)
+                settled += await self._settle(worker, hold)
             except Unavailable:
                 raise
             except Exception:
@@ -130,10 +130,10 @@ class Worker:
             log.warning("runs of dead workers were settled", runs=settled)
         return settled
 
-    async def _settle(self, worker: str, hold_until: datetime | None) -> int:
+    async def _settle(self, worker: str, hold: timedelta | None) -> int:
         found = left = len(await self._store.in_hand(worker))
         while left:
-            left = await self._store.settle(worker, hold_until)
+            left = await self._store.settle(worker, hold)
         return found
 
     async def drop_round(self) -> None:

@@ -7,7 +7,7 @@ again); everything else is named by the method.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Workspace
@@ -168,10 +168,10 @@ class Liveness(Protocol):
         """Workers that are given up and still have something to settle, now declared dead if they were not."""
         ...
 
-    async def settle(self, worker: str, hold_until: datetime | None) -> int:
+    async def settle(self, worker: str, hold: timedelta | None) -> int:
         """Settle some of a dead worker's runs by the outcome table; how many are left.
 
-        Their slots stay taken until `hold_until` if given: a far side may still be busy with them.
+        Their slots stay taken for so long, if given: a far side may still be busy with them.
         """
         ...
 

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import timedelta
 
 from covey.domain.run import Lost, decide
-from covey.store.operations.database import Database, Row, lock, micros, moment
+from covey.store.operations.database import Database, Row, lock, micros, moment, span_micros
 from covey.store.operations.hot import Hot, hots, save
 from covey.store.operations.written import Ended, Spent, Written, free_slots, standing
 
@@ -13,7 +13,7 @@ PIECE = 500
 """How many runs one settling deals with."""
 
 
-async def settle(database: Database, worker: str, hold_until: datetime | None) -> int:
+async def settle(database: Database, worker: str, hold: timedelta | None) -> int:
     """Settle some runs of a dead worker; see `Liveness.settle`."""
     asked = {"worker": worker, "limit": PIECE}
     seen = {live.batch for live in await database.named("live_of_worker", asked)}
@@ -24,25 +24,25 @@ async def settle(database: Database, worker: str, hold_until: datetime | None) -
     written = Written()
     for live in await database.named("live_of_worker", asked):
         if live.batch in batches:
-            await _settle_run(database, worker, batches[live.batch], live, hold_until, written)
+            await _settle_run(database, worker, batches[live.batch], live, hold, written)
     await written.write(database)
     await save(database, list(batches.values()))
     return int(await database.value("live_count_of_worker", {"worker": worker}))
 
 
 async def _settle_run(
-    database: Database, worker: str, batch: Hot, live: Row, hold_until: datetime | None, written: Written
+    database: Database, worker: str, batch: Hot, live: Row, hold: timedelta | None, written: Written
 ) -> None:
     row = batch.row
     facts = standing(row, Spent(live.tries, live.returns, live.losses, 0), True)
     run = Ended(live.seq, live.attempt, live.tries, worker, live.started_at, batch.now)
     written.record(batch, run, decide(Lost(), facts, moment(batch.now)))
     batch.find_next()
-    if hold_until is None or row.repeatable:
+    if hold is None or row.repeatable:
         written.free(batch, live.seq)
         return
     slot = (row.id, live.seq, live.attempt, row.lane, row.workspace)
-    await database.many("held_new", [(*slot, live.ref if row.exclusive else None, micros(hold_until))])
+    await database.many("held_new", [(*slot, live.ref if row.exclusive else None, batch.now + span_micros(hold))])
 
 
 async def release_held(database: Database, held: Iterable[Row]) -> int:

@@ -3,7 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Workspace
@@ -92,8 +92,8 @@ class OperationStore(ABC):
 
     # Workers and lanes
 
-    async def settle(self, worker: str, hold_until: datetime | None) -> int:
-        return await self._write(lambda db: held.settle(db, worker, hold_until), rows=500)
+    async def settle(self, worker: str, hold: timedelta | None) -> int:
+        return await self._write(lambda db: held.settle(db, worker, hold), rows=500)
 
     async def in_hand(self, worker: str) -> list[tuple[str, int, int]]:
         return await self._look(lambda db: lanes.in_hand(db, worker))

@@ -20,6 +20,8 @@ def connect(path: Path, sql: Mapping[str, str], *, readonly: bool = False) -> Da
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.pragma("wal_autocheckpoint", 0)
+    # A statement is planned once, not anew for every value it is given.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.pragma("foreign_keys", False)
     connection.pragma("cache_size", -32_000)
     return Database(connection, sql)

@@ -1,0 +1,112 @@
+"""The locks by which a database knows who is alive, and a process's hold on its own.
+
+A lock belongs to a session. It ends with the process, with the database, or when somebody ends it; not with a network
+that is silent.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from covey.domain.clock import Clock
+from covey.domain.errors import Unavailable
+
+from .database import Done
+from .loop import Loop
+from .network import Link
+
+BEAT_SECONDS = 1.0
+
+BEAT_PATIENCE = 3.0
+"""Without an answer to a beat for so long a worker claims no more."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A lock while it is held."""
+
+    beat_at: float
+
+
+class Locks:
+    """The database's side. Who holds a lock, when it last beat, and since when a lock is free."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self.held: dict[str, Session] = {}
+        self.free_since: dict[str, float] = {}
+
+    def take(self, worker: str, session: Session) -> bool:
+        """Take a lock for a session, or say that it is still its own; False if another has it."""
+        owner = self.held.setdefault(worker, session)
+        if owner is session:
+            session.beat_at = self._loop.time()
+            self.free_since.pop(worker, None)
+        return owner is session
+
+    def beat(self, worker: str, session: Session) -> bool:
+        """A beat of a session; False if it has ended."""
+        if self.held.get(worker) is not session:
+            return False
+        session.beat_at = self._loop.time()
+        return True
+
+    def end(self, worker: str) -> None:
+        """A session ends, whoever ended it."""
+        if self.held.pop(worker, None) is not None:
+            self.free_since[worker] = self._loop.time()
+
+    def end_all(self) -> None:
+        """The database went away."""
+        for worker in list(self.held):
+            self.end(worker)
+
+
+class Hold:
+    """The process's side: takes the lock, beats, and takes it again when it was lost."""
+
+    def __init__(self, worker: str, link: Link, locks: Locks, clock: Clock) -> None:
+        self.worker = worker
+        self._link = link
+        self._locks = locks
+        self._clock = clock
+        self._session = Session(0.0)
+        self.since: float | None = None
+        self._answered = clock.monotonic()
+
+    @property
+    def sure(self) -> bool:
+        """Whether the last answer is young enough to claim."""
+        return self._clock.monotonic() - self._answered < BEAT_PATIENCE
+
+    async def take(self) -> None:
+        """Take the lock. Raises Unavailable if the database does not answer."""
+        session = Session(0.0)
+
+        def taking(done: Done) -> None:
+            done(self._locks.take(self.worker, session), None)
+
+        if not await self._link.ask(taking):
+            raise Unavailable("an earlier session still has the lock")
+        self._session, self.since = session, self._clock.monotonic()
+        self._answered = self._clock.monotonic()
+
+    async def beating(self) -> None:
+        """Beat for as long as the process lives."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                await self._beat()
+            except Unavailable:
+                continue
+
+    async def _beat(self) -> None:
+        asked = self._clock.monotonic()
+
+        def beat(done: Done) -> None:
+            done(self._locks.beat(self.worker, self._session), None)
+
+        if self.since is not None and await self._link.ask(beat):
+            self._answered = asked
+            return
+        self.since = None
+        await self.take()
