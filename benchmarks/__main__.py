@@ -3,8 +3,9 @@
 import importlib
 import sys
 
-QUICK = ("engine", "hearing", "understanding", "intake", "calls")
-"""What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`."""
+QUICK = ("engine", "postgres", "rivals", "hearing", "understanding", "intake", "calls")
+"""What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`, `pg_cancels`, `pg_lane`,
+`pg_fair`, `pg_growth`."""
 
 
 def main() -> None:

@@ -79,8 +79,9 @@ class Locking(Transaction):
         await super().write(name, params)
 
     async def many(self, name: str, values: Values) -> None:
-        self._waits = self._waits and not values
-        await super().many(name, values)
+        if values:
+            self._waits = False
+            await super().many(name, values)
 
 
 @dataclass(slots=True)
@@ -160,13 +161,15 @@ class SimulatedDatabase:
         self._snapshot = apsw.Connection(":memory:")
         self._copy(self.connection, self._snapshot)
 
-    def fall_back(self) -> None:
-        """The kept moment is the present: what was acknowledged since is lost."""
-        if self._snapshot is not None:
-            self._copy(self._snapshot, self.connection)
-            self._snapshot.close()
-            self._snapshot = None
-            self.recount.begin()
+    def fall_back(self) -> bool:
+        """The kept moment is the present, if there is one: what was acknowledged since is lost."""
+        if self._snapshot is None:
+            return False
+        self._copy(self._snapshot, self.connection)
+        self._snapshot.close()
+        self._snapshot = None
+        self.recount.begin()
+        return True
 
     @staticmethod
     def _copy(source: apsw.Connection, target: apsw.Connection) -> None:

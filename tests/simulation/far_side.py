@@ -93,17 +93,16 @@ class SimulatedRunner:
             return Returned(NOT_STARTED)
         usual = self._ledger.batches[run.batch].facts.seconds
         seconds = self._far_side.seconds(run, usual)
-        self._ledger.start(run, self._worker(), seconds)
+        start = self._ledger.start(run, self._worker(), seconds)
         run.started = self._clock.monotonic()
         if await _dropped_within(run, seconds):
             outcome: Outcome | Exception = Failed(run.drop_reason or "aborted", "It was dropped")
         else:
             outcome = self._far_side.outcome(run, self._clock)
-        key = (run.batch, run.seq, run.attempt)
         if isinstance(outcome, Exception):
-            self._ledger.answered(key, INTERNAL_ERROR)
+            self._ledger.answered(start, INTERNAL_ERROR)
             raise outcome
-        self._ledger.answered(key, outcome)
+        self._ledger.answered(start, outcome)
         return outcome
 
 

@@ -11,12 +11,15 @@ from typing import Any
 
 from covey.domain.lane import START_HORIZON
 from covey.domain.run import Aborted, Failed, Finished, Outcome, Retry, Returned, Succeeded
+from covey.engine.reconciler import LOST_COMMITS
 from covey.engine.runner import Run
 from covey.store.ports import Claim, FinishReport, Stopped
 
+from .broken import Broken
 from .database import SimulatedDatabase
 from .locks import Locks
-from .loop import Loop
+from .loop import NOON, Loop
+from .losses import Losses
 from .script import LaneFacts, Submit
 
 Key = tuple[str, int, int]
@@ -27,8 +30,10 @@ FULL_RECOUNT = 250
 """So many writes from one recount of all rows to the next."""
 
 STOP_SECONDS = 0.5
+SLACK_SECONDS = 0.06
 GONE_SECONDS = 2.0
 SILENT_SECONDS = 30.0
+RETURN_SECONDS = 30.0
 """The figures of the promises, written down a second time."""
 
 HEALTHY_SECONDS = 6.0
@@ -38,24 +43,30 @@ STORM = 400
 """More writes of one process in one second than any work that these histories hold can need."""
 
 
-class Broken(AssertionError):
-    """A promise was broken. `promise` names it."""
-
-    def __init__(self, promise: str, **facts: Any) -> None:
-        self.promise = promise
-        self.facts = facts
-        super().__init__(f"{promise}: " + ", ".join(f"{name}={value}" for name, value in facts.items()))
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Start:
-    """One start as the far side saw it."""
+    """One start as the far side saw it. `lost`: the database fell back to before its claim, and knows nothing of it."""
 
-    attempt: int
+    key: Key
     at: float
     worker: str
     until: float
+    lost: bool = False
     outcome: Outcome | None = None
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the item may start again all the same."""
+        return isinstance(self.outcome, Returned | Retry)
+
+
+@dataclass(slots=True)
+class Handed:
+    """A run as it was handed out: when, its start time, and how long the answer took."""
+
+    at: float
+    start_at: float
+    took: float = 0.0
 
 
 @dataclass(slots=True)
@@ -68,7 +79,7 @@ class Known:
     active_at_stop: frozenset[tuple[int, int]] = frozenset()
     erased: bool = False
     starts: list[float] = field(default_factory=list)
-    busy: set[Key] = field(default_factory=set)
+    busy: set[Start] = field(default_factory=set)
 
 
 @dataclass
@@ -90,16 +101,16 @@ class Ledger:
         self.lanes = {lane.name: lane for lane in lanes}
         self.batches: dict[str, Known] = {}
         self.hands: dict[tuple[str, int], tuple[int, str]] = {}
-        self.claimed_at: dict[Key, float] = {}
+        self.handed: dict[Key, Handed] = {}
         self.unknown: dict[Key, str] = {}
         self.recorded: dict[Key, Outcome] = {}
         self.starts: dict[tuple[str, int], list[Start]] = defaultdict(list)
         self.lane_starts: dict[str, list[float]] = defaultdict(list)
-        self.lane_busy: dict[str, set[Key]] = defaultdict(set)
-        self.ref_busy: dict[tuple[str, str], set[Key]] = defaultdict(set)
+        self.lane_busy: dict[str, set[Start]] = defaultdict(set)
+        self.ref_busy: dict[tuple[str, str], set[Start]] = defaultdict(set)
         self.workers: dict[str, Health] = {}
         self.began = 0.0
-        self.lossy = False
+        self.losses = Losses(self)
         self.trace: list[str] | None = None
         self.writes = 0
         self._second: dict[str, tuple[int, int]] = {}
@@ -108,6 +119,14 @@ class Ledger:
     @property
     def now(self) -> float:
         return self._loop.time()
+
+    def at(self, when: float, look: Callable[..., None], *args: Any) -> None:
+        """Look again at a later time."""
+        self._loop.at(when, look, *args)
+
+    def fail(self, broken: Broken) -> None:
+        """End the history: a promise is broken."""
+        self._loop.fail(broken)
 
     # Writes
 
@@ -162,7 +181,15 @@ class Ledger:
             if not bite.now <= run.start_at <= earliest + START_HORIZON:
                 raise Broken("a start lies in the next moments", start_at=run.start_at, now=earliest)
             self.hands[item] = (run.attempt, worker)
-            self.claimed_at[bite.batch, run.seq, run.attempt] = self.now
+            start_at = (run.start_at - NOON).total_seconds()
+            self.handed[bite.batch, run.seq, run.attempt] = Handed(self.now, start_at)
+
+    def received(self, claim: Claim) -> None:
+        """The answer to a claim came to who asked: no clock is read better than an answer takes."""
+        bite = claim.bite
+        for run in bite.runs if bite is not None else ():
+            handed = self.handed[bite.batch, run.seq, run.attempt]  # type: ignore[union-attr]
+            handed.took = self.now - handed.at
 
     def finished(self, worker: str, group: list[Finished], report: FinishReport) -> None:
         """A finish: what was in this worker's hands is written, all else is stale and changes nothing."""
@@ -184,21 +211,27 @@ class Ledger:
 
     def fell_back(self) -> None:
         """The database is at an earlier moment: what it knows now is what holds, and what was recorded may be lost."""
-        self.recorded.clear()
+        before = self.hands
         self.hands = {
             (batch.hex(), seq): (attempt, worker)
-            for batch, seq, attempt, worker in self._execute(
+            for batch, seq, attempt, worker in self.execute(
                 "SELECT batch, seq, attempt, worker FROM live WHERE state = 1"
             )
         }
-        unknown = self._execute("SELECT batch, seq, attempt, worker FROM runs WHERE code = 'outcome_unknown'")
+        runs = self._runs()
+        self.recorded = {key: outcome for key, outcome in self.recorded.items() if _is_in(outcome, runs.get(key))}
+        unknown = self.execute("SELECT batch, seq, attempt, worker FROM runs WHERE code = 'outcome_unknown'")
         self.unknown = {(batch.hex(), seq, attempt): worker for batch, seq, attempt, worker in unknown}
         facts = "SELECT id, paused_at IS NOT NULL, stopped_at IS NOT NULL FROM batches WHERE accepted_at IS NOT NULL"
-        there = {id_.hex(): (paused, stopped) for id_, paused, stopped in self._execute(facts)}
+        there = {id_.hex(): (paused, stopped) for id_, paused, stopped in self.execute(facts)}
         for batch, known in self.batches.items():
             paused, stopped = there.get(batch, (0, 0))
             known.paused = bool(paused)
             known.stopped_at = known.stopped_at if stopped else None
+        dead = {worker for (worker,) in self.execute("SELECT id FROM workers WHERE dead_at IS NOT NULL")}
+        for worker, health in self.workers.items():
+            health.given_up = worker in dead
+        self.losses.fell_back(before)
 
     def stopped(self, batch: str, answer: Stopped) -> None:
         """A stop was written: see that it says what is."""
@@ -206,9 +239,11 @@ class Ledger:
         if counts.waiting:
             raise Broken("a stop leaves nothing waiting", batch=batch, counts=counts)
 
-    def paused(self, batch: str, paused: bool, _: Any) -> None:
-        """A pause or a resume."""
-        self.batches[batch].paused = paused
+    def paused(self, batch: str, reason: str | None, _: Any) -> None:
+        """A pause, or a resume (None)."""
+        self.batches[batch].paused = reason is not None
+        if reason == LOST_COMMITS:
+            self.losses.paused.add(batch)
 
     def _see_stops(self) -> None:
         """Batches that are stopped since this write, by whoever: what was active then may go on, nothing else."""
@@ -232,6 +267,8 @@ class Ledger:
         free_for = self.now - self._locks.free_since.get(worker, self.now)
         if free_for < GONE_SECONDS - 0.01:
             raise Broken("only who is gone for two seconds is given up", worker=worker, free_for=free_for)
+        if self._locks.taken_at.get(worker, 0.0) < self.began > self.now - RETURN_SECONDS:
+            raise Broken("after a restart everybody has 30 s to come back", worker=worker, began=self.began)
         if health.alive() and self.now - max(health.trouble, self.began) > HEALTHY_SECONDS:
             raise Broken("nobody who is well is given up", worker=worker)
         self._abandon(worker)
@@ -253,16 +290,20 @@ class Ledger:
         for item, (attempt, owner) in list(self.hands.items()):
             if owner == worker and item not in left:
                 del self.hands[item]
+                known = self.batches[item[0]]
+                known.busy = {
+                    start for start in known.busy if start.key != (*item, attempt)
+                }  # its own cap is of active
                 if not self.batches[item[0]].facts.repeatable:
                     self.unknown[item[0], item[1], attempt] = worker
 
     def _abandon(self, worker: str) -> None:
         """What harms nobody when it is repeated is not waited for any more."""
-        for (batch, seq), starts in self.starts.items():
+        for (batch, _), starts in self.starts.items():
             if self.batches[batch].facts.repeatable:
                 for start in starts:
                     if start.worker == worker:
-                        self.ended((batch, seq, start.attempt))
+                        self.ended(start)
 
     def died(self, worker: str) -> None:
         """A worker's process died, and with it the runs that harm nobody."""
@@ -270,80 +311,95 @@ class Ledger:
 
     # The witness of starts
 
-    def start(self, run: Run, worker: str, seconds: float) -> None:
+    def start(self, run: Run, worker: str, seconds: float) -> Start:
         """The far side is about to see a start that lasts for `seconds` at most."""
-        key: Key = (run.batch, run.seq, run.attempt)
+        start = Start((run.batch, run.seq, run.attempt), self.now, worker, self.now + seconds)
         known = self.batches[run.batch]
         if self.trace is not None:
-            self.trace.append(f"{self.now:.6f} {worker} starts {key}")
+            self.trace.append(f"{self.now:.6f} {worker} starts {start.key}")
         try:
-            self._in_hand(key, known, worker)
-            self._first_start(key, known)
-            self._within_limits(run, key, known)
+            self._in_time(start, known)
+            self._in_hand(start)
+            if not start.lost:
+                self._first_start(start, known)
+                self._within_limits(run, start, known)
         except Broken as broken:
-            self._loop.fail(broken)  # or the engine would take it for the runner's own fault
+            self.fail(broken)  # or the engine would take it for the runner's own fault
             raise
-        self.starts[key[:2]].append(Start(run.attempt, self.now, worker, self.now + seconds))
-        self._loop.at(self.now + seconds, self.ended, key)
+        self.starts[start.key[:2]].append(start)
+        self._loop.at(start.until, self.ended, start)
+        return start
 
-    def _in_hand(self, key: Key, known: Known, worker: str) -> None:
-        batch, seq, attempt = key
+    def _in_time(self, start: Start, known: Known) -> None:
+        handed, run = self.handed[start.key], start.key
         if known.stopped_at is not None:
-            if (seq, attempt) not in known.active_at_stop:
-                raise Broken("nothing that a stop counted canceled starts", run=key, stopped_at=known.stopped_at)
+            if run[1:] not in known.active_at_stop:
+                raise Broken("nothing that a stop counted canceled starts", run=run, stopped_at=known.stopped_at)
             if self.now > known.stopped_at + STOP_SECONDS + 0.001:
-                raise Broken("no start later than 500 ms after a stop", run=key, late=self.now - known.stopped_at)
-        late = self.now - self.claimed_at[key]
+                raise Broken("no start later than 500 ms after a stop", run=run, late=self.now - known.stopped_at)
+        late = self.now - handed.at
         if late > STOP_SECONDS + 0.001:
-            raise Broken("no start later than 500 ms after its claim", run=key, late=late)
-        if self.hands.get((batch, seq)) != (attempt, worker) and not self.lossy:
-            raise Broken("only what is in hand starts", run=key, worker=worker, hands=self.hands.get((batch, seq)))
+            raise Broken("no start later than 500 ms after its claim", run=run, late=late)
+        paced = known.facts.pace is not None or self.lanes[known.facts.lane].pace is not None
+        late = self.now - handed.start_at - handed.took
+        if paced and late > SLACK_SECONDS + 0.001:
+            raise Broken("no paced start later than 60 ms", run=run, late=late)
 
-    def _first_start(self, key: Key, known: Known) -> None:
-        earlier = self.starts.get(key[:2], [])
-        if any(start.attempt == key[2] for start in earlier):
+    def _in_hand(self, start: Start) -> None:
+        item, mine = start.key[:2], (start.key[2], start.worker)
+        if self.hands.get(item) == mine:
+            return
+        if self.handed[start.key].at > self.losses.at:
+            raise Broken("only what is in hand starts", run=start.key, mine=mine, hands=self.hands.get(item))
+        self.losses.lose(start)
+
+    def _first_start(self, start: Start, known: Known) -> None:
+        key, all_earlier = start.key, self.starts.get(start.key[:2], [])
+        earlier = [one for one in all_earlier if not one.lost]
+        if any(one.key == key for one in earlier):
             raise Broken("one start for an attempt", run=key)
         if not known.facts.repeatable:
-            for start in earlier:
-                if not isinstance(start.outcome, Returned | Retry):
-                    raise Broken("what may have been reached is not started again", run=key, earlier=start)
-        retried = sum(isinstance(start.outcome, Retry) for start in earlier)
+            for one in earlier:
+                if not one.harmless:
+                    raise Broken("what may have been reached is not started again", run=key, earlier=one)
+            self.losses.started_again([one for one in all_earlier if one.lost])
+        retried = sum(isinstance(one.outcome, Retry) for one in earlier)
         if retried >= known.facts.max_tries:
             raise Broken("no more tries than there are", run=key, tries=retried, most=known.facts.max_tries)
 
-    def _within_limits(self, run: Run, key: Key, known: Known) -> None:
+    def _within_limits(self, run: Run, start: Start, known: Known) -> None:
         lane, facts = self.lanes[run.lane], known.facts
         self._pace(self.lane_starts[run.lane], lane.pace, run.lane)
         self._pace(known.starts, facts.pace, run.batch)
-        self._cap(self.lane_busy[run.lane], lane.cap, key, run.lane)
-        self._cap(known.busy, facts.cap, key, run.batch)
+        self._cap(self.lane_busy[run.lane], lane.cap, start, run.lane)
+        self._cap(known.busy, facts.cap, start, run.batch)
         if facts.exclusive and run.ref is not None:
-            self._cap(self.ref_busy[run.workspace, run.ref], 1, key, run.ref)
+            self._cap(self.ref_busy[run.workspace, run.ref], 1, start, run.ref)
 
     def _pace(self, starts: list[float], pace: int | None, where: str) -> None:
         starts.append(self.now)
         if pace is not None and len(starts) > pace and self.now - starts[-1 - pace] < 1.0 - EPSILON:
             raise Broken("no second sees a start too many", where=where, pace=pace, starts=starts[-1 - pace :])
 
-    def _cap(self, busy: set[Key], cap: int | None, key: Key, where: str) -> None:
-        busy.add(key)
+    def _cap(self, busy: set[Start], cap: int | None, start: Start, where: str) -> None:
+        busy.add(start)
         if cap is not None and len(busy) > cap:
-            raise Broken("never more at once than the limit", where=where, cap=cap, busy=sorted(busy))
+            keys = sorted(one.key for one in busy)
+            raise Broken("never more at once than the limit", where=where, cap=cap, busy=keys)
 
-    def ended(self, key: Key) -> None:
+    def ended(self, start: Start) -> None:
         """The far side is free of a run."""
-        facts = self.batches[key[0]].facts
-        self.lane_busy[facts.lane].discard(key)
-        self.batches[key[0]].busy.discard(key)
-        if facts.exclusive and (ref := facts.refs[key[1] % len(facts.refs)]) is not None:
-            self.ref_busy[facts.workspace, ref].discard(key)
+        batch, seq, _ = start.key
+        facts = self.batches[batch].facts
+        self.lane_busy[facts.lane].discard(start)
+        self.batches[batch].busy.discard(start)
+        if facts.exclusive and (ref := facts.refs[seq % len(facts.refs)]) is not None:
+            self.ref_busy[facts.workspace, ref].discard(start)
 
-    def answered(self, key: Key, outcome: Outcome) -> None:
+    def answered(self, start: Start, outcome: Outcome) -> None:
         """A runner said what came of a run that it started."""
-        self.ended(key)
-        for start in self.starts[key[:2]]:
-            if start.attempt == key[2]:
-                start.outcome = outcome
+        self.ended(start)
+        start.outcome = outcome
 
     # At the end
 
@@ -362,24 +418,27 @@ class Ledger:
         for what in ("SELECT * FROM live WHERE state = 1", "SELECT * FROM held", "SELECT * FROM busy_refs"):
             if left := execute(what).fetchall():
                 raise Broken("in the end nothing is held", what=what, left=left)
-        if not self.lossy:
-            self._nothing_lost()
+        self._nothing_lost()
 
     def _nothing_lost(self) -> None:
-        query = """SELECT r.batch, seq, attempt, state, code FROM runs r JOIN batches b ON b.id = r.batch
-            WHERE erased_at IS NULL"""
-        runs = {(b.hex(), seq, attempt): (state, code) for b, seq, attempt, state, code in self._execute(query)}
-        there = {b.hex() for (b,) in self._execute("SELECT id FROM batches WHERE erased_at IS NULL")}
+        runs = self._runs()
+        there = {b.hex() for (b,) in self.execute("SELECT id FROM batches WHERE erased_at IS NULL")}
         for key, outcome in self.recorded.items():
             if key[0] in there and not _is_in(outcome, runs.get(key)):
                 raise Broken("nothing acknowledged is lost", run=key, outcome=outcome, written=runs.get(key))
-        for (batch, seq), starts in self.starts.items():
+        for starts in self.starts.values():
             for start in starts:
-                lost = batch in there and (batch, seq, start.attempt) not in runs
-                if lost and not isinstance(start.outcome, Returned):
-                    raise Broken("every start is written down", item=(batch, seq), start=start)
+                missing = not start.lost and start.key[0] in there and start.key not in runs
+                if missing and not isinstance(start.outcome, Returned):
+                    raise Broken("every start is written down", start=start)
 
-    def _execute(self, query: str) -> Any:
+    def _runs(self) -> dict[Key, tuple[str, str]]:
+        query = """SELECT r.batch, seq, attempt, state, code FROM runs r JOIN batches b ON b.id = r.batch
+            WHERE erased_at IS NULL"""
+        return {(b.hex(), seq, attempt): (state, code) for b, seq, attempt, state, code in self.execute(query)}
+
+    def execute(self, query: str) -> Any:
+        """What the database says, past all processes."""
         return self._database.connection.execute(query)
 
 

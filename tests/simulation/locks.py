@@ -5,6 +5,7 @@ that is silent.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from covey.domain.clock import Clock
@@ -19,12 +20,17 @@ BEAT_SECONDS = 1.0
 BEAT_PATIENCE = 3.0
 """Without an answer to a beat for so long a worker claims no more."""
 
+RETURN_SECONDS = 2.0
+"""So long after a lost session came back its worker claims nothing."""
+
 
 @dataclass(slots=True, eq=False)
 class Session:
     """A lock while it is held."""
 
     beat_at: float
+    lost: Callable[[], None]
+    """Told in the process when its connection was reset."""
 
 
 class Locks:
@@ -34,12 +40,13 @@ class Locks:
         self._loop = loop
         self.held: dict[str, Session] = {}
         self.free_since: dict[str, float] = {}
+        self.taken_at: dict[str, float] = {}
 
     def take(self, worker: str, session: Session) -> bool:
         """Take a lock for a session, or say that it is still its own; False if another has it."""
         owner = self.held.setdefault(worker, session)
         if owner is session:
-            session.beat_at = self._loop.time()
+            session.beat_at = self.taken_at[worker] = self._loop.time()
             self.free_since.pop(worker, None)
         return owner is session
 
@@ -56,9 +63,10 @@ class Locks:
             self.free_since[worker] = self._loop.time()
 
     def end_all(self) -> None:
-        """The database went away."""
-        for worker in list(self.held):
+        """The database went away, and every connection with it."""
+        for worker, session in list(self.held.items()):
             self.end(worker)
+            self._loop.at(self._loop.time() + 0.001, session.lost)
 
 
 class Hold:
@@ -69,18 +77,28 @@ class Hold:
         self._link = link
         self._locks = locks
         self._clock = clock
-        self._session = Session(0.0)
+        self._session = Session(0.0, self._lost)
         self.since: float | None = None
         self._answered = clock.monotonic()
+        self._returned: float | None = None
+
+    def _lost(self) -> None:
+        if not self._link.cut:
+            self.since = None
 
     @property
     def sure(self) -> bool:
-        """Whether the last answer is young enough to claim."""
-        return self._clock.monotonic() - self._answered < BEAT_PATIENCE
+        """Whether the lock is held and the last answer young enough to claim."""
+        return self.since is not None and self._clock.monotonic() - self._answered < BEAT_PATIENCE
+
+    @property
+    def settling(self) -> bool:
+        """Whether the session came back so lately that nothing is to be claimed yet."""
+        return self._returned is not None and self._clock.monotonic() - self._returned < RETURN_SECONDS
 
     async def take(self) -> None:
         """Take the lock. Raises Unavailable if the database does not answer."""
-        session = Session(0.0)
+        session = Session(0.0, self._lost)
 
         def taking(done: Done) -> None:
             done(self._locks.take(self.worker, session), None)
@@ -90,16 +108,16 @@ class Hold:
         self._session, self.since = session, self._clock.monotonic()
         self._answered = self._clock.monotonic()
 
-    async def beating(self) -> None:
-        """Beat for as long as the process lives."""
+    async def beating(self, heard: Callable[[str], None]) -> None:
+        """Beat for as long as the process lives. `heard` is told that hints may have been missed."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
-                await self._beat()
+                await self._beat(heard)
             except Unavailable:
                 continue
 
-    async def _beat(self) -> None:
+    async def _beat(self, heard: Callable[[str], None]) -> None:
         asked = self._clock.monotonic()
 
         def beat(done: Done) -> None:
@@ -110,3 +128,5 @@ class Hold:
             return
         self.since = None
         await self.take()
+        self._returned = self._clock.monotonic()
+        heard("")

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .ledger import Broken
+from .broken import Broken
 from .script import Script, Submit, write
 from .world import World
 

@@ -78,8 +78,12 @@ class SimulatedStore(OperationStore):
     async def claim(self, worker: str, lane: str, room: int) -> Claim:
         if self.hold is not None and not self.hold.sure:
             raise Unavailable("nobody answers the beats")
+        if self.hold is not None and self.hold.settling:
+            raise Unavailable("everybody compares what is in their hands first")
         self._wrote = partial(self._ledger.claimed, worker, lane, room)
-        return await super().claim(worker, lane, room)
+        claim = await super().claim(worker, lane, room)
+        self._ledger.received(claim)
+        return claim
 
     async def finish(self, worker: str, finished: Sequence[Finished]) -> FinishReport:
         group = list(finished)
@@ -99,11 +103,11 @@ class SimulatedStore(OperationStore):
         return await super().stop(batch, reason, abort=abort, message=message, actor=actor)
 
     async def pause(self, batch: str, reason: str, actor: str | None = None) -> Batch:
-        self._wrote = partial(self._ledger.paused, batch, True)
+        self._wrote = partial(self._ledger.paused, batch, reason)
         return await super().pause(batch, reason, actor)
 
     async def resume(self, batch: str, actor: str | None = None) -> Batch:
-        self._wrote = partial(self._ledger.paused, batch, False)
+        self._wrote = partial(self._ledger.paused, batch, None)
         return await super().resume(batch, actor)
 
     async def settle(self, worker: str, hold: timedelta | None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from .ledger import Broken
+from .broken import Broken
 from .script import write
 from .shrinking import failure, report
 from .world import World

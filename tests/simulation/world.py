@@ -29,9 +29,10 @@ from covey.metrics import Metrics
 from covey.store.operations import lanes as lane_operations
 from covey.store.sqlite.transaction import Transaction, completed
 
+from .broken import Broken
 from .database import SimulatedDatabase
 from .far_side import LONGEST, FarSide, OwnFault, SimulatedRunner
-from .ledger import Broken, Health, Ledger
+from .ledger import Health, Ledger
 from .locks import Locks
 from .loop import Loop, Process, ProcessClock
 from .network import Link, Network
@@ -130,7 +131,7 @@ class Node:
             self._end(life, BACK_SECONDS)
             return
         assert life.store.hold is not None
-        beating = asyncio.create_task(life.store.hold.beating())
+        beating = asyncio.create_task(life.store.hold.beating(life.hints.heard))
         life.worker.start()
         for loop in life.loops:
             loop.start()
@@ -206,7 +207,6 @@ class World:
         self.nodes = [Node(self, number) for number in range(script.nodes)]
         for act in script.acts:
             if isinstance(act, FailOver):
-                self.ledger.lossy = True
                 loop.at(act.at - act.lost, self.database.keep)
             loop.at(act.at, self._do, act)
         loop.at(script.calm_at, self._calm)
@@ -259,8 +259,8 @@ class World:
                 self._restart(seconds)
             case FailOver(_, seconds, _):
                 self._restart(seconds)
-                self.database.fall_back()
-                self.ledger.fell_back()
+                if self.database.fall_back():
+                    self.ledger.fell_back()
             case Sick(_, lane, seconds):
                 self.far_side.sick.add(lane)
                 self.loop.at(self.loop.time() + seconds, self.far_side.sick.discard, lane)

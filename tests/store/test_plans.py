@@ -92,3 +92,40 @@ async def test_choosing_costs_little_among_many_that_are_not_due(scene: Scene, s
     asked = {"lane": "lane", "now": micros(scene.now)}
     cost = await sqlite.writer.run(lambda db: steps_of(db, lambda: db.rows("choose", asked)))
     assert cost <= 15
+
+
+FILL = """
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 999999)
+INSERT INTO items SELECT batch, n, NULL, CASE WHEN n % 50 = 0 THEN 'ref ' || n END, NULL, x'7b7d' FROM items, n;
+INSERT INTO live SELECT batch, seq, 1, 0, seq % 3, 0, seq % 50 = 0, CASE WHEN seq < 5000 THEN seq ELSE 1 << 60 END,
+    CASE WHEN seq % 50 = 0 THEN 'worker ' || seq / 50 % 50 END, CASE WHEN seq % 50 = 0 THEN 0 END, NULL, NULL, 0
+FROM items WHERE seq < 50000;
+INSERT INTO runs SELECT batch, seq, 1, 1, CASE WHEN seq % 10000 THEN 'succeeded' ELSE 'failed' END, 'done', '', NULL, 1,
+    NULL, seq, 1.0, x'7b7d' FROM items WHERE seq >= 50000 AND seq < 200000;
+UPDATE counts SET total = 1000000, cursor = 200000, deferred = 49000, active = 1000, succeeded = 149985, failed = 15
+WHERE total = 1;
+UPDATE limits SET active = 1000, cap = 2000;
+UPDATE shares SET active = 1000;
+"""
+STEPS = 30
+"""So many hundreds of steps of SQLite's machine a hot statement may take about ten rows."""
+
+
+async def test_a_hot_statement_costs_the_same_at_a_million_items(scene: Scene, sqlite: SqliteStore) -> None:
+    batch = bytes.fromhex(await scene.submit(1))
+    await sqlite.writer.run(lambda database: database.connection.execute(FILL).fetchall())
+    for n in range(200):
+        await scene.submit(1, workspace=f"w{n % 10}", start_at=scene.after(60))
+    asked = {
+        **EVERY_PARAMETER, "batch": batch, "lane": "lane", "workspace": "w", "worker": "worker 7", "seq": 700,
+        "now": micros(scene.now), "limit": 10, "cursor": 200_000, "deferred": 49_000, "active": 1000, "after": 0,
+        "succeeded": 149_985, "failed": 15, "canceled": 0, "n": 0, "id": batch, "state": "failed", "offset": 0,
+        "refs": '["ref 700"]', "seqs": "[700]", "kind": None, "origin": "batch", "states": None, "before": None,
+    }  # fmt: skip
+
+    def costs(database: Database) -> dict[str, int]:
+        names = (*HOT, "seqs_ended", "seqs_recent", "items_read", "live_row", "live_of_worker", "run_settled")
+        return {name: steps_of(database, lambda name=name: database.rows(name, asked)) for name in names}  # type: ignore[misc]
+
+    found = await sqlite.writer.run(costs)
+    assert {name: cost for name, cost in found.items() if cost > STEPS} == {}

@@ -1,9 +1,9 @@
 """The reconciler: what the database believes in a worker's hands, against what is in them.
 
 They differ after an answer was lost: a run was claimed and the worker never saw it. And they differ after a fail-over
-that lost acknowledged commits: the worker holds a run of which the database knows nothing, and might hand it out
-again. The first is given back. The second pauses the batch until a person has looked: only they can say what the far
-side has seen.
+that lost acknowledged commits: the database has forgotten how a run ended, or the worker holds a run of which the
+database knows nothing, and might hand it out again. The first is given back. The second is written once more. The
+third pauses the batch until a person has looked: only they can say what the far side has seen.
 """
 
 import asyncio
@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 
 LOST_COMMITS = "database_lost_commits"
 """Why a batch is paused of which the database knows less than it once said."""
+
+KEPT_OUTCOMES = 1000
+"""So many outcomes are kept after they were written, should the database forget them."""
 
 
 class Reconciler:
@@ -41,6 +44,7 @@ class Reconciler:
         self._put = put
         self._doubtful: set[RunKey] = set()
         self._strange: set[RunKey] = set()
+        self._written: dict[RunKey, Finished] = {}
         self.wake = asyncio.Event()
         """Set when an answer of the database was lost: what is believed may differ from now on."""
 
@@ -77,14 +81,23 @@ class Reconciler:
     def recorded(self, finished: Iterable[Finished], report: FinishReport) -> None:
         """A finish was answered: runs that changed nothing, though this worker had them, are looked at. One that never
         started is no loss."""
+        started = {(one.batch, one.seq, one.attempt): one for one in finished if not _never_started(one)}
         if report.stale:
-            started = {(one.batch, one.seq, one.attempt) for one in finished if not _never_started(one)}
-            self._strange.update(started.intersection(report.stale))
+            self._strange.update(started.keys() & set(report.stale))
             self.wake.set()
+        self._keep({key: one for key, one in started.items() if key not in report.stale})
+
+    def _keep(self, written: Mapping[RunKey, Finished]) -> None:
+        self._written.update(written)
+        while len(self._written) > KEPT_OUTCOMES:
+            del self._written[next(iter(self._written))]
 
     def _give_back(self, runs: Iterable[RunKey]) -> None:
         for key in sorted(runs):
-            self._put(Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
+            ended = self._written.get(key)
+            if ended is not None:
+                log.critical("the database forgot how a run ended: it is written again", batch=key[0], seq=key[1])
+            self._put(ended or Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
 
     async def _look_after(self, runs: set[RunKey]) -> None:
         """Pause the batches of those runs of which the database knows nothing at all."""

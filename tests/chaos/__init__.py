@@ -1,0 +1,1 @@
+"""Real processes, a real PostgreSQL, and faults at random moments."""
