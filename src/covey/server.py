@@ -23,6 +23,7 @@ from covey.calls.trunks.markers import clear, left_open
 from covey.calls.wiring import CallParts, call_parts
 from covey.database import Opened, opened
 from covey.domain.clock import Clock, SystemClock
+from covey.domain.errors import Unavailable
 from covey.domain.lane import Lane
 from covey.engine.health import Health
 from covey.engine.hints import Hints
@@ -39,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 HANGING_UP = timedelta(seconds=30)
 """How long a phone may stay in a call whose caller is gone, until it hears nothing for long enough."""
+
+ANNOUNCE_AGAIN_SECONDS = 1.0
 
 HURRY_SECONDS = 5
 """How long open requests may take once nothing is left to wait for."""
@@ -74,7 +77,7 @@ class Server:
         """How long a drain waits for active runs: as set, else the longest call of any trunk."""
         if self.settings.drain_seconds is not None:
             return self.settings.drain_seconds
-        return _longest(self.settings).total_seconds()
+        return max(_longest(self.settings).values()).total_seconds()
 
     @property
     def loops(self) -> list[Loop | Keeper]:
@@ -108,17 +111,19 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         yield server
 
 
-def _longest(settings: Settings) -> timedelta:
-    """How long any call may take, ringing too."""
-    return timedelta(seconds=max(trunk.longest_seconds + trunk.ring_seconds for trunk in settings.trunks.values()))
+def _longest(settings: Settings) -> dict[str, timedelta]:
+    """How long a call of each trunk may take, ringing too."""
+    return {
+        name: timedelta(seconds=trunk.longest_seconds + trunk.ring_seconds) for name, trunk in settings.trunks.items()
+    }
 
 
-def _hold(settings: Settings, clock: Clock, *, shared: bool) -> timedelta | None:
-    """How long the channels and numbers of dead workers' calls stay taken.
+def _hold(settings: Settings, clock: Clock, *, shared: bool) -> dict[str, timedelta]:
+    """How long the channels and numbers of dead workers' calls stay taken, by trunk.
 
     Where the database is shared, until their longest call must have ended: a worker that was given up may still talk.
-    Else an earlier life's are known: until phones that nobody said goodbye to have given up by themselves, or None if
-    all calls were ended.
+    Else an earlier life's are known: until phones that nobody said goodbye to have given up by themselves, and not at
+    all if all calls were ended.
     """
     folder = open_calls_folder(settings.data)
     alive = left_open(folder)
@@ -126,9 +131,9 @@ def _hold(settings: Settings, clock: Clock, *, shared: bool) -> timedelta | None
     if shared:
         return _longest(settings)
     if alive is None or (left := datetime.fromtimestamp(alive, UTC) + HANGING_UP - clock.now()) <= timedelta(0):
-        return None
+        return {}
     log.warning("calls of an earlier life may still be up: their channels stay taken for a while")
-    return left
+    return dict.fromkeys(settings.trunks, left)
 
 
 async def _end_loops(server: Server) -> None:
@@ -239,7 +244,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         listener = _bind(settings)
         serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
         await _listening(http, serving)
-        await announce(server, _address(listener))
+        await _announced(announce, server, _address(listener), stopping)
         told = asyncio.create_task(_told(stopping, server))
         await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
@@ -248,6 +253,18 @@ async def serve(settings: Settings, announce: Announce) -> None:
         await serving
         if server.worker.given_up.is_set():
             raise GivenUp
+
+
+async def _announced(announce: Announce, server: Server, address: str, stopping: asyncio.Event) -> None:
+    """Announce the server. A database that goes away at this very moment is waited for: requests are in flight."""
+    while not stopping.is_set():
+        try:
+            await announce(server, address)
+            return
+        except Unavailable as error:
+            log.warning("the start waits for the database", why=error.message)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), ANNOUNCE_AGAIN_SECONDS)
 
 
 def _application(services: Services) -> ASGIApp:

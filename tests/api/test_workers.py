@@ -30,7 +30,7 @@ async def test_who_has_ended_stays_until_all_is_settled(house: House) -> None:
     await house.services.store.retire(WORKER)
     await house.services.store.enlist("next")
     assert [(one["id"], one["state"]) for one in await workers(house)] == [("next", "alive"), (WORKER, "ended")]
-    await house.services.store.settle(WORKER, None)
+    await house.services.store.settle(WORKER, {})
     assert [one["id"] for one in await workers(house)] == ["next"]
     assert [one["id"] for one in await workers(house, "?all=true")] == ["next", WORKER]
 

@@ -146,7 +146,7 @@ async def test_a_person_is_not_erased_while_the_far_side_may_be_busy_with_them(s
     await scene.submit(refs("p"), exclusive=True)
     await scene.take(worker="doomed")
     await scene.bury("doomed")
-    await scene.store.settle("doomed", timedelta(seconds=60))
+    await scene.store.settle("doomed", {"lane": timedelta(seconds=60)})
     with pytest.raises(Conflict):
         await scene.store.erase_ref("w", "p", "erased")
     scene.clock.advance(60)

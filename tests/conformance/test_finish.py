@@ -300,7 +300,7 @@ async def test_late_truth_takes_the_place_of_the_guess(
     batch = await scene.submit(2, exclusive=True)
     bite = await scene.take(1, worker="slow")
     await scene.bury("slow")
-    assert await scene.store.settle("slow", timedelta(seconds=600)) == 0
+    assert await scene.store.settle("slow", {"lane": timedelta(seconds=600)}) == 0
     guess = await scene.store.item(batch, 0)
     assert guess.last is not None
     assert (guess.state, guess.last.code, guess.tries) == (failed, "outcome_unknown", 1)
@@ -325,7 +325,7 @@ async def test_late_truth_may_come_after_the_end_and_from_nobody_else(scene: Sce
     batch = await scene.submit(1)
     bite = await scene.take(1, worker="slow")
     await scene.bury("slow")
-    await scene.store.settle("slow", None)
+    await scene.store.settle("slow", {})
     done = await scene.store.batch(batch)
     assert done.state is BatchState.completed
     assert (await scene.finish(bite, SUCCEEDED)).written == 0

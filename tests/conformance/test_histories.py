@@ -200,7 +200,7 @@ class Histories(History):
         await self.world.database.kill(self.store, dead)
         assert dead in await self.store.dead_workers(self.worker)
         until = self.now + timedelta(seconds=HOLD) if hold else None
-        while await self.store.settle(dead, timedelta(seconds=HOLD) if hold else None):
+        while await self.store.settle(dead, {self.lane: timedelta(seconds=HOLD)} if hold else {}):
             pass
         for key in (*self.hand, *self.lost):
             if not self.batches[key[0]].repeatable:

@@ -21,7 +21,7 @@ async def two_lives(scene: Scene) -> None:
 async def die(scene: Scene, hold: float | None = None) -> None:
     """The other worker dies and is settled."""
     await scene.bury("doomed")
-    while await scene.store.settle("doomed", None if hold is None else timedelta(seconds=hold)):
+    while await scene.store.settle("doomed", {} if hold is None else {"lane": timedelta(seconds=hold)}):
         pass
 
 
@@ -51,7 +51,7 @@ async def test_a_dead_worker_is_named_until_all_is_settled_and_never_oneself(sce
     await scene.take(worker="doomed")
     await scene.bury("doomed")
     assert await scene.store.dead_workers(WORKER) == ["doomed"]
-    assert await scene.store.settle("doomed", None) == 0
+    assert await scene.store.settle("doomed", {}) == 0
     assert await scene.store.dead_workers(WORKER) == []
     assert await scene.store.in_hand("doomed") == []
 
@@ -74,7 +74,7 @@ async def test_lost_runs_that_may_be_repeated_are_and_the_third_time_fail(scene:
         await scene.store.enlist(worker)
         assert (await scene.take(worker=worker)).runs[0].tries == 0
         await scene.bury(worker)
-        assert await scene.store.settle(worker, None) == 0
+        assert await scene.store.settle(worker, {}) == 0
     item = await scene.store.item(batch, 0)
     assert item.last is not None
     assert (item.state, item.last.code, len(item.earlier)) == (ItemState.failed, "worker_lost", 2)
@@ -175,5 +175,5 @@ async def test_settling_twice_changes_nothing(scene: Scene) -> None:
     await scene.take(2, worker="doomed")
     await die(scene)
     before = await scene.counts(batch)
-    assert await scene.store.settle("doomed", None) == 0
+    assert await scene.store.settle("doomed", {}) == 0
     assert await scene.counts(batch) == before

@@ -26,8 +26,8 @@ async def slots(house: House) -> int:
     return status.active
 
 
-@pytest.mark.parametrize(("hold", "held"), [(None, 0), (timedelta(seconds=600), 2)])
-async def test_what_a_dead_worker_left_is_settled(house: House, hold: timedelta | None, held: int) -> None:
+@pytest.mark.parametrize(("hold", "held"), [({}, 0), ({LANE: timedelta(seconds=600)}, 2)])
+async def test_what_a_dead_worker_left_is_settled(house: House, hold: dict[str, timedelta], held: int) -> None:
     batch = await leave_runs(house, 2)
     settler = Settler(house.worker, hold)
     await settler.round()

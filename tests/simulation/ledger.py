@@ -290,12 +290,14 @@ class Ledger:
         for item, (attempt, owner) in list(self.hands.items()):
             if owner == worker and item not in left:
                 del self.hands[item]
-                known = self.batches[item[0]]
-                known.busy = {
-                    start for start in known.busy if start.key != (*item, attempt)
-                }  # its own cap is of active
+                self._no_longer_active(*item, attempt)
                 if not self.batches[item[0]].facts.repeatable:
                     self.unknown[item[0], item[1], attempt] = worker
+
+    def _no_longer_active(self, batch: str, seq: int, attempt: int) -> None:
+        """A batch's own cap is of what is active; a lane's counts the slots that are held as well."""
+        known = self.batches[batch]
+        known.busy = {start for start in known.busy if start.key != (batch, seq, attempt)}
 
     def _abandon(self, worker: str) -> None:
         """What harms nobody when it is repeated is not waited for any more."""

@@ -62,10 +62,10 @@ class Losses:
             return
         if lost[0].key[0] in self.paused:
             self.resumed += 1
-        elif self._held.isdisjoint(lost):
-            self.unremembered += 1
-        else:
+        elif any(start in self._held and self._ledger.workers[start.worker].alive() for start in lost):
             self.early += 1
+        else:
+            self.unremembered += 1
 
     def _reached(self) -> dict[tuple[str, int], int]:
         """The last attempt of each item that the database knows."""

@@ -1,6 +1,6 @@
 """A process's store: the operations of every store, sent to the one simulated database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -110,7 +110,7 @@ class SimulatedStore(OperationStore):
         self._wrote = partial(self._ledger.paused, batch, None)
         return await super().resume(batch, actor)
 
-    async def settle(self, worker: str, hold: timedelta | None) -> int:
+    async def settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
         self._wrote = partial(self._ledger.settled, worker)
         return await super().settle(worker, hold)
 

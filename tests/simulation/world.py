@@ -119,14 +119,14 @@ class Node:
         runner = SimulatedRunner(world.far_side, world.ledger, clock, lambda: worker.id)
         runners = {lane.name: runner for lane in world.script.lanes}
         worker = Worker(store, clock, hints, runners, world.script.room, metrics())
-        loops: list[EngineLoop] = [Settler(worker, HOLD)]
+        loops: list[EngineLoop] = [Settler(worker, dict.fromkeys(runners, HOLD))]
         if self.number == 0:
             loops.append(Sweeper(store, clock, hints, worker.id, list(runners), {"simulated": None}, _no_files))
         return Life(process, link, store, worker, Submission(store, hints, worker.id), loops, clock, hints)
 
     async def _live(self, life: Life) -> None:
         try:
-            await life.worker.enlist(HOLD)
+            await life.worker.enlist(dict.fromkeys(life.worker.dispatchers, HOLD))
         except Unavailable:
             self._end(life, BACK_SECONDS)
             return
@@ -295,7 +295,11 @@ class World:
         self.locks.end_all()
         self.network.reset()
         self.ledger.began = max(self.ledger.began, now + seconds)
-        self.loop.at(now + seconds, self.database.start)
+        self.loop.at(self.ledger.began, self._back)
+
+    def _back(self) -> None:
+        if self.loop.time() >= self.ledger.began:
+            self.database.start()
 
     def _calm(self) -> None:
         """Nothing goes wrong any more; who paused a batch lets it go on."""

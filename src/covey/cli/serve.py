@@ -37,6 +37,7 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
 
     from covey.cli.exits import Exit
     from covey.cli.session import leave
+    from covey.domain.errors import Unavailable
     from covey.logging import setup_logging
     from covey.server import GivenUp
     from covey.settings import SettingsError
@@ -51,5 +52,7 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
         leave(str(error), Exit.usage)
     except StoreError as error:
         leave(str(error), Exit.conflict)
+    except Unavailable as error:
+        leave(error.message, Exit.unreachable)
     except GivenUp as error:
         leave(str(error), Exit.failed)

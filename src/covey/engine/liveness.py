@@ -1,5 +1,6 @@
 """Settles the runs of workers that are dead, whoever found them so."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar
 
@@ -14,9 +15,8 @@ class Settler(Loop):
     name: ClassVar[str] = "settler"
     seconds: ClassVar[float] = LOOK_SECONDS
 
-    def __init__(self, worker: Worker, hold: timedelta | None) -> None:
-        """`hold` is how long the slots of settled runs stay taken, as a far side may still be busy with them (None:
-        not at all)."""
+    def __init__(self, worker: Worker, hold: Mapping[str, timedelta]) -> None:
+        """`hold` is how long the slots of settled runs stay taken, by lane: a far side may still be busy with them."""
         self._worker = worker
         self._hold = hold
 

@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 LOST_COMMITS = "database_lost_commits"
 """Why a batch is paused of which the database knows less than it once said."""
 
+RETRY_SECONDS = 0.5
+"""How soon it is looked again when the database did not answer."""
+
 KEPT_OUTCOMES = 1000
 """So many outcomes are kept after they were written, should the database forget them."""
 
@@ -53,11 +56,18 @@ class Reconciler:
         return any(key in dispatcher.runs for dispatcher in self._dispatchers.values())
 
     async def round(self) -> None:
-        """Compare once.
+        """Compare once, and again soon if the database does not answer.
 
         A run that is in nobody's hands must be missing in two looks in a row, as a claim may be on its way between
         them.
         """
+        try:
+            await self._compare()
+        except Unavailable:
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self.wake.set)
+            raise
+
+    async def _compare(self) -> None:
         running = {key for dispatcher in self._dispatchers.values() for key in dispatcher.running}
         believed = set(await self._store.in_hand(self._worker))
         missing = {key for key in believed if not self.run_in_hand(key)}

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 import structlog
 
@@ -19,6 +20,9 @@ from covey.metrics import Metrics
 from covey.store.ports import FinishReport, Store
 
 log = structlog.get_logger(__name__)
+
+NO_HOLD: Mapping[str, timedelta] = MappingProxyType({})
+"""Slots of settled runs are free at once."""
 
 DROP_POLL_SECONDS = 1.0
 RECONCILE_SECONDS = 10.0
@@ -71,7 +75,7 @@ class Worker:
         """How many runs are in hand."""
         return sum(len(dispatcher.runs) for dispatcher in self.dispatchers.values())
 
-    async def enlist(self, hold: timedelta | None = None) -> None:
+    async def enlist(self, hold: Mapping[str, timedelta] = NO_HOLD) -> None:
         """Begin this life, and settle what dead ones left; `hold` as for `Liveness.settle`."""
         await self._store.enlist(self.id)
         await self.settle_dead(hold)
@@ -113,9 +117,12 @@ class Worker:
         await self.reconciler.last_round()
         await self.finisher.stop()
         if not self.active:
-            await self._store.retire(self.id)
+            try:
+                await self._store.retire(self.id)
+            except Unavailable as error:
+                log.warning("the end of this worker is found out by the others", why=error.message)
 
-    async def settle_dead(self, hold: timedelta | None = None) -> int:
+    async def settle_dead(self, hold: Mapping[str, timedelta] = NO_HOLD) -> int:
         """Settle the runs of workers that are dead; how many were settled. One that cannot be settled stands in no
         other's way."""
         settled = 0
@@ -130,7 +137,7 @@ class Worker:
             log.warning("runs of dead workers were settled", runs=settled)
         return settled
 
-    async def _settle(self, worker: str, hold: timedelta | None) -> int:
+    async def _settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
         found = left = len(await self._store.in_hand(worker))
         while left:
             left = await self._store.settle(worker, hold)

@@ -5,7 +5,7 @@ task. Errors: `Unavailable` when the database cannot answer (nothing happened, o
 again); everything else is named by the method.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -168,10 +168,10 @@ class Liveness(Protocol):
         """Workers that are given up and still have something to settle, now declared dead if they were not."""
         ...
 
-    async def settle(self, worker: str, hold: timedelta | None) -> int:
+    async def settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
         """Settle some of a dead worker's runs by the outcome table; how many are left.
 
-        Their slots stay taken for so long, if given: a far side may still be busy with them.
+        Their slots stay taken for as long as `hold` says of their lane: a far side may still be busy with them.
         """
         ...
 

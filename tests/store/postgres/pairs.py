@@ -275,6 +275,12 @@ class Pair:
         """Return when a session waits for another."""
         await self._waits_or_passes(asyncio.get_running_loop().create_future())
 
+    async def so_many_wait(self, sessions: int) -> None:
+        """Return when so many sessions wait for others."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self._rows(_WAITING))[0][0] < sessions:
+                await asyncio.sleep(0)
+
     async def _waits_or_passes(self, task: asyncio.Future[Any]) -> str:
         async with asyncio.timeout(PATIENCE):
             while not task.done():
@@ -323,7 +329,7 @@ ACTS: dict[str, Act] = {
     "both truths": lambda store, names: store.finish(DOOMED, [names.run(0, names.older), names.run(0)]),
     "stop": lambda store, names: store.stop(names.batch, StopReason.cancel, abort=True),
     "pause": lambda store, names: store.pause(names.batch, "p"),
-    "settle": lambda store, names: store.settle(DOOMED, timedelta(minutes=10)),
+    "settle": lambda store, names: store.settle(DOOMED, {"lane": timedelta(minutes=10)}),
     "declare": lambda store, names: store.dead_workers(next(iter(store.lives._lives))),
     "expire": lambda store, names: store.expire(),
     "append": lambda store, names: store.append(names.draft, 2, [NewItem(b"{}")]),
@@ -347,7 +353,7 @@ async def busy(scene: Scene, **facts: Any) -> Names:
     people = [NewItem(b"{}", ref=f"person {n} of list {len(scene.batches)}") for n in range(8)]
     batch = await scene.submit(people, max_tries=2, exclusive=True, **facts)
     await scene.take(1, worker=DOOMED)
-    await scene.store.settle(DOOMED, timedelta(seconds=30))
+    await scene.store.settle(DOOMED, {"lane": timedelta(seconds=30)})
     await scene.take(1, worker=DOOMED)
     await scene.finish(await scene.take(2), Retry(scene.now, Failed("busy", "")), seqs=[2])
     return Names(cast(Clock, scene.clock), batch, await draft(scene, 2), await draft(scene, 1))

@@ -38,7 +38,7 @@ async def test_a_session_keeps_no_lock_for_long_and_its_commits_are_durable(pool
     settings = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "synchronous_commit")
     async with lent(pool) as connection:
         found = await values(connection, "SELECT " + ", ".join(f"current_setting('{name}')" for name in settings))
-        assert found == ("10s", "5s", "5s", "on")
+        assert found == ("10s", "5s", "3s", "on")
         assert await values(connection, "SELECT current_setting('TimeZone'), current_setting('application_name')") == (
             "UTC",
             connections.application_name(),

@@ -208,7 +208,7 @@ class Storm:
     async def settle(self) -> None:
         """The worker's runs are given up, and a part of them it finishes after all."""
         hands, now = await self.store.in_hand(self.worker), self.scene.now
-        await self.store.settle(self.worker, timedelta(seconds=1))
+        await self.store.settle(self.worker, {"lane": timedelta(seconds=1)})
         await self.store.finish(self.worker, [Finished(*one, Succeeded("done"), now, now) for one in hands[::2]])
 
     async def sweep(self) -> None:
@@ -216,6 +216,24 @@ class Storm:
         await self.store.expire()
         await self.store.sweep_leftovers(5)
         await self.store.sweep_erased(5)
+
+
+async def test_a_stop_waits_for_one_claim_and_not_for_all_that_queue(pair: Pair) -> None:
+    await pair.begin("busy")
+    pair.one.gate = gate = Gate()
+    first = asyncio.ensure_future(pair.one.claim(WORKER, "lane", 1))
+    await gate.there.wait()
+    queue = []
+    for n in range(3):
+        queue.append(asyncio.ensure_future(pair.other.claim(WORKER, "lane", 1)))
+        await pair.so_many_wait(n + 1)
+    stop = asyncio.ensure_future(pair.other.stop(pair.names.batch, StopReason.cancel))
+    await pair.so_many_wait(4)
+    gate.go.set()
+    assert (await first).bite is not None
+    assert [(await one).bite for one in queue] == [None] * 3
+    assert (await stop).first
+    assert await pair.wrong() == {}
 
 
 async def test_a_storm_leaves_every_count_right(pair: Pair) -> None:

@@ -12,7 +12,7 @@ from covey.domain.ids import item_id
 from covey.domain.lane import START_HORIZON, START_SLACK, gap, next_free, start_times
 from covey.domain.run import DO_NOT_CALL, Bite, Claimed, RunState
 from covey.store.operations import control
-from covey.store.operations.database import Database, Row, lock, micros, moment
+from covey.store.operations.database import Database, Row, lock, micros, moment, pass_gate
 from covey.store.operations.hot import Hot, hot, save
 from covey.store.ports import Claim
 
@@ -71,6 +71,7 @@ async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
     """Take one bite of the lane; see `Claims.claim`."""
     if not await database.value("worker_alive", {"worker": worker}):
         raise Conflict("this worker was given up; its process must end", code="worker_gone")
+    await pass_gate(database, lane)
     now = await database.now()
     limit = await database.row("lane_row", {"lane": lane})
     if limit is None or room < 1:

@@ -7,7 +7,7 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.lane import gap
 from covey.domain.run import Json
 from covey.store.operations import reading
-from covey.store.operations.database import Database, key, lock, micros, span_micros
+from covey.store.operations.database import Database, key, lock, micros, moment, span_micros
 from covey.store.operations.hot import Hot, hot, save
 from covey.store.ports import Stopped
 
@@ -36,7 +36,7 @@ def _still_open(batch: Hot, doing: str) -> None:
 
 
 async def _answer(database: Database, batch: Hot) -> Batch:
-    return await reading.batch(database, batch.row.id.hex(), None)
+    return await reading.batch(database, batch.row.id.hex(), None, moment(batch.now))
 
 
 async def stop(

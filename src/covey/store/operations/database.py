@@ -88,15 +88,24 @@ class Database(Protocol):
         ...
 
 
+async def pass_gate(database: Database, lane: str) -> None:
+    """Queue before a lane. Claims and finishes hold batches and lanes for longer than others: of them only one at a
+    time is behind the gate, so that a stop, which does not queue here, waits for one of them at most. And who chooses
+    behind the gate sees what the one before chose."""
+    await database.lock("lock_gate", {"lane": lane})
+
+
+async def pass_gates_of(database: Database, batches: Sequence[bytes]) -> None:
+    """Queue before the lanes of batches."""
+    await database.lock("lock_gates_of", {"batches": list(batches)})
+
+
 async def lock(database: Database, batches: Sequence[bytes], *, lanes: bool = False) -> datetime:
     """Lock batches, and with `lanes` their lanes, in the one order that everybody keeps; the time after that.
 
-    What was read before is to be read again. Who asks for lanes holds them for longer: they queue before a gate, so
-    that whoever wants nothing but a batch (a stop) waits for one of them at most.
+    What was read before is to be read again. Who asks for lanes has passed their gate.
     """
     asked = {"batches": sorted(batches)}
-    if lanes:
-        await database.lock("lock_gates_of", asked)
     await database.lock("lock_batches", asked)
     if lanes:
         await database.lock("lock_lanes_of", asked)

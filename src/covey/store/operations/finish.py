@@ -10,7 +10,7 @@ from covey.domain.ids import item_id
 from covey.domain.lane import BATCH_STREAK
 from covey.domain.run import OUTCOME_UNKNOWN, Blame, End, Failed, Finished, Retry, Succeeded, decide
 from covey.store.operations.breakers import LaneBreaker, read_breakers, save_breakers
-from covey.store.operations.database import Database, dump, key, lock, micros, moment, span_micros
+from covey.store.operations.database import Database, dump, key, lock, micros, moment, pass_gates_of, span_micros
 from covey.store.operations.held import release_held
 from covey.store.operations.hot import Hot, hots, save
 from covey.store.operations.written import Ended, Spent, Written, clean, count_end, standing
@@ -37,6 +37,7 @@ async def finish(database: Database, worker: str, finished: Sequence[Finished]) 
     by_batch: dict[bytes, list[Finished]] = defaultdict(list)
     for one in finished:
         by_batch[key(one.batch)].append(one)
+    await pass_gates_of(database, list(by_batch))
     now = micros(await lock(database, list(by_batch), lanes=True))
     batches = await hots(database, by_batch, now)
     breakers = await read_breakers(database, (batch.row.lane for batch in batches.values()))

@@ -1,11 +1,11 @@
 """Settling the runs of dead workers, and the slots that outlive the settling: a far side may still be busy."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from covey.domain.run import Lost, decide
-from covey.store.operations.database import Database, Row, lock, micros, moment, span_micros
+from covey.store.operations.database import Database, Row, lock, micros, moment, pass_gates_of, span_micros
 from covey.store.operations.hot import Hot, hots, save
 from covey.store.operations.written import Ended, Spent, Written, free_slots, standing
 
@@ -13,12 +13,13 @@ PIECE = 500
 """How many runs one settling deals with."""
 
 
-async def settle(database: Database, worker: str, hold: timedelta | None) -> int:
+async def settle(database: Database, worker: str, hold: Mapping[str, timedelta]) -> int:
     """Settle some runs of a dead worker; see `Liveness.settle`."""
     asked = {"worker": worker, "limit": PIECE}
     seen = {live.batch for live in await database.named("live_of_worker", asked)}
     if not seen:
         return 0
+    await pass_gates_of(database, list(seen))
     now = micros(await lock(database, list(seen), lanes=True))
     batches = await hots(database, sorted(seen), now)
     written = Written()
@@ -31,18 +32,20 @@ async def settle(database: Database, worker: str, hold: timedelta | None) -> int
 
 
 async def _settle_run(
-    database: Database, worker: str, batch: Hot, live: Row, hold: timedelta | None, written: Written
+    database: Database, worker: str, batch: Hot, live: Row, hold: Mapping[str, timedelta], written: Written
 ) -> None:
     row = batch.row
     facts = standing(row, Spent(live.tries, live.returns, live.losses, 0), True)
     run = Ended(live.seq, live.attempt, live.tries, worker, live.started_at, batch.now)
     written.record(batch, run, decide(Lost(), facts, moment(batch.now)))
     batch.find_next()
-    if hold is None or row.repeatable:
+    if row.lane not in hold or row.repeatable:
         written.free(batch, live.seq)
         return
     slot = (row.id, live.seq, live.attempt, row.lane, row.workspace)
-    await database.many("held_new", [(*slot, live.ref if row.exclusive else None, batch.now + span_micros(hold))])
+    await database.many(
+        "held_new", [(*slot, live.ref if row.exclusive else None, batch.now + span_micros(hold[row.lane]))]
+    )
 
 
 async def release_held(database: Database, held: Iterable[Row]) -> int:

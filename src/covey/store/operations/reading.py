@@ -19,12 +19,12 @@ UNENDED_STATES = frozenset(
 )
 
 
-async def batch(database: Database, id_: str, workspace: str | None) -> Batch:
+async def batch(database: Database, id_: str, workspace: str | None, now: datetime | None = None) -> Batch:
     """One batch; see `Reading.batch`."""
     row = await database.row("batch_read", {"batch": key(id_)})
     if row is None or (workspace is not None and row.workspace != workspace):
         raise NotFound(f"there is no batch {id_}")
-    return _batch(row, await database.now())
+    return _batch(row, now or await database.now())
 
 
 def _batch(row: Row, now: datetime) -> Batch:

@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -92,7 +92,7 @@ class OperationStore(ABC):
 
     # Workers and lanes
 
-    async def settle(self, worker: str, hold: timedelta | None) -> int:
+    async def settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
         return await self._write(lambda db: held.settle(db, worker, hold), rows=500)
 
     async def in_hand(self, worker: str) -> list[tuple[str, int, int]]:

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: what every session is set to, how values cross, and the pool.
 
 A session sets its own time limits, so that no process, however it hangs, keeps locks that others wait for: a statement
-ends after 10 s, the wait for a lock after 5 s, a transaction in which nothing happens after 5 s. Behind a pooler in
+ends after 10 s, the wait for a lock after 5 s, a transaction in which nothing happens after 3 s. Behind a pooler in
 transaction mode (PgBouncer) sessions are shared, so nothing is set there: `ALTER ROLE … SET` does it, and `covey
 doctor` looks.
 """
@@ -48,7 +48,7 @@ PREPARED_MOST = 500
 SESSION = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "5s",
+    "idle_in_transaction_session_timeout": "3s",
     "synchronous_commit": "on",
     "timezone": "UTC",
     # Every statement has an index for what it asks, and a plan is kept for as long as its session lives: one that was

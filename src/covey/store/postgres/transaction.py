@@ -67,24 +67,28 @@ class Transaction:
         columns = map(list, zip(*values, strict=True))
         return await self._connection.execute(statement.arrays, dict(zip(statement.names, columns, strict=True)))
 
+    async def _answered(self, cursor: AsyncCursor[Any]) -> AsyncCursor[Any]:
+        """Wait for all that was sent so far by a Sync, not a Flush: only after a Sync does PostgreSQL count the session
+        as idle in its transaction, and end it when this process stands still with its locks."""
+        if self._pipeline is not None:
+            await self._pipeline.sync()
+        return cursor
+
     async def rows(self, name: str, params: Params) -> list[tuple[Any, ...]]:
-        return await (await self._execute(name, params)).fetchall()
+        return await (await self._answered(await self._execute(name, params))).fetchall()
 
     async def named(self, name: str, params: Params) -> list[Row]:
-        return await _named(await self._execute(name, params))
+        return await _named(await self._answered(await self._execute(name, params)))
 
     async def row(self, name: str, params: Params) -> Row | None:
         return next(iter(await self.named(name, params)), None)
 
     async def value(self, name: str, params: Params) -> Any:
-        values = await (await self._execute(name, params)).fetchone()
+        values = await (await self._answered(await self._execute(name, params))).fetchone()
         return None if values is None else values[0]
 
     async def run(self, name: str, params: Params) -> int:
-        cursor = await self._execute(name, params)
-        if self._pipeline is not None:
-            await self._pipeline.sync()
-        return cursor.rowcount
+        return (await self._answered(await self._execute(name, params))).rowcount
 
     async def write(self, name: str, params: Params) -> None:
         await self._execute(name, params)
@@ -94,10 +98,12 @@ class Transaction:
             await self._execute_each(name, values)
 
     async def each(self, name: str, values: Values) -> list[tuple[Any, ...]]:
-        return await (await self._execute_each(name, values)).fetchall() if values else []
+        if not values:
+            return []
+        return await (await self._answered(await self._execute_each(name, values))).fetchall()
 
     async def each_named(self, name: str, values: Values) -> list[Row]:
-        return await _named(await self._execute_each(name, values)) if values else []
+        return await _named(await self._answered(await self._execute_each(name, values))) if values else []
 
     async def append(self, name: str, values: Values) -> None:
         """Outside a pipeline: COPY cannot be in one."""
