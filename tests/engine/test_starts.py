@@ -6,7 +6,7 @@ import pytest
 
 from covey.domain.batch import BatchState
 from covey.domain.lane import START_SLACK, Lane
-from covey.engine.dispatcher import CLOCK_SET_SECONDS, UNSTARTED_RUNS, Ahead
+from covey.engine.dispatcher import UNSTARTED_RUNS, Ahead
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
 
 from .conftest import LANE, House
@@ -14,20 +14,26 @@ from .conftest import LANE, House
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def test_the_quickest_answer_says_how_far_the_clocks_are_apart() -> None:
-    ahead = Ahead()
-    noon = NOON.timestamp()
-    assert ahead.of(100.030, NOON) == 100.030 - noon
-    assert ahead.of(100.005, NOON) == 100.005 - noon
-    assert ahead.of(100.900, NOON) == 100.005 - noon
+def test_the_quickest_answers_say_how_far_the_clocks_are_apart() -> None:
+    ahead, noon = Ahead(), NOON.timestamp()
+    assert ahead.of(100.000, 100.030, NOON) == (100.000 - noon, 100.030 - noon)
+    assert ahead.of(100.002, 100.005, NOON) == (100.002 - noon, 100.005 - noon)
+    assert ahead.of(99.500, 100.900, NOON) == (100.002 - noon, 100.005 - noon)
 
 
-def test_a_clock_that_was_set_is_believed_at_once() -> None:
-    ahead = Ahead()
-    ahead.of(100.0, NOON)
-    later = 100.0 + CLOCK_SET_SECONDS + 0.5
-    assert ahead.of(later, NOON) == later - NOON.timestamp()
-    assert ahead.of(later, NOON + timedelta(hours=1)) < later - NOON.timestamp()
+def test_a_link_that_is_slow_for_long_moves_no_start() -> None:
+    ahead, noon = Ahead(), NOON.timestamp()
+    for _ in range(100):
+        least, most = ahead.of(100.0, 100.4, NOON)
+    assert (least, most) == (100.0 - noon, 100.4 - noon)
+    assert most - least > START_SLACK.total_seconds()
+
+
+@pytest.mark.parametrize("by", [-3600.0, -2.0, 2.0, 3600.0])
+def test_a_clock_that_was_set_is_believed_at_once(by: float) -> None:
+    ahead, then = Ahead(), NOON + timedelta(seconds=by)
+    ahead.of(100.0, 100.01, NOON)
+    assert ahead.of(101.0, 101.01, then) == (101.0 - then.timestamp(), 101.01 - then.timestamp())
 
 
 async def test_a_batch_that_cannot_go_on_is_stopped_and_says_why(house: House) -> None:

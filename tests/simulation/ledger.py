@@ -365,7 +365,7 @@ class Ledger:
                 if not one.harmless:
                     raise Broken("what may have been reached is not started again", run=key, earlier=one)
             self.losses.started_again([one for one in all_earlier if one.lost])
-        retried = sum(isinstance(one.outcome, Retry) for one in earlier)
+        retried = sum(isinstance(self.recorded.get(one.key), Retry) for one in earlier)  # unwritten ones died unheard
         if retried >= known.facts.max_tries:
             raise Broken("no more tries than there are", run=key, tries=retried, most=known.facts.max_tries)
 

@@ -42,13 +42,11 @@ class Locks:
         self.free_since: dict[str, float] = {}
         self.taken_at: dict[str, float] = {}
 
-    def take(self, worker: str, session: Session) -> bool:
-        """Take a lock for a session, or say that it is still its own; False if another has it."""
-        owner = self.held.setdefault(worker, session)
-        if owner is session:
-            session.beat_at = self.taken_at[worker] = self._loop.time()
-            self.free_since.pop(worker, None)
-        return owner is session
+    def take(self, worker: str, session: Session) -> None:
+        """Take a worker's lock for a session of it; an earlier one of the same worker ends first."""
+        self.held[worker] = session
+        session.beat_at = self.taken_at[worker] = self._loop.time()
+        self.free_since.pop(worker, None)
 
     def beat(self, worker: str, session: Session) -> bool:
         """A beat of a session; False if it has ended."""
@@ -101,10 +99,10 @@ class Hold:
         session = Session(0.0, self._lost)
 
         def taking(done: Done) -> None:
-            done(self._locks.take(self.worker, session), None)
+            self._locks.take(self.worker, session)
+            done(None, None)
 
-        if not await self._link.ask(taking):
-            raise Unavailable("an earlier session still has the lock")
+        await self._link.ask(taking)
         self._session, self.since = session, self._clock.monotonic()
         self._answered = self._clock.monotonic()
 

@@ -80,8 +80,18 @@ class Losses:
         batch, health = start.key[0], self._ledger.workers[start.worker]
         if health.trouble + PAUSE_SECONDS > self._ledger.now:
             self._ledger.at(health.trouble + PAUSE_SECONDS, self._look, start)
-        elif health.alive() and not health.given_up and batch not in self.paused and self._is_open(batch):
+        elif health.alive() and not (
+            health.given_up or self._has_it_again(start) or batch in self.paused or not self._is_open(batch)
+        ):
             self._ledger.fail(Broken("a batch is paused whose run was lost", run=start.key, worker=start.worker))
+
+    def _has_it_again(self, lost: "Start") -> bool:
+        """Whether its own worker was handed the very same run once more: to all eyes but ours it is one."""
+        ledger, item, mine = self._ledger, lost.key[:2], (lost.key[2], lost.worker)
+        others = [one for one in ledger.starts[item] if one.key == lost.key and not one.lost]
+        if not others:
+            return ledger.hands.get(item) == mine or lost.key in ledger.recorded
+        return any(one.worker == lost.worker for one in others)
 
     def _is_open(self, batch: str) -> bool:
         rows = self._ledger.execute(

@@ -2,9 +2,12 @@
 every write and at every start. `make soak` runs a million lives, or as many as COVEY_SOAK_SECONDS allow."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +17,11 @@ from .shrinking import failure, report
 from .world import World
 
 SEEDS = 1000
+FAIL_OVERS = 100
 CHUNKS = 8
 """The histories come in so many tests, so that several processes share them."""
+
+ROOT = Path(__file__).parents[2]
 
 SOAK_LIVES = 1_000_000
 SOAK_FROM = 1_000_000
@@ -29,19 +35,25 @@ class Held:
     lives: int = 0
     starts: int = 0
     writes: int = 0
+    seconds: float = 0.0
+    lost: int = 0
+    again: int = 0
 
-    def run(self, seed: int) -> None:
+    def run(self, seed: int, *, fail_over: bool = False) -> None:
         """Run one history; fails with the shortest that does."""
-        script = write(seed)
+        script = write(seed, fail_over=fail_over)
         world = World(script)
         try:
             world.run()
         except Exception as failed:
-            pytest.fail(report(script, failed), pytrace=False)
+            pytest.fail(report(script, failed, fail_over=fail_over), pytrace=False)
         self.histories += 1
         self.lives += script.items
         self.starts += sum(map(len, world.ledger.starts.values()))
         self.writes += world.ledger.writes
+        losses = world.ledger.losses
+        self.lost += losses.lost
+        self.again += losses.early + losses.unremembered
 
     def until(self, seeds: Iterable[int], over: float, lives: int) -> None:
         """Run histories until a time, or so many lives."""
@@ -50,23 +62,48 @@ class Held:
             if time.monotonic() > over or self.lives >= lives:
                 return
 
+    def add(self, other: "Held") -> None:
+        """Count another's as well."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def __str__(self) -> str:
+        speed = self.lives / self.seconds if self.seconds else 0.0
+        return (
+            f"{self.histories} seeds, {self.lives} lives, {self.starts} starts, {self.writes} writes counted again, "
+            f"{self.seconds:.1f} s, {speed:.0f} lives a second"
+        )
+
+
+@pytest.fixture(scope="module")
+def total() -> Iterator[Held]:
+    """Prints at the end what this process has run of all."""
+    total = Held()
+    yield total
+    print(f"\nthe simulator: {total}")
+
 
 @pytest.fixture
-def held() -> Iterator[Held]:
-    """Prints what was run, and how fast."""
+def held(total: Held) -> Iterator[Held]:
+    """What one test runs."""
     held, began = Held(), time.monotonic()
     yield held
-    seconds = time.monotonic() - began
-    print(
-        f"{held.histories} histories: {held.lives} lives, {held.starts} starts, {held.writes} writes counted again, "
-        f"{seconds:.1f} s, {held.lives / seconds:.0f} lives a second"
-    )
+    held.seconds = time.monotonic() - began
+    total.add(held)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_promise_holds(chunk: int, held: Held) -> None:
     for seed in range(chunk, SEEDS, CHUNKS):
         held.run(seed)
+
+
+def test_what_a_fail_over_loses_is_noticed_in_time(held: Held) -> None:
+    """Acknowledged commits are lost: the batches of runs that somebody holds are paused, and all else holds as ever."""
+    for seed in range(FAIL_OVERS):
+        held.run(seed, fail_over=True)
+    print(f"\n{FAIL_OVERS} fail-overs: {held.lost} starts lost, {held.again} items started again before a pause")
+    assert held.lost
 
 
 @pytest.mark.soak
@@ -87,6 +124,19 @@ def traced(seed: int) -> list[str]:
 @pytest.mark.parametrize("seed", [3, 14, 80, 85])
 def test_a_seed_is_a_history(seed: int) -> None:
     assert traced(seed) == traced(seed)
+
+
+def test_a_seed_is_the_same_history_in_every_process() -> None:
+    """Whatever the order of its sets."""
+
+    def told(hash_seed: str) -> str:
+        command = [sys.executable, "-m", "tests.simulation", "14", "--trace"]
+        environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(command, env=environ, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    first = told("1")
+    assert "held: " in first
+    assert told("2") == first
 
 
 def test_a_failure_is_told_by_its_shortest_history(monkeypatch: pytest.MonkeyPatch) -> None:

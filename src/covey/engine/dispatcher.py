@@ -12,7 +12,7 @@ import structlog
 
 from covey.domain.batch import StopReason
 from covey.domain.clock import Clock
-from covey.domain.errors import Conflict, Unavailable
+from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.run import INTERNAL_ERROR, LICENCE_SECONDS, NOT_STARTED, Bite, Claimed, Finished, Outcome, Returned
 from covey.engine.hints import Hints
 from covey.engine.runner import CannotGoOn, Run, Runner
@@ -33,9 +33,6 @@ UNSTARTED_HOLD = timedelta(seconds=2)
 UNSURE_SECONDS = 0.02
 """How long a dispatcher waits at least for a time of the store's clock that it has no measure of yet."""
 
-CLOCK_SET_SECONDS = 1.0
-"""A claim's answer that seems to have taken this much longer than others says that a clock was set."""
-
 RunKey = tuple[str, int, int]
 """Batch, seq, attempt."""
 
@@ -47,26 +44,35 @@ class DispatcherStore(Claims, Control, Lanes, Protocol):
 class Ahead:
     """How far the monotonic clock of this machine is ahead of the store's clock: seconds to add to a store's time.
 
-    Answers take their time, so the smallest difference of the last claims is the truest.
+    Each answer says that the store's time was later than the question and earlier than the answer. The quickest ones of
+    the last claims leave the smallest room between the two.
     """
 
     def __init__(self) -> None:
-        self._seen: deque[float] = deque(maxlen=64)
+        self._seen: deque[tuple[float, float]] = deque(maxlen=64)
 
-    def of(self, received: float, store_now: datetime) -> float:
-        """The difference, after an answer that was received at `received` and made at `store_now`."""
-        difference = received - store_now.timestamp()
-        if self._seen and difference > min(self._seen) + CLOCK_SET_SECONDS:
-            self._seen.clear()
-        self._seen.append(difference)
-        return min(self._seen)
+    def of(self, asked: float, received: float, store_now: datetime) -> tuple[float, float]:
+        """(least, most) that it can be, after an answer made at `store_now` to what was asked at `asked`."""
+        now = store_now.timestamp()
+        self._seen.append((asked - now, received - now))
+        if self._least > self._most:  # a clock was set
+            self._seen = deque([(asked - now, received - now)], maxlen=64)
+        return self._least, self._most
+
+    @property
+    def _least(self) -> float:
+        return max(least for least, _ in self._seen)
+
+    @property
+    def _most(self) -> float:
+        return min(most for _, most in self._seen)
 
     def until(self, at: datetime, clock: Clock) -> float:
         """The seconds until a time of the store's clock. This machine's own clock only serves until the first answer:
         it may be set wrong."""
         if not self._seen:
             return max(UNSURE_SECONDS, (at - clock.now()).total_seconds())
-        return at.timestamp() + min(self._seen) - clock.monotonic()
+        return at.timestamp() + self._most - clock.monotonic()
 
 
 class Dispatcher:
@@ -171,9 +177,12 @@ class Dispatcher:
         except ValueError:
             await self._give_up(bite.batch, "The batch's stored configuration cannot be read")
             config = {}
-        ahead = self._ahead.of(self._clock.monotonic(), bite.now)
+        ahead = self._ahead.of(asked, self._clock.monotonic(), bite.now)
         for claimed in bite.runs:
-            run = self._run(bite, claimed, config, claimed.start_at.timestamp() + ahead, asked)
+            run = self._run(bite, claimed, config, ahead, asked)
+            if (run.batch, run.seq, run.attempt) in self.runs:
+                log.critical("the database handed out what is in hand already", batch=run.batch, seq=run.seq)
+                continue
             self.runs[run.batch, run.seq, run.attempt] = run
             self.running.add((run.batch, run.seq, run.attempt))
             task = asyncio.create_task(self._execute(run))
@@ -187,7 +196,9 @@ class Dispatcher:
         return self._config[1]
 
     @staticmethod
-    def _run(bite: Bite, claimed: Claimed, config: Mapping[str, Any], start_at: float, asked: float) -> Run:
+    def _run(bite: Bite, claimed: Claimed, config: Mapping[str, Any], ahead: tuple[float, float], asked: float) -> Run:
+        """A run that starts neither too early nor too late, wherever the truth lies between the two of `ahead`."""
+        least, most = (claimed.start_at.timestamp() + one for one in ahead)
         until = asked + LICENCE_SECONDS
         return Run(
             batch=bite.batch,
@@ -200,8 +211,8 @@ class Dispatcher:
             ref=claimed.ref,
             config=config,
             input=claimed.input,
-            start_at=start_at,
-            licence_until=until if bite.slack is None else min(until, start_at + bite.slack.total_seconds()),
+            start_at=most,
+            licence_until=until if bite.slack is None else min(until, least + bite.slack.total_seconds()),
         )
 
     async def _execute(self, run: Run) -> None:
@@ -232,7 +243,10 @@ class Dispatcher:
     async def _give_up(self, batch: str, why: str) -> None:
         """Stop a batch that no wait will help (contract 12.18). Its run is given back afterwards, and so canceled."""
         log.error("a batch cannot go on", batch=batch, why=why)
-        await self._store.stop(batch, StopReason.fail, message=why)
+        try:
+            await self._store.stop(batch, StopReason.fail, message=why)
+        except (Unavailable, NotFound) as error:  # if it is still there, it is stopped when it is claimed again
+            log.warning("it could not be stopped", batch=batch, why=error.message)
 
     async def _watch_starts(self, outcome: Outcome) -> None:
         """Hold the lane for a moment when run after run could not be started: otherwise they would go round and round

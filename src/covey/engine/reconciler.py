@@ -75,7 +75,7 @@ class Reconciler:
         self._doubtful = missing - self._doubtful
         still = {key for dispatcher in self._dispatchers.values() for key in dispatcher.running}
         await self._look_after((running & still) - believed)
-        await self._look_after(self._strange)
+        await self._look_after(set(self._strange))
 
     async def last_round(self) -> None:
         """Give back what was claimed without an answer before the last claim: nobody waits for one any more."""

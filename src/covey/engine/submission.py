@@ -62,7 +62,7 @@ class Submission:
                 await self._store.append(batch.id, total, piece)
                 total += len(piece)
             return await settled(self._accept(batch, total, quota, actor))
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
             with suppress(Unavailable):
                 await settled(self._store.discard(batch.id))
             raise

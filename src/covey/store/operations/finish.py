@@ -1,7 +1,7 @@
 """Finish: write down what came of runs, fenced, decided by the outcome table, all in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -34,14 +34,15 @@ class Hands:
 
 async def finish(database: Database, worker: str, finished: Sequence[Finished]) -> FinishReport:
     """Record runs; see `Finishes.finish`."""
-    by_batch: dict[bytes, list[Finished]] = defaultdict(list)
+    named: dict[str, list[Finished]] = defaultdict(list)
     for one in finished:
-        by_batch[key(one.batch)].append(one)
+        named[one.batch].append(one)
+    by_batch = {key(id_): runs for id_, runs in named.items()}
     await pass_gates_of(database, list(by_batch))
     now = micros(await lock(database, list(by_batch), lanes=True))
     batches = await hots(database, by_batch, now)
     breakers = await read_breakers(database, (batch.row.lane for batch in batches.values()))
-    hands = await _hands(database, finished, worker)
+    hands = await _hands(database, by_batch, worker)
     stale = [one for id_, runs in by_batch.items() if id_ not in batches for one in runs]
     paused, written = [], Written()
     for id_, batch in sorted(batches.items()):
@@ -61,17 +62,17 @@ async def finish(database: Database, worker: str, finished: Sequence[Finished]) 
     )
 
 
-async def _hands(database: Database, finished: Sequence[Finished], worker: str) -> Hands:
+async def _hands(database: Database, finished: Mapping[bytes, Sequence[Finished]], worker: str) -> Hands:
     """The fence: which of the runs are in this worker's hands in this very attempt."""
-    hands, asked = Hands(), {(key(one.batch), one.seq, one.attempt) for one in finished}
-    there = sorted({(batch, seq) for batch, seq, _ in asked})
+    hands, asked = Hands(), {(batch, one.seq, one.attempt) for batch, runs in finished.items() for one in runs}
+    there = sorted({fence[:2] for fence in asked})
     for batch, seq, attempt, tries, returns, losses, state, owner, started, returned in await database.each(
         "live_row", there
     ):
         if state == 1 and owner == worker and (batch, seq, attempt) in asked:
             since = returned if returned is not None else started - LATELY
             hands.active[batch, seq, attempt] = Spent(tries, returns, losses, since)
-    gone = sorted(asked - hands.active.keys())
+    gone = sorted(asked - hands.active.keys()) if len(hands.active) < len(asked) else []
     for batch, seq, attempt, code, owner in await database.each("run_settled", gone):
         if code == OUTCOME_UNKNOWN and owner == worker:
             hands.unknown.add((batch, seq, attempt))

@@ -63,6 +63,8 @@ class Lives:
             raise Conflict("This worker was given up", code="worker_gone")
         if life is not None and not life.fresh:
             raise Unavailable("the database has not answered this worker's beats lately")
+        if life is not None and life.session_since is None:
+            raise Unavailable("this worker's lock session is lost")
         if life is not None and life.settling:
             raise Unavailable("the database is back: everybody compares what is in their hands first")
 
