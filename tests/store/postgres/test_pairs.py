@@ -23,10 +23,13 @@ from covey.store.postgres import store as postgres
 from ...conformance.conftest import WORKER, Scene
 from ...conformance.databases import DATABASES, template
 from ...postgres_server import session_server
-from .pairs import DOOMED, Clock, Gate, Held, Pair, make_moments
+from .pairs import DOOMED, PATIENCE, Clock, Gate, Held, Pair, make_moments
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+
+BEHIND_THE_GATE = 2
+"""The step of a claim before which it has passed its lane's gate and locked nothing else."""
 
 ON_A_BATCH = ("claim", "finish", "stop", "pause", "settle", "truth")
 OVER = ("erase", "truth", "stop", "finish")
@@ -223,6 +226,7 @@ async def test_a_stop_waits_for_one_claim_and_not_for_all_that_queue(pair: Pair)
     pair.one.gate = gate = Gate()
     first = asyncio.ensure_future(pair.one.claim(WORKER, "lane", 1))
     await gate.there.wait()
+    pair.other.gate = behind = Gate(BEHIND_THE_GATE)
     queue = []
     for n in range(3):
         queue.append(asyncio.ensure_future(pair.other.claim(WORKER, "lane", 1)))
@@ -231,8 +235,11 @@ async def test_a_stop_waits_for_one_claim_and_not_for_all_that_queue(pair: Pair)
     await pair.so_many_wait(4)
     gate.go.set()
     assert (await first).bite is not None
+    await behind.there.wait()
+    async with asyncio.timeout(PATIENCE):
+        assert (await stop).first
+    behind.go.set()
     assert [(await one).bite for one in queue] == [None] * 3
-    assert (await stop).first
     assert await pair.wrong() == {}
 
 
