@@ -162,9 +162,13 @@ class Clients:
             await self.resume(self._paused.pop())
 
     async def resume(self, batch: str) -> None:
-        """Let a batch go on."""
+        """Let a batch go on. One that was stopped, ended and deleted meanwhile may be gone."""
         with contextlib.suppress(Conflict):
-            await self.ask("resume", lambda covey: covey.batches.resume(wire(batch)))
+            try:
+                await self.ask("resume", lambda covey: covey.batches.resume(wire(batch)))
+            except NotFound:
+                if batch not in self._ledger.erasing:
+                    raise
 
     async def _delete(self) -> None:
         if not self._ended:
@@ -172,6 +176,7 @@ class Clients:
         batch = self._ended.pop(self._chance.randrange(len(self._ended)))
         await self._witness.keep(batch)
         self._ledger.erasing.add(batch)
+        self._paused.discard(batch)
         with contextlib.suppress(NotFound):
             await self.ask("delete", lambda covey: covey.batches.erase(wire(batch)))
 
