@@ -10,20 +10,10 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,173 +24,39 @@ from pydantic_settings import (
     SettingsError as SourceError,
 )
 
-from covey.domain.hours import parse_hours
+from covey.settings.analysis import LOCAL_FACTS, Analysis, Model, ModelKind
+from covey.settings.parts import DEMO, MASK, Calls, Database, DatabaseUrl, Fetch, Limits, Log, Retention, Webhooks
+from covey.settings.trunks import Trunk, TrunkKind
+
+__all__ = [
+    "DEMO",
+    "LOCAL_FACTS",
+    "MASK",
+    "Analysis",
+    "Calls",
+    "DatabaseUrl",
+    "Fetch",
+    "Limits",
+    "Log",
+    "Model",
+    "ModelKind",
+    "Retention",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "Trunk",
+    "TrunkKind",
+    "Webhooks",
+]
 
 FILE_NAME = "covey.toml"
-DEMO = "demo"
-MASK = "********"
 _ENV_PREFIX = "COVEY_"
 _TRUNK_NAME = re.compile(r"[a-z0-9_-]{1,40}")
-
-Positive = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+_MODEL_NAME = re.compile(r"[a-z0-9._-]{1,80}")
 
 
 class SettingsError(Exception):
     """The settings are not valid; the text is one sentence for the person who wrote them."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class TrunkKind(StrEnum):
-    """What a trunk is: `demo` phones on this machine, `simulated` calls without audio, or `sip` to a provider."""
-
-    demo = "demo"
-    simulated = "simulated"
-    sip = "sip"
-
-
-class Trunk(_Part):
-    """A way to place calls, and its limits. What a real provider needs is refused on the others."""
-
-    kind: TrunkKind
-    channels: Positive = 2
-    """The most calls at once."""
-    calls_per_second: PositiveFloat = 1.0
-    ring_seconds: Annotated[float, Field(ge=1, le=120)] = 30.0
-    longest_seconds: Annotated[float, Field(ge=5, le=3600)] = 600.0
-    calls_per_day: Positive | None = None
-    hours: str | None = None
-    """The local times within which calls start, `HH:MM-HH:MM`, in every zone the number may be in."""
-    caller: str | None = None
-    workspaces: tuple[str, ...] | None = None
-    """The workspaces that may use it; None: all (never on a `sip` trunk)."""
-    countries: tuple[str, ...] | None = None
-    """The countries it dials, as two letters; None: all (never on a `sip` trunk)."""
-    host: str | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    transport: Annotated[str, Field(pattern="^(udp|tcp|tls)$")] = "udp"
-    seed: int = 0
-    """Of a `simulated` trunk: the seed of its outcomes and durations."""
-    speed: PositiveFloat = 1.0
-    """Of a `simulated` trunk: every duration is divided by this."""
-    start_log: Path | None = None
-    """Of a `simulated` trunk: a file that gets a line for every start, before the start counts."""
-
-    _DEFAULTS: ClassVar[dict[str, dict[str, Any]]] = {
-        "demo": {"channels": 40, "calls_per_second": 10.0, "longest_seconds": 120.0},
-        "simulated": {"channels": 1000, "calls_per_second": 1000.0},
-        "sip": {"hours": "08:00-21:00", "calls_per_day": 1000},
-    }
-
-    @model_validator(mode="before")
-    @classmethod
-    def _defaults_of_kind(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return {**cls._DEFAULTS.get(str(given.get("kind")), {}), **given}
-        return given
-
-    @field_validator("hours")
-    @classmethod
-    def _hours(cls, hours: str | None) -> str | None:
-        if hours:
-            parse_hours(hours)
-        return hours or None
-
-    @model_validator(mode="after")
-    def _real_trunks_say_who_and_where(self) -> Self:
-        if self.kind is TrunkKind.sip:
-            missing = [name for name in ("host", "workspaces", "countries") if not getattr(self, name)]
-            if missing:
-                raise ValueError(f"a trunk of kind sip needs {', '.join(missing)}")
-        return self
-
-    @property
-    def live(self) -> bool:
-        """Whether real people's phones can ring."""
-        return self.kind is TrunkKind.sip
-
-
-class Limits(_Part):
-    """What one request, one batch or one workspace may take. Bytes, seconds and counts."""
-
-    csv_bytes: Positive = 20 * 1024 * 1024
-    json_bytes: Positive = 1024 * 1024
-    form_overhead_bytes: Positive = 512 * 1024
-    field_bytes: Positive = 16 * 1024
-    form_parts: Positive = 20
-    unended_batches: Positive = 100
-    waiting_items: Positive = 5_000_000
-    failed_authentications_per_second: Positive = 10
-    requests_per_minute: Positive | None = None
-    """Of one key; None: no limit."""
-    body_idle_seconds: PositiveFloat = 30.0
-    upload_seconds: PositiveFloat = 600.0
-    request_seconds: PositiveFloat = 60.0
-
-
-class Calls(_Part):
-    """Defaults of call batches."""
-
-    default_trunk: str = DEMO
-    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    """The country that numbers without `+` are read in, when neither form nor workspace says one."""
-    recording: bool = True
-    recordings: str | None = None
-    """Where recordings go: a bucket URL (`s3://…`, `gs://…`, `az://…`); None: the data folder."""
-    low_disk_bytes: Positive = 512 * 1024 * 1024
-    """With less free space than this nothing is recorded."""
-    speech_url: str | None = None
-    """An OpenAI-compatible base URL for `/audio/speech`; None: the built-in voice."""
-    speech_key: SecretStr | None = None
-    speech_model: str = "tts-1"
-    transcription_url: str | None = None
-    """An OpenAI-compatible base URL for `/audio/transcriptions`; None: the built-in recognizer."""
-    transcription_key: SecretStr | None = None
-    transcription_model: str = "whisper-1"
-
-
-class Retention(_Part):
-    """How long things are kept; None: for ever. A batch that has not ended is never deleted."""
-
-    calls_days: Positive | None = None
-    recordings_days: Positive | None = 90
-    events_days: Positive = 7
-
-
-class DatabaseUrl(SecretStr):
-    """The URL of a PostgreSQL database, as libpq reads it. Its password is never shown."""
-
-    _PASSWORDS = re.compile(r"(?<=://)(?P<user>[^:@/?]*):.*(?=@)|(?<=[?&])(?P<name>(ssl)?password)=[^&]*")
-
-    @property
-    def shown(self) -> str:
-        """The URL with masks in the place of passwords."""
-        return self._PASSWORDS.sub(_masked, self.get_secret_value())
-
-
-def _masked(found: re.Match[str]) -> str:
-    return f"{found['name']}={MASK}" if found["name"] else f"{found['user']}:{MASK}"
-
-
-def _postgres_url(url: DatabaseUrl | None) -> DatabaseUrl | None:
-    if url is not None and not re.match(r"postgres(ql)?://.", url.get_secret_value()):
-        raise ValueError("it is not a URL like postgresql://user:password@host:5432/name")
-    return url
-
-
-Database = Annotated[DatabaseUrl | None, AfterValidator(_postgres_url)]
-
-
-class Log(_Part):
-    """How much is logged, and in which form: `json` lines, or `text` for a person."""
-
-    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
-    format: Annotated[str, Field(pattern="^(json|text)$")] = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +96,16 @@ class Settings(BaseSettings):
     calls: Calls = Calls()
     retention: Retention = Retention()
     log: Log = Log()
+    analysis: Analysis = Analysis()
+    fetch: Fetch = Fetch()
+    webhooks: Webhooks = Webhooks()
+    secret: SecretStr | None = None
+    """What webhook secrets are encrypted with, at least 32 characters, the same on every machine. None: a key that is
+    made in the data folder, which serves one machine only."""
     trunks: dict[str, Trunk] = Field(default_factory=dict)
     """The trunks by name. `demo` is always there, whatever the file says of it."""
+    models: dict[str, Model] = Field(default_factory=dict)
+    """The models by the name that `model_name` says. `local-facts` is always there."""
 
     _file: ClassVar[Path | None] = None
 
@@ -260,6 +124,29 @@ class Settings(BaseSettings):
             if not _TRUNK_NAME.fullmatch(name):
                 raise ValueError(f"trunk {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
         return trunks
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _local_facts_is_always_there(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        local = given.get(LOCAL_FACTS, {})
+        return {**given, LOCAL_FACTS: {"kind": ModelKind.local_facts, **local} if isinstance(local, dict) else local}
+
+    @field_validator("models")
+    @classmethod
+    def _model_names_are_plain(cls, models: dict[str, Model]) -> dict[str, Model]:
+        for name in models:
+            if not _MODEL_NAME.fullmatch(name):
+                raise ValueError(f"model {name!r}: a name is 1 to 80 of a-z, 0-9, ., - and _")
+        return models
+
+    @field_validator("secret")
+    @classmethod
+    def _secret_is_long(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) < 32:
+            raise ValueError("it is to have at least 32 characters")
+        return secret
 
     @model_validator(mode="after")
     def _default_trunk_exists(self) -> Self:
