@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from covey.domain.run import Json
+from covey.domain.usage import Prices
 
 
 class BatchState(StrEnum):
@@ -68,7 +69,8 @@ class NewBatch:
     once. `hours` are the local times within which items start (`HH:MM-HH:MM`). `cap` (most active at once) and
     `pace` (starts a second) are the batch's own limits beside its lane's. `fingerprint` tells a batch given twice.
     `origin` is `batch`, or `single` for a batch of one that lists do not show. `notes` is JSON that the API keeps
-    with it.
+    with it. What succeeds is charged by `prices`; `max_cost` is what the batch may cost, `run_cost` the most that one
+    run of it can, both in millionths. The batch is deleted `keep` after its end, or at `deletes_at` if it has ended.
     """
 
     id: str
@@ -89,6 +91,11 @@ class NewBatch:
     pace: float | None = None
     fingerprint: str | None = None
     notes: Json = field(default_factory=dict)
+    prices: Prices = field(default_factory=Prices)
+    max_cost: int | None = None
+    run_cost: int = 0
+    keep: timedelta | None = None
+    deletes_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,8 @@ class Counts:
     succeeded_seconds: float = 0.0
     last_succeeded_at: datetime | None = None
     last_ended_at: datetime | None = None
+    spent: int = 0
+    """What its succeeded items cost, in millionths."""
 
     @property
     def waiting(self) -> int:
@@ -139,6 +148,9 @@ class Batch:
     notes: Json
     counts: Counts
     read_at: datetime
+    deletes_at: datetime | None = None
+    max_cost: int | None = None
+    run_cost: int = 0
 
     @property
     def state(self) -> BatchState:
@@ -188,7 +200,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a workspace may have open at once, checked when a batch is accepted."""
+    """What a workspace may have open at once, checked when a batch is accepted. Batches are counted kind by kind."""
 
     unended_batches: int = 100
     waiting_items: int = 5_000_000

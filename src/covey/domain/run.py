@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
@@ -45,11 +45,14 @@ class Blame(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The work was done. `code` names the kind of success, `seconds` is what averages and usage count."""
+    """The work was done. `code` names the kind of success, `seconds` is what averages and usage count; usage counts
+    the tokens too, where somebody reported them."""
 
     code: str
     result: Json = field(default_factory=dict)
     seconds: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ class End:
     result: Json = field(default_factory=dict)
     seconds: float = 0.0
     tried: bool = True
+    tokens_in: int = 0
+    tokens_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +219,8 @@ def decide(outcome: Outcome | Lost, standing: Standing, now: datetime) -> Decisi
 
 def _ended(outcome: Succeeded | Failed) -> End:
     if isinstance(outcome, Succeeded):
-        return End(RunState.succeeded, outcome.code, "", outcome.result, outcome.seconds)
+        end = End(RunState.succeeded, outcome.code, "", outcome.result, outcome.seconds)
+        return replace(end, tokens_in=outcome.tokens_in, tokens_out=outcome.tokens_out)
     return End(RunState.failed, outcome.code, outcome.message, outcome.result)
 
 

@@ -61,7 +61,7 @@ class Written:
         row, (seq, attempt, tries, worker, started, ended) = batch.row, run
         row.active -= 1
         match decision:
-            case End(state, code, message, result, seconds, tried):
+            case End(state, code, message, result, seconds, tried, _, _):
                 self.ended.append((row.id, seq))
                 values = (state.value, code, clean(message), worker, tries + tried, started, ended, seconds)
                 self.runs.append((row.id, seq, attempt, 1, *values, dump(result)))

@@ -1,16 +1,10 @@
-"""What Covey needs of a database, in the engine's own language, split by role.
-
-`tests/conformance` is the specification: every store passes the same suite. All methods are safe to call from any
-task. Errors: `Unavailable` when the database cannot answer (nothing happened, or what happened is found out by asking
-again); everything else is named by the method.
-"""
+"""What the engine needs of a database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Workspace
 from covey.domain.batch import Batch, BatchState, Event, NewBatch, NewItem, Quota, StopReason
 from covey.domain.item import Item, ItemState
 from covey.domain.lane import Lane, LaneStatus
@@ -297,98 +291,6 @@ class Upkeep(Protocol):
         """Remove what stopped batches left deferred, slots held past their time, idempotency answers past 24 h."""
         ...
 
-    async def retire_batches(self, kind: str, ended_before: datetime, limit: int = 100) -> int:
-        """Erase the batches of a kind that ended before a time."""
-        ...
-
-
-class Accounts(Protocol):
-    """Workspaces, keys, agents, blocked refs, idempotency."""
-
-    async def add_workspace(self, workspace: Workspace) -> None:
-        """Raises Conflict `exists`."""
-        ...
-
-    async def workspace(self, workspace: str) -> Workspace:
-        """Raises NotFound."""
-        ...
-
-    async def workspaces(self) -> list[Workspace]: ...
-
-    async def change_workspace(self, workspace: Workspace) -> None:
-        """Write name, weight and settings. Raises NotFound."""
-        ...
-
-    async def add_key(self, key: Key) -> None: ...
-
-    async def key_by_digest(self, digest: bytes) -> Key | None:
-        """The key with this SHA-256, revoked and expired ones too."""
-        ...
-
-    async def keys(self, workspace: str | None = None) -> list[Key]: ...
-
-    async def revoke_key(self, key: str) -> bool:
-        """Holds from the next request on; False if there is no such key or it was revoked."""
-        ...
-
-    async def touch_keys(self, used: dict[str, datetime]) -> None:
-        """Write when keys were last used."""
-        ...
-
-    async def put_agent(self, agent: AgentRecord) -> None: ...
-
-    async def agent(self, workspace: str, agent: str) -> AgentRecord:
-        """Raises NotFound."""
-        ...
-
-    async def agents(self, workspace: str) -> list[AgentRecord]: ...
-
-    async def delete_agent(self, workspace: str, agent: str) -> None:
-        """Raises NotFound."""
-        ...
-
-    async def block(self, workspace: str, refs: Sequence[str], reason: str) -> int:
-        """Never touch these refs again; how many are new."""
-        ...
-
-    async def unblock(self, workspace: str, ref: str) -> bool: ...
-
-    async def blocked(self, workspace: str, *, after: str = "", limit: int = 1000) -> list[Blocked]: ...
-
-    async def erase_ref(self, workspace: str, ref: str, replacement: str) -> int:
-        """Erase a person: overwrite ref, input and results of every ended item about `ref`; how many items.
-
-        Raises Conflict `active` if an item about it is waiting or active.
-        """
-        ...
-
-    async def begin_answer(self, meaning: Meaning, owner: str, created: str | None) -> KeptAnswer | str | None:
-        """Begin an idempotent request that will create the object `created`.
-
-        None: go on. A `KeptAnswer`: it was answered before. A str: it was begun by a process that is gone, and would
-        have created that object. Raises Unprocessable (other meaning) or Conflict `still_running`.
-        """
-        ...
-
-    async def keep_answer(self, meaning: Meaning, answer: KeptAnswer | None) -> None:
-        """Keep the answer for 24 h; None forgets the request, so that it may be tried again."""
-        ...
-
-
-class Store(Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep, Accounts, Protocol):
-    """A whole database."""
-
-    async def open(self) -> None:
-        """Connect, check or run the migrations. Raises StoreError with a sentence if that cannot be."""
-        ...
-
-    async def close(self) -> None: ...
-
-    @property
-    def waiting(self) -> int:
-        """How many operations wait for their turn."""
-        ...
-
-    async def backup(self, path: str) -> None:
-        """Copy the database, while it is in use, to a new file."""
+    async def retire_batches(self, limit: int = 100) -> int:
+        """Erase the batches that have ended and whose time to be deleted has come."""
         ...

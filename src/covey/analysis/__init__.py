@@ -1,0 +1,1 @@
+"""The runner for videos: assets, what is read from them, and what answers."""

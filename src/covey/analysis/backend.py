@@ -1,0 +1,96 @@
+"""What answers: the protocol between the analysis runner and a model, real or not."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from covey.analysis.config import Mode, Wanted
+
+GENERAL_TOKENS = 4096
+SEGMENT_TOKENS = 32768
+"""The most tokens of an answer where nobody says how many (contract section 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One item as a backend gets it.
+
+    `file` is the video's bytes on this machine, `asset` its id, by which facts are cached; `start` and `end` are the
+    window in seconds, within the `seconds` that the video lasts. `progress` is told seconds done, and of how many.
+    `media` gives the bytes of a media source by its name. `trace` names the item in logs.
+    """
+
+    asset: str
+    file: Path
+    mode: Mode
+    wanted: Wanted
+    seconds: float
+    start: float
+    end: float
+    progress: Callable[[float, float], None]
+    media: Callable[[str], Awaitable[bytes]]
+    trace: str = ""
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens the answer may have."""
+        default = GENERAL_TOKENS if self.mode is Mode.general else SEGMENT_TOKENS
+        return self.wanted.max_tokens or default
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `data` is text, or a JSON document as text. `finish_reason` is `stop` or `length`.
+
+    `tokens_in` is None where nobody reported it; `estimated` says that `tokens_out` was counted here. `made_by` names
+    the analyser. `seconds` is how much of the video it is about.
+    """
+
+    data: str
+    finish_reason: str
+    tokens_out: int
+    tokens_in: int | None
+    seconds: float
+    made_by: str
+    estimated: bool = False
+
+
+class Refused(Exception):
+    """This one item fails; the model works. `code` is for programs, the text a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unsure(Refused):
+    """This one item fails, and whether the model is broken nobody knows: it answered 500, say."""
+
+
+class Busy(Exception):
+    """The model takes no more now; ask again after `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Down(Exception):
+    """The model was not reached, or says that it is broken for everybody."""
+
+
+class Backend(Protocol):
+    """Answers about videos. A call that is cancelled drops its request."""
+
+    async def analyze(self, ask: Ask) -> Answer:
+        """The answer. Raises Refused, Unsure, Busy or Down."""
+        ...
+
+    async def ping(self) -> str | None:
+        """None if it answers; else a sentence saying what is wrong."""
+        ...
+
+    async def close(self) -> None:
+        """End what it started."""
+        ...
