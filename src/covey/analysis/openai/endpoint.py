@@ -1,0 +1,96 @@
+"""One OpenAI-compatible base URL, spoken to by the official SDK. What goes wrong comes as the backend's exceptions.
+
+The SDK neither retries (the engine decides that) nor follows redirects, and nothing of the environment reaches the
+endpoint: no proxy, no key, organisation or header of somebody else's (the SDK would read `OPENAI_API_KEY` and more).
+Each request has a connection of its own: one that the endpoint closes while it is idle would look like a fault.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import httpx2
+import openai
+
+from covey.analysis.openai.faults import fault_of, malformed, timed_out
+from covey.analysis.openai.reply import MalformedReply, Reply, read_reply
+
+CONNECT_SECONDS = 10.0
+PING_SECONDS = 5.0
+WORKS_SECONDS = 60.0
+_ALIVE = frozenset({400, 404, 405, 422, 429})
+"""Answers to `GET /models` of a server that works: it may not have that route, or be busy."""
+
+_HEADERS = frozenset(
+    {"host", "accept", "accept-encoding", "connection", "content-type", "content-length", "transfer-encoding"}
+)
+
+
+class Endpoint:
+    """Sends requests. `whom` names it in sentences; the key never leaves but in the `Authorization` of its requests."""
+
+    def __init__(self, url: str, key: str | None, whom: str, timeout_seconds: float) -> None:
+        """`url` ends before `/chat/completions`; `timeout_seconds` is of one whole request."""
+        self.whom = whom
+        self._key = key
+        self._timeout = timeout_seconds
+        timeout = httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds))
+        http = httpx2.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+            event_hooks={"request": [self._only_ours]},
+        )
+        self._client = openai.AsyncOpenAI(
+            api_key=key or "none", base_url=url, max_retries=0, timeout=timeout, http_client=http
+        )
+
+    async def chat(self, request: dict[str, Any]) -> Reply:
+        """`POST /chat/completions`. Raises Refused, Unsure, Busy or Down."""
+        body = await self._post("/chat/completions", self._timeout, body=request)
+        try:
+            return await asyncio.to_thread(read_reply, body, self.whom)
+        except MalformedReply:
+            raise malformed(self.whom) from None
+
+    async def transcribe(self, sound: bytes, model: str) -> bytes:
+        """`POST /audio/transcriptions` of a WAV file; the JSON body. Raises as `chat`."""
+        files = {"file": ("sound.wav", sound, "audio/wav")}
+        form = {"model": model, "response_format": "json"}
+        options = {"headers": {"Content-Type": "multipart/form-data"}}
+        return await self._post("/audio/transcriptions", self._timeout, body=form, files=files, options=options)
+
+    async def ping(self) -> str | None:
+        """None if anything answers `GET /models`; else a sentence."""
+        try:
+            async with asyncio.timeout(PING_SECONDS):
+                await self._client.get("/models", cast_to=httpx2.Response)
+        except openai.APIStatusError as error:
+            if error.status_code not in _ALIVE:
+                return f"{self.whom} answered {error.status_code} when it was pinged"
+        except openai.APIConnectionError as error:
+            return str(fault_of(error, self.whom, self._key))
+        except TimeoutError:
+            return f"{self.whom} did not answer a ping within {PING_SECONDS:g} s"
+        return None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _post(self, path: str, timeout: float, **what: Any) -> bytes:
+        """The body of a 2xx. A caller that is cancelled takes the connection with it."""
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._client.post(path, cast_to=httpx2.Response, **what)
+        except TimeoutError:
+            raise timed_out(self.whom) from None
+        except openai.APIError as error:
+            raise fault_of(error, self.whom, self._key) from None
+        return cast(httpx2.Response, response).content
+
+    async def _only_ours(self, request: httpx2.Request) -> None:
+        for name in set(request.headers) - _HEADERS:
+            del request.headers[name]
+        request.headers["User-Agent"] = "covey"
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
