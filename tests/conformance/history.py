@@ -77,20 +77,26 @@ class History(RuleBasedStateMachine):
         )
         assert recounted == [{}] * len(models)
         for model, (batch, items) in zip(models, found, strict=True):
-            self.sync_expiry(model, batch)
+            self.sync_stop(model, batch)
             assert [item.state.value for item in items] == [item.state for item in model.items]
             assert model.agrees(batch.counts), batch.counts
             assert [item.tries for item in items if item.last] == [
                 one.tries for one, item in zip(model.items, items, strict=True) if item.last
             ]
+            assert model.max_cost is None or model.spent + model.reserved <= model.max_cost
+            assert not model.broke or model.paused or batch.next_at is not None, "nobody would stop it"
+            assert not model.broke or not model.spent, "the run after which nothing fitted should have stopped it"
             assert (batch.stop_reason, batch.aborted_at is not None) == (model.stopped, model.aborted)
             assert batch.ended == (model.count("waiting") + model.count("active") == 0)
             assert all(model.items[seq].state == "canceled" for seq in model.canceled_by_stop)
             if batch.ended:
                 self.closed.add(model.id)
 
-    def sync_expiry(self, model: ModelBatch, batch: Batch) -> None:
-        """A batch whose time is over may be stopped by whoever looks first."""
+    def sync_stop(self, model: ModelBatch, batch: Batch) -> None:
+        """A batch whose time is over may be stopped by whoever looks first, one whose money is gone too."""
+        if model.stopped is None and batch.stop_reason is StopReason.budget:
+            assert model.broke
+            model.stop(StopReason.budget, abort=False)
         overdue = model.expires_at is not None and model.expires_at <= self.now
         if model.stopped is None and batch.stop_reason is StopReason.expire and overdue:
             model.stop(StopReason.expire, abort=model.repeatable)

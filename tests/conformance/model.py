@@ -6,6 +6,11 @@ from enum import StrEnum
 
 from covey.domain.batch import Counts, StopReason
 from covey.domain.run import Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
+from covey.domain.usage import Prices
+
+PRICES = Prices(item=1, second=2, token_out=0.5)
+COST = 5
+"""What one item costs that succeeded."""
 
 
 class What(StrEnum):
@@ -24,7 +29,7 @@ class What(StrEnum):
 def outcome(what: What, now: datetime) -> Outcome:
     """The outcome that a runner would answer."""
     outcomes: dict[What, Outcome] = {
-        What.good: Succeeded("good", {}, 1.5),
+        What.good: Succeeded("good", {}, 1.5, 10, 2),
         What.bad: Failed("bad", "No"),
         What.down: Failed("down", "503", blame=Blame.either),
         What.retry: Retry(now + timedelta(seconds=5), Failed("busy", "Number busy")),
@@ -63,6 +68,9 @@ class ModelBatch:
     cap: int | None
     start_at: datetime | None
     expires_at: datetime | None
+    max_cost: int | None = None
+    run_cost: int = 0
+    spent: int = 0
     paused: bool = False
     stopped: StopReason | None = None
     aborted: bool = False
@@ -78,7 +86,24 @@ class ModelBatch:
     def agrees(self, counts: Counts) -> bool:
         """Whether a store's counts are those of the items here."""
         states = ("waiting", "active", "succeeded", "failed", "canceled")
-        return all(getattr(counts, state) == self.count(state) for state in states)
+        return counts.spent == self.spent and all(getattr(counts, state) == self.count(state) for state in states)
+
+    @property
+    def reserved(self) -> int:
+        return self.run_cost * self.count("active")
+
+    @property
+    def broke(self) -> bool:
+        """Nothing is active, and what is left does not pay for one more."""
+        short = self.max_cost is not None and self.run_cost > self.max_cost - self.spent
+        return self.open and short and not self.count("active")
+
+    def charge(self) -> None:
+        """One more item succeeded; it is active no more."""
+        cost = COST
+        if self.max_cost is not None:
+            cost = min(cost, self.run_cost, self.max_cost - self.spent - self.reserved)
+        self.spent += cost
 
     def stop(self, reason: StopReason, *, abort: bool) -> None:
         """What waits is canceled, for good; the first reason stays."""
@@ -97,6 +122,7 @@ class ModelBatch:
         match what:
             case What.good:
                 self._close(item, "succeeded", "good")
+                self.charge()
             case What.bad | What.down:
                 self._close(item, "failed", what.value)
             case What.retry:

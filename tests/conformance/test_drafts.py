@@ -88,6 +88,16 @@ async def test_drafts_of_dead_workers_are_swept_and_those_of_the_living_are_not(
         await scene.store.append(orphan.id, 0, [NewItem(b"{}")])
 
 
+async def test_batches_are_counted_kind_by_kind(scene: Scene) -> None:
+    quota = Quota(unended_batches=1)
+    await scene.submit(1, quota=quota, kind="call")
+    await scene.submit(1, quota=quota, kind="video")
+    with pytest.raises(Conflict) as refused:
+        await scene.submit(1, quota=quota, kind="video")
+    assert refused.value.code == "too_many_batches"
+    await scene.submit(1, quota=quota, kind="video", origin="single")
+
+
 async def test_no_more_open_batches_than_the_quota(scene: Scene) -> None:
     quota = Quota(unended_batches=2)
     first = await scene.submit(1, quota=quota)

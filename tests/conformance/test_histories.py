@@ -20,7 +20,7 @@ from ..clock import ManualClock
 from .conftest import FREE
 from .databases import Database
 from .history import CAP, PACE, History, Key, World
-from .model import ModelBatch, ModelItem, What
+from .model import PRICES, ModelBatch, ModelItem, What
 
 PARTS = 4
 """The thousand histories come in so many tests, so that none of them takes long."""
@@ -58,6 +58,8 @@ class Histories(History):
         cap=st.sampled_from([None, None, 1, 2]),
         later=st.sampled_from([0, 0, 0, 3]),
         expires=st.sampled_from([DAY, DAY, DAY, 20]),
+        max_cost=st.sampled_from([None, None, 3, 7, 12]),
+        run_cost=st.sampled_from([0, 4, 5, 6]),
     )
     def submit(self, refs: list[str | None], later: float, expires: float, **facts: Any) -> None:
         start = self.now + timedelta(seconds=later) if later else None
@@ -86,6 +88,9 @@ class Histories(History):
             repeatable=model.repeatable,
             exclusive=model.exclusive,
             cap=model.cap,
+            prices=PRICES,
+            max_cost=model.max_cost,
+            run_cost=model.run_cost,
         )
         await self.store.draft(new, self.worker)
         await self.store.append(new.id, 0, [NewItem(b"{}", ref=item.ref) for item in model.items])
@@ -223,6 +228,8 @@ class Histories(History):
         self.held.pop(key, None)
         item = self.batches[key[0]].items[key[1]]
         item.state, item.code = ("succeeded", "good") if what is What.good else ("failed", "bad")
+        if what is What.good:
+            self.batches[key[0]].charge()
 
     @precondition(lambda self: self.lost)
     @rule()
@@ -299,7 +306,7 @@ class Histories(History):
             self.clock.advance(31)
             await self._sweep()
             for model in self.batches.values():
-                self.sync_expiry(model, await self.store.batch(model.id))
+                self.sync_stop(model, await self.store.batch(model.id))
             await self._claim(5)
         self.closed.clear()
         await self.check()

@@ -65,24 +65,50 @@ async def test_what_a_stopped_batch_left_deferred_is_removed_in_pieces(scene: Sc
     assert after[0] == before[0]
 
 
-async def test_old_batches_of_a_kind_are_erased(scene: Scene) -> None:
-    old = await scene.submit(1)
-    other_kind = await scene.submit(1, kind="other")
+async def test_batches_are_erased_when_they_were_kept_long_enough(scene: Scene) -> None:
+    hour = timedelta(hours=1)
+    old = await scene.submit(1, keep=hour)
+    for_ever = await scene.submit(1)
     for _ in range(2):
         await scene.one(Succeeded("good"))
-    unended = await scene.submit(1)
-    scene.clock.advance(3600)
-    young = await scene.submit(1)
+    assert (await scene.store.batch(old)).deletes_at == scene.now + hour
+    unended = await scene.submit(1, keep=hour)
+    assert (await scene.store.batch(unended)).deletes_at is None
+    scene.clock.advance(3600 - 1)
+    young = await scene.submit(1, keep=hour)
     await scene.stop(young)
-    assert await scene.store.retire_batches("kind", scene.now - timedelta(minutes=5)) == 1
+    assert await scene.store.retire_batches() == 0
+    scene.clock.advance(1)
+    assert [await scene.store.retire_batches() for _ in range(2)] == [1, 0]
     with pytest.raises(NotFound):
         await scene.store.batch(old)
-    for batch in (other_kind, unended, young):
+    for batch in (for_ever, unended, young):
         assert (await scene.store.batch(batch)).id == batch
     gone: list[str] = []
     while old not in gone:
         gone += await scene.store.sweep_erased()
     assert gone == [old]
+
+
+async def test_a_batch_that_has_not_ended_outlives_its_time(scene: Scene) -> None:
+    when = scene.after(60)
+    batch = await scene.submit(2, deletes_at=when, keep=timedelta(days=9))
+    draft = scene.new(deletes_at=when)
+    await scene.store.draft(draft, WORKER)
+    bite = await scene.take(1)
+    scene.clock.advance(3600)
+    assert await scene.store.retire_batches() == 0
+    await scene.stop(batch)
+    assert await scene.store.retire_batches() == 0
+    await scene.finish(bite, Succeeded("good"))
+    assert (await scene.store.batch(batch)).deletes_at == when
+    assert await scene.store.retire_batches() == 1
+
+
+async def test_old_batches_go_in_pieces(scene: Scene) -> None:
+    for _ in range(5):
+        await scene.stop(await scene.submit(1, keep=timedelta(0)))
+    assert [await scene.store.retire_batches(2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 async def test_answers_are_kept_for_a_day(scene: Scene) -> None:

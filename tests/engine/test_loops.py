@@ -140,8 +140,8 @@ class Shelf:
         self.forgotten.append(batch)
 
 
-def sweeper(house: House, shelf: Shelf, keep: timedelta | None = None) -> Sweeper:
-    return Sweeper(house.store, house.clock, house.hints, house.worker.id, ["desk"], {"desk": keep}, shelf.forget)
+def sweeper(house: House, shelf: Shelf) -> Sweeper:
+    return Sweeper(house.store, house.clock, house.hints, house.worker.id, ["desk"], shelf.forget)
 
 
 async def test_a_sweep_expires_and_hints(house: House) -> None:
@@ -156,19 +156,19 @@ async def test_a_sweep_expires_and_hints(house: House) -> None:
 
 
 async def test_a_sweep_removes_what_is_old_with_its_files(house: House) -> None:
-    batch = await house.submit(3)
+    keep = timedelta(days=30)
+    batch = await house.submit(3, keep=keep)
     await house.dispatcher.round()
     for seq in await house.desk.lying(3):
         house.desk.answer(seq, Succeeded("good"))
     await house.written(3)
-    shelf, keep = Shelf(), timedelta(days=30)
+    shelf = Shelf()
     house.clock.advance(keep.total_seconds() - 1)
-    await sweeper(house, shelf, keep).round()
+    await sweeper(house, shelf).round()
     assert (await house.store.batch(batch)).id == batch
-    house.clock.advance(2)
-    await sweeper(house, shelf, None).round()
     assert shelf.forgotten == []
-    await sweeper(house, shelf, keep).round()
+    house.clock.advance(2)
+    await sweeper(house, shelf).round()
     assert shelf.forgotten == [batch]
     with pytest.raises(NotFound):
         await house.store.batch(batch)

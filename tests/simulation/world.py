@@ -121,7 +121,7 @@ class Node:
         worker = Worker(store, clock, hints, runners, world.script.room, metrics())
         loops: list[EngineLoop] = [Settler(worker, dict.fromkeys(runners, HOLD))]
         if self.number == 0:
-            loops.append(Sweeper(store, clock, hints, worker.id, list(runners), {"simulated": None}, _no_files))
+            loops.append(Sweeper(store, clock, hints, worker.id, list(runners), _no_files))
         return Life(process, link, store, worker, Submission(store, hints, worker.id), loops, clock, hints)
 
     async def _live(self, life: Life) -> None:

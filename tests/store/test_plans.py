@@ -19,7 +19,8 @@ HOT = (
     "answer_read", "batch_config", "batch_hot", "batch_read", "batch_start", "batches_page_one", "choose",
     "counts_move", "cursor_items", "due_items", "in_hand", "blocked_among", "busy_among", "key_by_digest", "lane_row",
     "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred",
-    "share_free", "share_take", "to_drop", "worker_alive",
+    "share_free", "share_take", "to_drop", "worker_alive", "delivery_new", "delivery_holding", "endpoints_due",
+    "deliveries_take", "delivery_accepted", "deliveries_page_endpoint",
 )  # fmt: skip
 
 
@@ -32,7 +33,10 @@ def plan(database: Database, name: str) -> list[str]:
 @pytest.mark.parametrize("name", HOT)
 async def test_hot_statements_scan_no_table(sqlite: SqliteStore, name: str) -> None:
     steps = await sqlite.writer.run(lambda database: plan(database, name))
-    tables = r"batches|counts|items|live|runs|limits|shares|held|events|keys|workers|blocked|busy_refs|idempotency"
+    tables = (
+        "batches|counts|items|live|runs|limits|shares|held|events|keys|workers|blocked|busy_refs|idempotency|"
+        "endpoints|deliveries"
+    )
     assert [step for step in steps if re.match(rf"SCAN ({tables}|[a-z])\b", step)] == []
 
 
@@ -101,7 +105,7 @@ INSERT INTO live SELECT batch, seq, 1, 0, seq % 3, 0, seq % 50 = 0, CASE WHEN se
     CASE WHEN seq % 50 = 0 THEN 'worker ' || seq / 50 % 50 END, CASE WHEN seq % 50 = 0 THEN 0 END, NULL, NULL, 0
 FROM items WHERE seq < 50000;
 INSERT INTO runs SELECT batch, seq, 1, 1, CASE WHEN seq % 10000 THEN 'succeeded' ELSE 'failed' END, 'done', '', NULL, 1,
-    NULL, seq, 1.0, x'7b7d' FROM items WHERE seq >= 50000 AND seq < 200000;
+    NULL, seq, 1.0, 0, 0, 0, x'7b7d' FROM items WHERE seq >= 50000 AND seq < 200000;
 UPDATE counts SET total = 1000000, cursor = 200000, deferred = 49000, active = 1000, succeeded = 149985, failed = 15
 WHERE total = 1;
 UPDATE limits SET active = 1000, cap = 2000;
@@ -119,8 +123,9 @@ async def test_a_hot_statement_costs_the_same_at_a_million_items(scene: Scene, s
     asked = {
         **EVERY_PARAMETER, "batch": batch, "lane": "lane", "workspace": "w", "worker": "worker 7", "seq": 700,
         "now": micros(scene.now), "limit": 10, "cursor": 200_000, "deferred": 49_000, "active": 1000, "after": 0,
-        "succeeded": 149_985, "failed": 15, "canceled": 0, "n": 0, "id": batch, "state": "failed", "offset": 0,
+        "succeeded": 149_985, "failed": 15, "canceled": 0, "stopped": 0, "spent": 0, "n": 0, "id": batch, "offset": 0,
         "refs": '["ref 700"]', "seqs": "[700]", "kind": None, "origin": "batch", "states": None, "before": None,
+        "state": "failed",
     }  # fmt: skip
 
     def costs(database: Database) -> dict[str, int]:

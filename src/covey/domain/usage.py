@@ -7,7 +7,7 @@ from datetime import date
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """What one run used: seconds (of talk, of video), and tokens where something counted them."""
+    """What one run used: the seconds that it was about, and tokens where something counted them."""
 
     seconds: float = 0.0
     tokens_in: int = 0

@@ -1,7 +1,7 @@
 """Webhooks: where a workspace wants to be told what happens, and each telling, a row of its own."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from covey.domain.run import Json
@@ -18,6 +18,9 @@ BATCH_EVENTS = (
     "batch.failed",
 )
 ITEM_EVENTS = ("item.succeeded", "item.failed")
+DELIVERIES_KEPT = timedelta(days=7)
+"""How long deliveries are kept after their end."""
+
 ENDED_EVENTS = ("batch.completed", "batch.canceled", "batch.expired", "batch.failed")
 
 

@@ -4,6 +4,7 @@ A hint is never needed for what is right, only for what is quick: every loop als
 """
 
 import asyncio
+from collections.abc import Callable
 
 
 class Hints:
@@ -12,6 +13,8 @@ class Hints:
     def __init__(self) -> None:
         self._lanes: dict[str, asyncio.Event] = {}
         self._drops = asyncio.Event()
+        self.told: Callable[[], None] = lambda: None
+        """Something happened in this process that somebody may want to be told."""
 
     def lane(self, name: str) -> asyncio.Event:
         """The event that is set when there may be work on lane `name`."""

@@ -40,4 +40,8 @@ class Loop(ABC):
                 log.warning("a round waits for the database", loop=self.name, why=error.message)
             except Exception:
                 log.exception("a round failed", loop=self.name)
-            await asyncio.sleep(self.seconds)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """What comes between two rounds."""
+        await asyncio.sleep(self.seconds)

@@ -70,4 +70,5 @@ class Submission:
     async def _accept(self, batch: NewBatch, total: int, quota: Quota, actor: str | None) -> Batch:
         accepted = await self._store.accept(batch.id, total, quota, actor)
         self._hints.work(batch.lane)
+        self._hints.told()
         return accepted

@@ -1,14 +1,16 @@
 """The sweeper: expiry, drafts of dead processes, retention, leftovers. Small pieces, again and again."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
 from covey.domain.clock import Clock
+from covey.domain.webhook import DELIVERIES_KEPT
 from covey.engine.hints import Hints
 from covey.engine.loop import Loop
-from covey.store.ports import Upkeep
+from covey.store.ports import Upkeep, Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +23,10 @@ PIECES = 20
 """How many pieces of one kind a round removes at most, so that it never holds the writer for long."""
 
 
+class Swept(Upkeep, Webhooks, Protocol):
+    """What there is to sweep."""
+
+
 class Sweeper(Loop):
     """One round a second."""
 
@@ -29,24 +35,24 @@ class Sweeper(Loop):
 
     def __init__(
         self,
-        store: Upkeep,
+        store: Swept,
         clock: Clock,
         hints: Hints,
         worker: str,
         lanes: Sequence[str] | None,
-        retention: Mapping[str, timedelta | None],
         forget_files: Callable[[str], Awaitable[None]],
+        deliveries_kept: timedelta = DELIVERIES_KEPT,
     ) -> None:
-        """`lanes` are all there are, None where other processes may have others; `retention` is how long ended batches
-        of a kind are kept (None: until deleted); `forget_files` removes the files of a batch that is gone."""
+        """`lanes` are all there are, None where other processes may have others; `forget_files` removes the files of a
+        batch that is gone; `deliveries_kept` is how long deliveries are kept after their end."""
         self._store = store
         self._clock = clock
         self._hints = hints
         self._worker = worker
         self._lanes = lanes
         self._began = clock.now()
-        self._retention = retention
         self._forget_files = forget_files
+        self._deliveries_kept = deliveries_kept
 
     async def _stop_stranded(self) -> None:
         """Stop batches whose lane is gone; not before an hour of this process, as a restart may bring it back."""
@@ -61,14 +67,13 @@ class Sweeper(Loop):
         if await self._store.expire():
             self._hints.drop()
         await self._store.sweep_drafts(self._worker)
-        for kind, keep in self._retention.items():
-            if keep is not None:
-                await self._store.retire_batches(kind, self._clock.now() - keep)
+        await self._store.retire_batches()
         await self._stop_stranded()
         for _ in range(PIECES):
             for batch in await self._store.sweep_erased():
                 await self._forget(batch)
         await self._store.sweep_leftovers()
+        await self._store.sweep_deliveries(self._clock.now() - self._deliveries_kept)
 
     async def _forget(self, batch: str) -> None:
         """Files that cannot be removed must not keep all else from being swept."""

@@ -30,6 +30,11 @@ DROP_PATIENCE_SECONDS = 10.0
 """How long a drain waits for runs that were told to drop."""
 
 
+def new_worker_id(clock: Clock) -> str:
+    """The id of a new life, which is never used again."""
+    return f"{int(clock.now().timestamp()):x}-{secrets.token_hex(6)}"
+
+
 class Worker:
     """Claims runs of its lanes and sees each to its end."""
 
@@ -41,9 +46,11 @@ class Worker:
         runners: Mapping[str, Runner],
         room: int,
         metrics: Metrics,
+        id: str | None = None,
     ) -> None:
-        """`runners` are the runners by lane; `room` is the most runs of one lane in this worker's hands."""
-        self.id = f"{int(clock.now().timestamp()):x}-{secrets.token_hex(6)}"
+        """`runners` are the runners by lane; `room` is the most runs of one lane in this worker's hands; `id` is made
+        by `new_worker_id`."""
+        self.id = id or new_worker_id(clock)
         self._store = store
         self._clock = clock
         self._hints = hints
@@ -171,6 +178,7 @@ class Worker:
             for dispatcher in self.dispatchers.values():
                 dispatcher.forget((one.batch, one.seq, one.attempt))
         self.reconciler.recorded(group, report)
+        self._hints.told()
         for batch in report.paused:
             log.warning("a batch paused itself", batch=batch)
 

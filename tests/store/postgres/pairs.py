@@ -36,7 +36,7 @@ from ...conformance.databases import DATABASES
 PATIENCE = 20.0
 TABLES = (
     "workspaces", "batches", "counts", "outcomes", "items", "live", "busy_refs", "runs", "limits", "shares", "held",
-    "events",
+    "events", "usage",
 )  # fmt: skip
 DOOMED = "doomed"
 """The worker that dies."""

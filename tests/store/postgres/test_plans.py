@@ -59,6 +59,16 @@ INSERT INTO blocked SELECT 'w0', 'ref ' || n, '', 0 FROM generate_series(0, 2000
 INSERT INTO held SELECT '\\x{BATCH.hex()}', n, 1, 'lane 0', 'w0', NULL, {NOW} + n FROM generate_series(0, 2000) n;
 INSERT INTO events (workspace, batch, at, type, data)
 SELECT workspace, id, n, 'paused', '{{}}' FROM batches, generate_series(1, 20) n;
+INSERT INTO endpoints (id, workspace, url, style, description, events, items, batch, singles, secrets, created_at)
+SELECT 'hook ' || n, 'w0', '', '', '', ' batch.paused ', 0,
+    CASE WHEN n < 2 THEN '' ELSE decode(lpad(to_hex(n + 1000), 24, '0'), 'hex') END, 0, '[]', 0
+FROM generate_series(0, 5000) n;
+INSERT INTO deliveries (id, endpoint, workspace, batch, type, at, data, state, next_at, ended_at)
+SELECT decode(lpad(to_hex(n), 24, '0'), 'hex'), 'hook ' || (n % 1000 = 0)::integer, 'w0',
+    decode(lpad(to_hex(n / 20), 24, '0'), 'hex'), 'batch.paused', 0, '{{}}',
+    CASE n % 3 WHEN 0 THEN 'waiting' WHEN 1 THEN 'failed' ELSE 'delivered' END,
+    CASE WHEN n % 3 = 0 THEN n END, CASE WHEN n % 3 > 0 THEN n END
+FROM generate_series(0, 99999) n;
 """
 
 ASKED: dict[str, Any] = {
@@ -66,6 +76,7 @@ ASKED: dict[str, Any] = {
     "ref": "ref 700", "refs": "ref 700", "after": -1, "offset": 0, "kind": None, "origin": "batch", "states": None,
     "before": None, "fingerprint": "print 0", "since": 0, "cursor": 200_000, "deferred": 49_000, "active": 1000,
     "succeeded": 150_000, "failed": 0, "canceled": 0, "state": "succeeded", "hold": None,
+    "stopped": 0, "spent": 0, "until": 1,
 }  # fmt: skip
 """What the statements are asked; parameters that are not here get ANY of their type."""
 
@@ -77,7 +88,6 @@ ASKED_ELSEWHERE: dict[str, dict[str, Any]] = {
     "event_new": {"data": "{}"},
     "limit_free": {"n": 1},
     "share_free": {"n": 0},
-    "counts_stop": {"canceled": ITEMS - 151_000},
     "live_new": {"seq": 200_000, "state": 1},
     "run_new": {"result": b"{}"},
     "run_replace": {"seq": 60_000, "result": b"{}"},
@@ -86,6 +96,13 @@ ASKED_ELSEWHERE: dict[str, dict[str, Any]] = {
     "take_refs": {"refs": "ref 3"},
     "seqs_deferred": {"after": 40_000},
     "limit_take": {"n": 1},
+    "delivery_new": {"type": "batch.paused", "data": "{}", "seq": None, "stem": "0000000000"},
+    "deliveries_old": {"ended_before": 50},
+    "endpoints_due": {"most": 4},
+    **{f"deliveries_page_{by}": {"state": None, "endpoint": "hook 0"} for by in ("workspace", "endpoint", "batch")},
+    "deliveries_take": {"endpoint": "hook 0", "n": 4},
+    **{name: {"endpoint": "hook 0"} for name in ("deliveries_again", "endpoint_row", "endpoint_read")},
+    "usage_add": {"kind": "kind"},
 }
 _PARAMETER = re.compile(r"%\((\w+)\)s::(double precision|\w+)(\[\])?")
 
@@ -145,11 +162,14 @@ HOT = {
     "answer_read": "idempotency_pkey workers_pkey",
     "batch_complete": "batches_pkey",
     "batch_config": "batches_pkey",
-    "batch_hot": "batches_pkey counts_pkey",
+    "batch_hot": "batches_pkey counts_pkey endpoints_workspace",
     "batch_pause": "batches_pkey",
     "batch_read": "batches_pkey counts_pkey",
     "batch_start": "batches_pkey",
     "batch_stop": "batches_pkey",
+    "asset_read": "assets_pkey",
+    "assets_among": "assets_pkey",
+    "assets_take_over": "assets_pkey assets_processing workers_pkey",
     "batches_page_all": "batches_pkey counts_pkey",
     "batches_page_one": "batches_workspace counts_pkey",
     "batches_page_open": "batches_open counts_pkey",
@@ -159,11 +179,23 @@ HOT = {
     "counts_end": "counts_pkey",
     "counts_limits": "counts_pkey",
     "counts_move": "counts_pkey",
-    "counts_stop": "counts_pkey",
     "cursor_items": "items_pkey",
+    "deliveries_again": "deliveries_failed deliveries_pkey",
+    "deliveries_old": "deliveries_ended deliveries_pkey",
+    "deliveries_page_batch": "deliveries_batch endpoints_pkey",
+    "deliveries_page_endpoint": "deliveries_endpoint endpoints_pkey",
+    "deliveries_page_workspace": "deliveries_workspace endpoints_pkey",
+    "deliveries_take": "deliveries_due deliveries_pkey",
+    "delivery_accepted": "deliveries_pkey",
+    "delivery_new": "batches_pkey counts_pkey endpoints_workspace",
+    "delivery_read": "deliveries_pkey endpoints_pkey",
     "draft_accept": "batches_pkey",
     "draft_row": "batches_drafts",
     "due_items": "items_pkey live_due",
+    "endpoint_read": "endpoints_pkey",
+    "endpoint_row": "endpoints_pkey",
+    "endpoints_due": "deliveries_due endpoints_pkey",
+    "endpoints_leftovers": "endpoints_leftovers",
     "erased_batches": "batches_erased",
     "event_new": "",
     "expired_batches": "batches_expiring",
@@ -193,10 +225,12 @@ HOT = {
     "live_row": "live_pkey",
     "lock_batches": "counts_pkey",
     "lock_draft": "batches_pkey",
+    "lock_endpoints": "endpoints_pkey",
     "lock_lanes_of": "counts_pkey limits_pkey",
     "lock_workspace": "workspaces_pkey",
     "next_deferred": "live_due",
     "next_due": "counts_open",
+    "old_batches": "batches_retiring",
     "open_in_workspace": "batches_open counts_pkey",
     "outcome_add": "",
     "outcome_take": "outcomes_pkey",
@@ -215,6 +249,8 @@ HOT = {
     "stranded_batches": "batches_open",
     "take_refs": "",
     "to_drop": "batches_pkey live_dropped live_worker",
+    "usage_add": "",
+    "usage_sum": "usage_pkey",
     "worker_alive": "workers_pkey",
 }
 """What claims, finishes, people and pages ask, and by which indexes that is answered: all of them, or as good ones that

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from covey.domain.breaker import Breaker
 from covey.store.operations.database import Database, Row, micros, moment
+from covey.store.operations.telling import tell_holding
 
 
 @dataclass(slots=True)
@@ -45,10 +46,12 @@ def _breaker(row: Row) -> Breaker:
 
 
 async def save_breakers(database: Database, breakers: Iterable[LaneBreaker]) -> None:
-    """Write those that changed."""
+    """Write those that changed, after the batches they were changed by: of one that has opened is told."""
     for lane in breakers:
         if lane.now is not lane.before and lane.now != lane.before:
             await write_breaker(database, lane.lane, lane.now)
+            if lane.before.since is None and lane.now.since is not None:
+                await tell_holding(database, lane.lane, lane.now.since, lane.now.reason)
 
 
 async def write_breaker(database: Database, lane: str, breaker: Breaker) -> None:

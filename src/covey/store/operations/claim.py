@@ -14,6 +14,7 @@ from covey.domain.run import DO_NOT_CALL, Bite, Claimed, RunState
 from covey.store.operations import control
 from covey.store.operations.database import Database, Row, lock, micros, moment, pass_gate
 from covey.store.operations.hot import Hot, hot, save
+from covey.store.operations.written import UNUSED
 from covey.store.ports import Claim
 
 PROBE_PATIENCE = timedelta(seconds=60)
@@ -110,6 +111,10 @@ async def _bite(database: Database, now: datetime, worker: str, limit: Row, batc
     row = batch.row
     if row.expires_at is not None and row.expires_at <= micros(now):
         await control.expire_one(database, batch)
+        return Claim(None, now)
+    if batch.broke:
+        await control.stop_broke(database, batch)
+        await save(database, [batch])
         return Claim(None, now)
     if batch.slots is not None:
         most = min(most, batch.slots)
@@ -241,7 +246,8 @@ async def _write_items(database: Database, worker: str, batch: Hot, taken: Taken
 def _blocked_run(batch: bytes, item: Candidate, now: int) -> tuple[object, ...]:
     message = "The workspace keeps this from being touched"
     state = RunState.canceled.value
-    return (batch, item.seq, item.next_attempt, 1, state, DO_NOT_CALL, message, None, item.tries, None, now, 0.0, b"{}")
+    end = (state, DO_NOT_CALL, message, None, item.tries, None, now, *UNUSED, b"{}")
+    return (batch, item.seq, item.next_attempt, 1, *end)
 
 
 async def _take_slots(

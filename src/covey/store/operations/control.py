@@ -61,15 +61,20 @@ async def stop_open(
 ) -> None:
     """Stop a batch that is open, with the next save: what waits in it is canceled, however much it is."""
     row = batch.row
-    row.stopped_at, row.stop_reason, row.next_at = batch.now, reason.value, None
+    row.stopped, row.stopped_at, row.stop_reason, row.next_at = 1, batch.now, reason.value, None
     leftovers = int(row.deferred > 0)
     facts = {"now": batch.now, "reason": reason.value, "message": message, "leftovers": leftovers}
     await database.write("batch_stop", {"batch": row.id, **facts})
     canceled = row.total - row.active - row.succeeded - row.failed
     data = {"reason": reason.value, "canceled": canceled, "active": row.active}
     row.canceled, row.deferred = canceled, 0
-    await database.write("counts_stop", {"batch": row.id, "canceled": canceled})
     batch.event("stopped", actor, data)
+
+
+async def stop_broke(database: Database, batch: Hot) -> None:
+    """Stop a batch that cannot pay for one more item, with the next save."""
+    message = "What is left of its money does not pay for one more item"
+    await stop_open(database, batch, StopReason.budget, message=message, actor=None)
 
 
 async def expire_one(database: Database, batch: Hot) -> None:

@@ -132,7 +132,7 @@ def dump(value: Json) -> bytes:
     return orjson.dumps(value)
 
 
-def text(value: Json | Sequence[str]) -> str:
+def text(value: Json | Sequence[Any]) -> str:
     """JSON as text."""
     return orjson.dumps(value).decode()
 

@@ -1,13 +1,18 @@
 """Filling a batch: a draft, its items in pieces, and the one transaction that makes it a batch."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from covey.domain.batch import Batch, NewBatch, NewItem, Quota
 from covey.domain.errors import Conflict, NotFound
+from covey.domain.usage import Prices
 from covey.store.operations import reading
 from covey.store.operations.control import work
-from covey.store.operations.database import Database, Row, key, micros, text
+from covey.store.operations.database import Database, Row, key, micros, span_micros, text
 from covey.store.operations.hot import event
+from covey.store.operations.telling import tell_scheduled
+
+FREE = Prices()
 
 
 async def draft(database: Database, batch: NewBatch, owner: str) -> None:
@@ -34,6 +39,11 @@ async def draft(database: Database, batch: NewBatch, owner: str) -> None:
             "created_at": micros(batch.created_at),
             "start_at": micros(batch.start_at),
             "expires_at": micros(batch.expires_at),
+            "prices": None if batch.prices == FREE else text(asdict(batch.prices)),
+            "max_cost": batch.max_cost,
+            "run_cost": batch.run_cost,
+            "keep_for": None if batch.keep is None else span_micros(batch.keep),
+            "deletes_at": micros(batch.deletes_at),
         },
     )
 
@@ -61,10 +71,11 @@ async def accept(database: Database, batch: str, total: int, quota: Quota, actor
     now = await database.now()
     await _check_duplicate(database, row, micros(now - quota.duplicate_window), quota)
     await _check_quota(database, row, total, quota)
-    await database.write("draft_accept", {"batch": row.id, "now": micros(now)})
+    await database.write("draft_accept", {"batch": row.id, "now": micros(now), "actor": actor})
     await database.write("counts_new", {"batch": row.id, "total": total, "next_at": row.start_at or 0})
     await database.write("share_new", {"lane": row.lane, "workspace": row.workspace})
     await database.many("event_new", [event(row, micros(now), "created", actor, {"total": total})])
+    await tell_scheduled(database, row.id, micros(now), row.start_at)
     await database.tell(work(row.lane))
     return await reading.batch(database, batch, None)
 
@@ -84,11 +95,11 @@ async def _check_duplicate(database: Database, row: Row, since: int, quota: Quot
 
 
 async def _check_quota(database: Database, row: Row, total: int, quota: Quota) -> None:
-    there = await database.row("open_in_workspace", {"workspace": row.workspace})
+    there = await database.row("open_in_workspace", {"workspace": row.workspace, "kind": row.kind})
     assert there is not None
     if row.origin == "batch" and there.batches >= quota.unended_batches:
         raise Conflict(
-            f"the workspace has {there.batches} batches that have not ended, as many as it may have",
+            f"the workspace has {there.batches} batches of this kind that have not ended, as many as it may have",
             code="too_many_batches",
         )
     if there.waiting + total > quota.waiting_items:

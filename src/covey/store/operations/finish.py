@@ -10,6 +10,7 @@ from covey.domain.ids import item_id
 from covey.domain.lane import BATCH_STREAK
 from covey.domain.run import OUTCOME_UNKNOWN, Blame, End, Failed, Finished, Retry, Succeeded, decide
 from covey.store.operations.breakers import LaneBreaker, read_breakers, save_breakers
+from covey.store.operations.control import stop_broke
 from covey.store.operations.database import Database, dump, key, lock, micros, moment, pass_gates_of, span_micros
 from covey.store.operations.held import release_held
 from covey.store.operations.hot import Hot, hots, save
@@ -51,6 +52,8 @@ async def finish(database: Database, worker: str, finished: Sequence[Finished]) 
         stale += await _finish_batch(database, worker, batch, by_batch[id_], lane, hands, written)
         if await _pause_failing(database, batch, lane.now, opens):
             paused.append(id_.hex())
+        if batch.broke:
+            await stop_broke(database, batch)
     await written.write(database)
     ended = await save(database, list(batches.values()))
     await save_breakers(database, breakers.values())
@@ -119,11 +122,12 @@ async def _late_truth(database: Database, batch: Hot, one: Finished) -> None:
     assert isinstance(end, End)
     batch.row.failed -= 1
     batch.codes[OUTCOME_UNKNOWN] -= 1
-    count_end(batch, end, micros(one.ended_at))
+    cost = count_end(batch, end, micros(one.ended_at))
     values = {"state": end.state.value, "code": end.code, "message": clean(end.message), "seconds": end.seconds}
+    used = {"tokens_in": end.tokens_in, "tokens_out": end.tokens_out, "cost": cost}
     times = {"started_at": micros(one.started_at), "ended_at": micros(one.ended_at), "result": dump(end.result)}
     where = {"batch": batch.row.id, "seq": one.seq, "attempt": one.attempt}
-    await database.write("run_replace", {**values, **times, **where})
+    await database.write("run_replace", {**values, **used, **times, **where})
     await release_held(database, await database.named("held_of", where))
 
 

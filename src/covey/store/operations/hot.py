@@ -10,11 +10,14 @@ from typing import Any
 
 from covey.domain.batch import StopReason, stopped_state
 from covey.domain.lane import START_HORIZON
+from covey.domain.run import End
 from covey.store.operations.database import Database, Row, span_micros, text
+from covey.store.operations.money import Used, affordable
+from covey.store.operations.telling import BATCHES, ITEMS, Telling, of_batch, of_item
 
 KEPT = (
     "cursor", "deferred", "active", "succeeded", "failed", "canceled", "succeeded_seconds", "last_succeeded_at",
-    "last_ended_at", "next_start", "next_at", "served_at", "streak", "streak_code", "id",
+    "last_ended_at", "next_start", "next_at", "served_at", "streak", "streak_code", "stopped", "spent", "id",
 )  # fmt: skip
 
 
@@ -28,7 +31,9 @@ class Hot:
         self.row = row
         self.now = now
         self.codes: Counter[str] = Counter()
+        self.used = Used()
         self.events: list[tuple[Any, ...]] = []
+        self.items_told: list[Telling] = []
         self.moved = False
         self.not_before: int | None = None
 
@@ -45,8 +50,20 @@ class Hot:
 
     @property
     def slots(self) -> int | None:
-        """How many more may be active by the batch's own cap; None without one."""
-        return None if self.row.cap is None else max(0, self.row.cap - self.row.active)
+        """How many more may be active by the batch's own cap and by its money; None where neither limits it."""
+        row = self.row
+        own = None if row.cap is None else row.cap - row.active
+        paid = affordable(row)
+        most = own if paid is None else paid if own is None else min(own, paid)
+        return None if most is None else max(0, most)
+
+    @property
+    def broke(self) -> bool:
+        """Whether it has items to start, cannot pay for even one, and no active run may give something back."""
+        if self.row.active or not self.open or not self.waiting:
+            return False
+        paid = affordable(self.row)
+        return paid is not None and paid <= 0
 
     @property
     def may_start(self) -> bool:
@@ -58,6 +75,19 @@ class Hot:
         """Write down, with the next save, that something happened to the batch."""
         self.events.append(event(self.row, self.now, kind, actor, data))
 
+    def item_ended(self, seq: int, attempt: int, end: End) -> None:
+        """Tell, with the next save, that an item came to its end, if anybody wants to know."""
+        if (self.row.told or 0) >= ITEMS:
+            self.items_told += of_item(self.row.id, seq, attempt, self.now, end)
+
+    @property
+    def told(self) -> list[Telling]:
+        """What is to be told of all that happened to the batch; nothing where nobody wants to know."""
+        if (self.row.told or 0) < BATCHES:
+            return []
+        events = [one for _, id_, at, kind, _, data in self.events for one in of_batch(id_, at, kind, data)]
+        return self.items_told + events
+
     def find_next(self, not_before: int | None = None) -> None:
         """Find out, with the next save, when the batch may next start something."""
         self.moved = True
@@ -65,9 +95,9 @@ class Hot:
 
     def set_next(self, next_deferred: int | None) -> None:
         """Set when it may next start something: at once while the cursor has items, else when one is due, in neither
-        case before its own pace allows it."""
+        case before its own pace allows it. One that is broke is due: a claim stops it."""
         row = self.row
-        if not self.open or row.paused_at is not None or self.slots == 0:
+        if not self.open or row.paused_at is not None or (self.slots == 0 and not self.broke):
             row.next_at = None
             return
         due = next_deferred if row.cursor == row.total else row.start_at or 0
@@ -106,9 +136,12 @@ async def save(database: Database, batches: Sequence[Hot]) -> list[Hot]:
     codes = [(batch.row.id, code, n) for batch in batches for code, n in sorted(batch.codes.items())]
     await database.many("outcome_add", [one for one in codes if one[2] > 0])
     await database.many("outcome_take", [(n, batch, code) for batch, code, n in codes if n < 0])
+    used = [batch.used.line(batch.row, batch.now) for batch in batches if batch.used.items]
+    await database.many("usage_add", used)
     await database.many("batch_complete", [(batch.now, batch.row.id) for batch in ended])
     await database.many("counts_end", [(batch.row.id,) for batch in ended])
     await database.many("event_new", [one for batch in batches for one in batch.events])
+    await database.many("delivery_new", [one for batch in batches for one in batch.told])
     return ended
 
 

@@ -6,6 +6,7 @@ from covey.domain.breaker import FRESH
 from covey.domain.lane import Lane, LaneStatus
 from covey.store.operations.breakers import write_breaker
 from covey.store.operations.database import Database, Row, micros, moment
+from covey.store.operations.telling import tell_holding
 from covey.store.ports import Dropped
 
 
@@ -52,8 +53,12 @@ def _status(row: Row) -> LaneStatus:
 
 async def open_lane(database: Database, name: str, until: datetime, reason: str) -> None:
     """See `Lanes.open_lane`."""
-    now = micros(await database.now())
-    await database.write("lane_open", {"lane": name, "until": micros(until), "reason": reason, "now": now})
+    await database.lock("lock_lanes", {"lanes": [name]})
+    now = await database.now()
+    before = await database.row("lane_row", {"lane": name})
+    await database.write("lane_open", {"lane": name, "until": micros(until), "reason": reason, "now": micros(now)})
+    if before is not None and before.open_since is None:
+        await tell_holding(database, name, now, reason)
 
 
 async def close_lane(database: Database, name: str) -> None:

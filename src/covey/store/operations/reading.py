@@ -47,6 +47,9 @@ def _batch(row: Row, now: datetime) -> Batch:
         aborted_at=moment(row.aborted_at),
         completed_at=moment(row.completed_at),
         expires_at=moment(row.expires_at),
+        deletes_at=moment(row.deletes_at),
+        max_cost=row.max_cost,
+        run_cost=row.run_cost,
         cap=row.cap,
         pace=row.pace,
         hours=row.hours,
@@ -68,6 +71,7 @@ def _counts(row: Row) -> Counts:
         succeeded_seconds=row.succeeded_seconds,
         last_succeeded_at=moment(row.last_succeeded_at),
         last_ended_at=moment(row.last_ended_at),
+        spent=row.spent,
     )
 
 
@@ -247,6 +251,6 @@ async def recount(database: Database, id_: str) -> dict[str, tuple[int, int]]:
     row = await database.row("recount", {"batch": key(id_)})
     if row is None:
         return {}
-    names = ("total", "deferred", "active", "succeeded", "failed", "canceled")
-    pairs = {name: (getattr(row, f"kept_{name}"), getattr(row, name)) for name in names}
+    facts = vars(row)
+    pairs = {name: (facts[f"kept_{name}"], counted) for name, counted in facts.items() if f"kept_{name}" in facts}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

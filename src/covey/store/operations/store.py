@@ -1,10 +1,8 @@
 """Every port's method as one operation: the part of a store that is the same for each database."""
 
 import functools
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Workspace
 from covey.domain.batch import Batch, BatchState, Event, NewBatch, NewItem, Quota, StopReason
@@ -12,30 +10,16 @@ from covey.domain.item import Item, ItemState
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import Finished, Json
 from covey.store.operations import accounts, claim, control, drafts, finish, held, lanes, reading, upkeep
-from covey.store.operations.database import Database
+from covey.store.operations.assetstore import AssetStore
+from covey.store.operations.running import Operation, T
+from covey.store.operations.webhookstore import WebhookStore
 from covey.store.ports import Claim, Dropped, FinishReport, Stopped
 
-T = TypeVar("T")
-Operation = Callable[[Database], Coroutine[Any, Any, T]]
+__all__ = ["Operation", "OperationStore", "T"]
 
 
-class OperationStore(ABC):
+class OperationStore(AssetStore, WebhookStore):
     """The ports of `covey.store.ports.Store` but a database's own life and who is alive on it."""
-
-    @abstractmethod
-    async def _write(self, operation: Operation[T], *, urgent: bool = False, rows: int = 1) -> T:
-        """Run `operation` in a transaction of its own, and return once it is on disk.
-
-        `urgent` ones go first; `rows` is about how many rows it writes.
-        """
-
-    @abstractmethod
-    async def _look(self, operation: Operation[T]) -> T:
-        """Run `operation`, which only reads a few rows, in one snapshot."""
-
-    @abstractmethod
-    async def _page(self, operation: Operation[T]) -> T:
-        """Run `operation`, which only reads and may take its time, in one snapshot."""
 
     # Drafts
 
@@ -196,8 +180,8 @@ class OperationStore(ABC):
     async def sweep_leftovers(self, limit: int = 500) -> int:
         return await self._write(lambda db: upkeep.sweep_leftovers(db, limit), rows=limit)
 
-    async def retire_batches(self, kind: str, ended_before: datetime, limit: int = 100) -> int:
-        return await self._write(lambda db: upkeep.retire_batches(db, kind, ended_before, limit))
+    async def retire_batches(self, limit: int = 100) -> int:
+        return await self._write(lambda db: upkeep.retire_batches(db, limit))
 
     # Accounts
 

@@ -62,10 +62,10 @@ async def sweep_erased(database: Database, limit: int) -> list[str]:
     await lock(database, [id_ for (id_,) in erased])
     for (id_,) in erased:
         piece = {"batch": id_, "limit": limit}
-        for statement in ("runs_remove", "live_remove", "items_remove"):
+        for statement in ("runs_remove", "live_remove", "items_remove", "deliveries_remove"):
             if await database.run(statement, piece):
                 return gone
-        for statement in ("outcomes_remove", "events_remove", "counts_remove", "batch_remove"):
+        for statement in ("endpoints_remove", "outcomes_remove", "events_remove", "counts_remove", "batch_remove"):
             await database.write(statement, {"batch": id_})
         gone.append(id_.hex())
     return gone
@@ -95,9 +95,10 @@ async def _release_past(database: Database, now: datetime, limit: int) -> int:
     return await release_held(database, past)
 
 
-async def retire_batches(database: Database, kind: str, ended_before: datetime, limit: int) -> int:
+async def retire_batches(database: Database, limit: int) -> int:
     """See `Upkeep.retire_batches`."""
-    old = await database.rows("old_batches", {"kind": kind, "before": micros(ended_before), "limit": limit})
+    now = micros(await database.now())
+    old = await database.rows("old_batches", {"now": now, "limit": limit})
     for (id_,) in old:
-        await database.write("batch_erase", {"batch": id_, "now": micros(await database.now())})
+        await database.write("batch_erase", {"batch": id_, "now": now})
     return len(old)

@@ -8,6 +8,10 @@ from covey.domain.lane import OWN_CODES, PATIENCE_CODES
 from covey.domain.run import Decision, Defer, End, RunState, Standing
 from covey.store.operations.database import Database, Row, dump, micros
 from covey.store.operations.hot import Hot
+from covey.store.operations.money import cost_of
+
+UNUSED = (0.0, 0, 0, 0)
+"""The seconds, tokens and cost of a run that did not succeed."""
 
 
 class Spent(NamedTuple):
@@ -61,18 +65,19 @@ class Written:
         row, (seq, attempt, tries, worker, started, ended) = batch.row, run
         row.active -= 1
         match decision:
-            case End(state, code, message, result, seconds, tried, _, _):
+            case End(state, code, message, result, seconds, tried, tokens_in, tokens_out):
                 self.ended.append((row.id, seq))
-                values = (state.value, code, clean(message), worker, tries + tried, started, ended, seconds)
+                used = (seconds, tokens_in, tokens_out, count_end(batch, decision, ended))
+                values = (state.value, code, clean(message), worker, tries + tried, started, ended, *used)
                 self.runs.append((row.id, seq, attempt, 1, *values, dump(result)))
-                count_end(batch, decision, ended)
+                batch.item_ended(seq, attempt, decision)
             case Defer(at, reason, state, tries, returns, losses, message, result):
                 due = batch.now if at is None else micros(at)
                 row.deferred += 1
                 returned_at = batch.now if state is RunState.returned else None
                 self.deferred.append((tries, returns, losses, due, reason, returned_at, row.id, seq))
                 if state is not None:
-                    values = (state.value, reason, clean(message), worker, tries, started, ended, 0.0)
+                    values = (state.value, reason, clean(message), worker, tries, started, ended, *UNUSED)
                     self.runs.append((row.id, seq, attempt, 0, *values, dump(result)))
 
     def free(self, batch: Hot, seq: int) -> None:
@@ -98,18 +103,23 @@ async def free_slots(database: Database, slots: Counter[str], shares: Counter[tu
     await database.many("share_free", [(n, lane, workspace) for (lane, workspace), n in sorted(shares.items())])
 
 
-def count_end(batch: Hot, end: End, at: int) -> None:
-    """One more item of `batch` came to its end."""
-    row = batch.row
+def count_end(batch: Hot, end: End, at: int) -> int:
+    """One more item of `batch` came to its end, and is active no more; what it costs."""
+    row, cost = batch.row, 0
     setattr(row, end.state.value, getattr(row, end.state.value) + 1)
     row.last_ended_at = max(row.last_ended_at or 0, at)
     batch.codes[end.code] += 1
     if end.state is RunState.succeeded:
         row.succeeded_seconds += end.seconds
         row.last_succeeded_at = max(row.last_succeeded_at or 0, at)
+        if row.prices is not None:
+            cost = cost_of(row, end)
+            row.spent += cost
+        batch.used.add(end, cost)
     alike = end.state is RunState.failed and end.code not in PATIENCE_CODES | OWN_CODES
     row.streak = (row.streak + 1 if end.code == row.streak_code else 1) if alike else 0
     row.streak_code = end.code if alike else None
+    return cost
 
 
 def clean(message: str) -> str:

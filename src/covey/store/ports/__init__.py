@@ -48,7 +48,9 @@ __all__ = [
 ]
 
 
-class Store(Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep, Accounts, Protocol):
+class Store(
+    Drafts, Claims, Finishes, Control, Liveness, Lanes, Reading, Upkeep, Accounts, Assets, Webhooks, Usage, Protocol
+):
     """A whole database."""
 
     async def open(self) -> None:

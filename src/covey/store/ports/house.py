@@ -1,6 +1,6 @@
 """What the house around the engine needs of a database: accounts, assets, webhooks, usage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -164,13 +164,23 @@ class Webhooks(Protocol):
         """With its deliveries. Raises NotFound."""
         ...
 
-    async def claim_deliveries(self, lease: timedelta, limit: int, busy: Mapping[str, int]) -> list[Due]:
+    async def claim_deliveries(
+        self,
+        lease: timedelta,
+        limit: int,
+        busy: Mapping[str, int],
+        *,
+        quick: Set[str] = frozenset(),
+        resting: Set[str] = frozenset(),
+    ) -> list[Due]:
         """Take deliveries that are due, of every endpoint only so many that with those in `busy` (endpoint → how many
-        are on their way) each has at most a few. Each is due again after `lease`, whatever becomes of the taker."""
+        are on their way) each has at most a few, those in `quick` some more, those in `resting` none. Each is due again
+        after `lease`, whatever becomes of the taker."""
         ...
 
-    async def settle_delivery(self, delivery: str, tried: Tried) -> None:
-        """Write what a try came to. An endpoint that answered 410, or had no success for too long, is switched off."""
+    async def settle_deliveries(self, tries: Sequence[tuple[str, Tried]]) -> None:
+        """Write what tries came to, by the id of their deliveries. An endpoint that answered 410, or had no success for
+        too long, is switched off."""
         ...
 
     async def delivery(self, workspace: str, delivery: str) -> Delivery:
@@ -192,6 +202,11 @@ class Webhooks(Protocol):
 
     async def send_again(self, workspace: str, *, endpoint: str, since: datetime, delivery: str | None = None) -> int:
         """Have one delivery, or all of the endpoint's that failed since a time, sent again; how many."""
+        ...
+
+    async def sweep_deliveries(self, before: datetime, limit: int = 500) -> int:
+        """Remove a piece of the deliveries that ended before a time, or whose endpoint was deleted, and give up those
+        that wait for one that is switched off; how many."""
         ...
 
 

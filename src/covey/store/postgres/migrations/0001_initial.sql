@@ -64,6 +64,10 @@ CREATE TABLE batches (
     name          text,
     config        json NOT NULL,
     notes         json NOT NULL,
+    prices        json,
+    max_cost      bigint CHECK (max_cost >= 0),
+    run_cost      bigint NOT NULL DEFAULT 0 CHECK (run_cost >= 0),
+    actor         text COLLATE "C",
     owner         text COLLATE "C" NOT NULL,
     fingerprint   text COLLATE "C",
     max_tries     integer NOT NULL CHECK (max_tries >= 1),
@@ -84,6 +88,8 @@ CREATE TABLE batches (
     aborted_at    bigint,
     completed_at  bigint,
     expires_at    bigint,
+    keep_for      bigint CHECK (keep_for >= 0),
+    deletes_at    bigint,
     erased_at     bigint,
     leftovers     smallint NOT NULL DEFAULT 0,
     CHECK ((stopped_at IS NULL) = (stop_reason IS NULL))
@@ -94,6 +100,8 @@ CREATE INDEX batches_expiring ON batches (expires_at)
     WHERE expires_at IS NOT NULL AND stopped_at IS NULL AND completed_at IS NULL;
 CREATE INDEX batches_leftovers ON batches (id) WHERE leftovers = 1;
 CREATE INDEX batches_erased ON batches (erased_at) WHERE erased_at IS NOT NULL;
+CREATE INDEX batches_retiring ON batches (deletes_at)
+    WHERE deletes_at IS NOT NULL AND completed_at IS NOT NULL AND erased_at IS NULL;
 CREATE INDEX batches_drafts ON batches (owner) WHERE accepted_at IS NULL AND erased_at IS NULL;
 CREATE INDEX batches_fingerprint ON batches (workspace, fingerprint) WHERE fingerprint IS NOT NULL;
 
@@ -117,12 +125,16 @@ CREATE TABLE counts (
     last_ended_at     bigint,
     cap               integer,
     pace              double precision,
+    spent             bigint NOT NULL DEFAULT 0 CHECK (spent >= 0),
+    max_cost          bigint,
+    run_cost          bigint NOT NULL DEFAULT 0,
     next_start        bigint,
     next_at           bigint,
     served_at         bigint NOT NULL DEFAULT 0,
     streak            integer NOT NULL DEFAULT 0,
     streak_code       text,
     CHECK (total > 0 AND cursor BETWEEN 0 AND total),
+    CHECK (spent + active * run_cost <= max_cost),
     CHECK (deferred >= 0 AND active >= 0 AND succeeded >= 0 AND failed >= 0 AND canceled >= 0),
     CHECK (CASE WHEN stopped = 1
         THEN deferred = 0 AND total = active + succeeded + failed + canceled
@@ -136,6 +148,42 @@ CREATE TABLE outcomes (
     n     integer NOT NULL CHECK (n >= 0),
     PRIMARY KEY (batch, code)
 ) WITH (fillfactor = 50);
+
+-- What succeeded, by day (days since 1970 UTC) and batch. It stays when the batch goes.
+CREATE TABLE usage (
+    workspace  text COLLATE "C" NOT NULL,
+    day        integer NOT NULL,
+    batch      bytea NOT NULL,
+    key        text COLLATE "C",
+    kind       text COLLATE "C" NOT NULL,
+    items      bigint NOT NULL CHECK (items >= 0),
+    micros     bigint NOT NULL,
+    tokens_in  bigint NOT NULL,
+    tokens_out bigint NOT NULL,
+    cost       bigint NOT NULL,
+    PRIMARY KEY (workspace, day, batch)
+) WITH (fillfactor = 50);
+
+-- Files that items are about; their bytes lie elsewhere. `folded` is the name without the difference of capitals.
+CREATE TABLE assets (
+    workspace  text COLLATE "C" NOT NULL,
+    id         text COLLATE "C" NOT NULL,
+    name       text NOT NULL,
+    folded     text NOT NULL,
+    kind       text COLLATE "C" NOT NULL,
+    method     text COLLATE "C" NOT NULL,
+    state      text COLLATE "C" NOT NULL CHECK (state IN ('processing', 'ready', 'failed')),
+    owner      text COLLATE "C" NOT NULL,
+    created_at bigint NOT NULL,
+    size       bigint,
+    seconds    double precision,
+    source     text,
+    facts      json NOT NULL,
+    error      text,
+    notes      json NOT NULL,
+    PRIMARY KEY (workspace, id)
+);
+CREATE INDEX assets_processing ON assets (owner) WHERE state = 'processing';
 
 -- The list itself: written once, never changed (erasing a person's data is the one exception).
 CREATE TABLE items (
@@ -198,6 +246,9 @@ CREATE TABLE runs (
     started_at bigint,
     ended_at   bigint NOT NULL,
     seconds    double precision NOT NULL,
+    tokens_in  bigint NOT NULL DEFAULT 0,
+    tokens_out bigint NOT NULL DEFAULT 0,
+    cost       bigint NOT NULL DEFAULT 0,
     result     json NOT NULL,
     PRIMARY KEY (batch, seq, attempt),
     CHECK ((last = 1) = (state IN ('succeeded', 'failed', 'canceled')))
@@ -275,7 +326,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE VIEW batch_rows AS
 SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b.max_tries, b.hours, b.created_at,
     b.accepted_at, b.start_at, b.started_at, b.paused_at, b.pause_reason, b.stopped_at, b.stop_reason, b.stop_message,
-    b.aborted_at, b.completed_at, b.expires_at, b.erased_at, c.total, c.cursor, c.active, c.succeeded, c.failed,
+    b.aborted_at, b.completed_at, b.expires_at, b.deletes_at, b.erased_at, b.max_cost, b.run_cost, c.spent, c.total, c.cursor, c.active, c.succeeded, c.failed,
     c.canceled, c.succeeded_seconds, c.last_succeeded_at, c.last_ended_at, c.cap, c.pace, c.next_at,
     CASE
         WHEN b.stop_reason IS NOT NULL AND b.completed_at IS NULL THEN 'stopping'
@@ -288,3 +339,58 @@ SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b
         ELSE 'queued'
     END AS state
 FROM batches b JOIN counts c ON c.batch = b.id;
+
+-- Where workspaces want to be told what happens. `events` are the types, each with a space before and after it; `items`
+-- says that some are about items. `batch` is empty, or the one batch with which it goes. `leftovers`: it was switched
+-- off or deleted, and its deliveries are still to be dealt with.
+CREATE TABLE endpoints (
+    id            text COLLATE "C" PRIMARY KEY,
+    workspace     text COLLATE "C" NOT NULL,
+    url           text NOT NULL,
+    style         text NOT NULL,
+    description   text NOT NULL,
+    events        text NOT NULL,
+    items         smallint NOT NULL CHECK (items IN (0, 1)),
+    kind          text,
+    batch         bytea NOT NULL,
+    singles       smallint NOT NULL CHECK (singles IN (0, 1)),
+    secrets       json NOT NULL,
+    created_at    bigint NOT NULL,
+    failing_since bigint,
+    delivered_at  bigint,
+    off_at        bigint,
+    off_reason    text,
+    erased_at     bigint,
+    leftovers     smallint NOT NULL DEFAULT 0
+);
+CREATE INDEX endpoints_workspace ON endpoints (workspace, batch);
+CREATE INDEX endpoints_leftovers ON endpoints (id) WHERE leftovers = 1;
+
+-- One event for one endpoint. A waiting one is claimed by its next_at, never by its id: of two transactions the one with
+-- the later ids may be there first.
+CREATE TABLE deliveries (
+    id        bytea PRIMARY KEY CHECK (length(id) = 12),
+    endpoint  text COLLATE "C" NOT NULL,
+    workspace text COLLATE "C" NOT NULL,
+    batch     bytea NOT NULL,
+    seq       integer,
+    type      text NOT NULL,
+    at        bigint NOT NULL,
+    data      json NOT NULL,
+    state     text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'failed')),
+    attempts  integer NOT NULL DEFAULT 0,
+    next_at   bigint,
+    status    integer,
+    error     text,
+    ended_at  bigint,
+    CHECK ((state = 'waiting') = (next_at IS NOT NULL)),
+    CHECK ((state = 'waiting') = (ended_at IS NULL))
+);
+CREATE INDEX deliveries_due ON deliveries (endpoint, next_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_failed ON deliveries (endpoint, ended_at) WHERE state = 'failed';
+CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
+-- The order of the pages, which the primary key does not have: it would be read from end to end for the few of one
+-- endpoint.
+CREATE INDEX deliveries_endpoint ON deliveries (endpoint, id DESC NULLS LAST);
+CREATE INDEX deliveries_workspace ON deliveries (workspace, id DESC NULLS LAST);
+CREATE INDEX deliveries_batch ON deliveries (batch, id DESC NULLS LAST);

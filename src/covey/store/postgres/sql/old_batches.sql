@@ -1,3 +1,3 @@
--- Batches of a kind that ended before a time and are still shown. Index batches_workspace is of no use here: rare.
-SELECT id FROM batches WHERE kind = %(kind)s::text AND completed_at < %(before)s::bigint AND erased_at IS NULL
+-- Batches that have ended and whose time to be deleted has come. Index batches_retiring.
+SELECT id FROM batches WHERE deletes_at <= %(now)s::bigint AND completed_at IS NOT NULL AND erased_at IS NULL
 LIMIT %(limit)s::bigint

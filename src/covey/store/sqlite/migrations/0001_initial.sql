@@ -54,6 +54,10 @@ CREATE TABLE batches (
     name          TEXT,
     config        BLOB NOT NULL,
     notes         TEXT NOT NULL,
+    prices        TEXT,
+    max_cost      INTEGER CHECK (max_cost >= 0),
+    run_cost      INTEGER NOT NULL DEFAULT 0 CHECK (run_cost >= 0),
+    actor         TEXT,
     owner         TEXT NOT NULL,
     fingerprint   TEXT,
     max_tries     INTEGER NOT NULL CHECK (max_tries >= 1),
@@ -74,6 +78,8 @@ CREATE TABLE batches (
     aborted_at    INTEGER,
     completed_at  INTEGER,
     expires_at    INTEGER,
+    keep_for      INTEGER CHECK (keep_for >= 0),
+    deletes_at    INTEGER,
     erased_at     INTEGER,
     leftovers     INTEGER NOT NULL DEFAULT 0,
     CHECK ((stopped_at IS NULL) = (stop_reason IS NULL))
@@ -84,6 +90,8 @@ CREATE INDEX batches_expiring ON batches (expires_at)
     WHERE expires_at IS NOT NULL AND stopped_at IS NULL AND completed_at IS NULL;
 CREATE INDEX batches_leftovers ON batches (id) WHERE leftovers = 1;
 CREATE INDEX batches_erased ON batches (erased_at) WHERE erased_at IS NOT NULL;
+CREATE INDEX batches_retiring ON batches (deletes_at)
+    WHERE deletes_at IS NOT NULL AND completed_at IS NOT NULL AND erased_at IS NULL;
 CREATE INDEX batches_drafts ON batches (owner) WHERE accepted_at IS NULL AND erased_at IS NULL;
 CREATE INDEX batches_fingerprint ON batches (workspace, fingerprint) WHERE fingerprint IS NOT NULL;
 
@@ -105,12 +113,16 @@ CREATE TABLE counts (
     last_ended_at     INTEGER,
     cap               INTEGER,
     pace              REAL,
+    spent             INTEGER NOT NULL DEFAULT 0 CHECK (spent >= 0),
+    max_cost          INTEGER,
+    run_cost          INTEGER NOT NULL DEFAULT 0,
     next_start        INTEGER,
     next_at           INTEGER,
     served_at         INTEGER NOT NULL DEFAULT 0,
     streak            INTEGER NOT NULL DEFAULT 0,
     streak_code       TEXT,
     CHECK (total > 0 AND cursor BETWEEN 0 AND total),
+    CHECK (spent + active * run_cost <= max_cost),
     CHECK (deferred >= 0 AND active >= 0 AND succeeded >= 0 AND failed >= 0 AND canceled >= 0),
     CHECK (CASE WHEN stopped
         THEN deferred = 0 AND total = active + succeeded + failed + canceled
@@ -125,6 +137,42 @@ CREATE TABLE outcomes (
     n     INTEGER NOT NULL CHECK (n >= 0),
     PRIMARY KEY (batch, code)
 ) STRICT;
+
+-- What succeeded, by day (days since 1970 UTC) and batch. It stays when the batch goes.
+CREATE TABLE usage (
+    workspace  TEXT NOT NULL,
+    day        INTEGER NOT NULL,
+    batch      BLOB NOT NULL,
+    key        TEXT,
+    kind       TEXT NOT NULL,
+    items      INTEGER NOT NULL CHECK (items >= 0),
+    micros     INTEGER NOT NULL,
+    tokens_in  INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    cost       INTEGER NOT NULL,
+    PRIMARY KEY (workspace, day, batch)
+) STRICT;
+
+-- Files that items are about; their bytes lie elsewhere. `folded` is the name without the difference of capitals.
+CREATE TABLE assets (
+    workspace  TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    folded     TEXT NOT NULL,
+    kind       TEXT NOT NULL,
+    method     TEXT NOT NULL,
+    state      TEXT NOT NULL CHECK (state IN ('processing', 'ready', 'failed')),
+    owner      TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    size       INTEGER,
+    seconds    REAL,
+    source     TEXT,
+    facts      TEXT NOT NULL,
+    error      TEXT,
+    notes      TEXT NOT NULL,
+    PRIMARY KEY (workspace, id)
+) STRICT;
+CREATE INDEX assets_processing ON assets (owner) WHERE state = 'processing';
 
 -- The list itself: written once, never changed (erasing a person's data is the one exception).
 CREATE TABLE items (
@@ -183,6 +231,9 @@ CREATE TABLE runs (
     started_at INTEGER,
     ended_at   INTEGER NOT NULL,
     seconds    REAL NOT NULL,
+    tokens_in  INTEGER NOT NULL DEFAULT 0,
+    tokens_out INTEGER NOT NULL DEFAULT 0,
+    cost       INTEGER NOT NULL DEFAULT 0,
     result     BLOB NOT NULL,
     PRIMARY KEY (batch, seq, attempt),
     CHECK (last = (state IN ('succeeded', 'failed', 'canceled')))
@@ -260,7 +311,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE VIEW batch_rows AS
 SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b.max_tries, b.hours, b.created_at,
     b.accepted_at, b.start_at, b.started_at, b.paused_at, b.pause_reason, b.stopped_at, b.stop_reason, b.stop_message,
-    b.aborted_at, b.completed_at, b.expires_at, b.erased_at, c.total, c.cursor, c.active, c.succeeded, c.failed,
+    b.aborted_at, b.completed_at, b.expires_at, b.deletes_at, b.erased_at, b.max_cost, b.run_cost, c.spent, c.total, c.cursor, c.active, c.succeeded, c.failed,
     c.canceled, c.succeeded_seconds, c.last_succeeded_at, c.last_ended_at, c.cap, c.pace, c.next_at,
     CASE
         WHEN b.stop_reason IS NOT NULL AND b.completed_at IS NULL THEN 'stopping'
@@ -273,3 +324,56 @@ SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b
         ELSE 'queued'
     END AS state
 FROM batches b JOIN counts c ON c.batch = b.id;
+
+-- Where workspaces want to be told what happens. `events` are the types, each with a space before and after it; `items`
+-- says that some are about items. `batch` is empty, or the one batch with which it goes. `leftovers`: it was switched
+-- off or deleted, and its deliveries are still to be dealt with.
+CREATE TABLE endpoints (
+    id            TEXT PRIMARY KEY,
+    workspace     TEXT NOT NULL,
+    url           TEXT NOT NULL,
+    style         TEXT NOT NULL,
+    description   TEXT NOT NULL,
+    events        TEXT NOT NULL,
+    items         INTEGER NOT NULL CHECK (items IN (0, 1)),
+    kind          TEXT,
+    batch         BLOB NOT NULL,
+    singles       INTEGER NOT NULL CHECK (singles IN (0, 1)),
+    secrets       TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    failing_since INTEGER,
+    delivered_at  INTEGER,
+    off_at        INTEGER,
+    off_reason    TEXT,
+    erased_at     INTEGER,
+    leftovers     INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX endpoints_workspace ON endpoints (workspace, batch);
+CREATE INDEX endpoints_leftovers ON endpoints (id) WHERE leftovers = 1;
+
+-- One event for one endpoint. A waiting one is claimed by its next_at, never by its id: of two transactions the one with
+-- the later ids may be there first.
+CREATE TABLE deliveries (
+    id        BLOB PRIMARY KEY CHECK (length(id) = 12),
+    endpoint  TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    batch     BLOB NOT NULL,
+    seq       INTEGER,
+    type      TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    data      TEXT NOT NULL,
+    state     TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'failed')),
+    attempts  INTEGER NOT NULL DEFAULT 0,
+    next_at   INTEGER,
+    status    INTEGER,
+    error     TEXT,
+    ended_at  INTEGER,
+    CHECK ((state = 'waiting') = (next_at IS NOT NULL)),
+    CHECK ((state = 'waiting') = (ended_at IS NULL))
+) STRICT;
+CREATE INDEX deliveries_due ON deliveries (endpoint, next_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_failed ON deliveries (endpoint, ended_at) WHERE state = 'failed';
+CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX deliveries_endpoint ON deliveries (endpoint, id);
+CREATE INDEX deliveries_workspace ON deliveries (workspace, id);
+CREATE INDEX deliveries_batch ON deliveries (batch, id);

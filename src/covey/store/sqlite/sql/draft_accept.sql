@@ -1,2 +1,2 @@
 -- A draft becomes a batch. Primary key of batches.
-UPDATE batches SET accepted_at = :now WHERE id = :batch
+UPDATE batches SET accepted_at = :now, actor = :actor WHERE id = :batch

@@ -1,0 +1,279 @@
+"""Endpoints and their deliveries: rows that are claimed when they are due, sent, and settled."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime, timedelta
+from typing import Any
+
+from covey.domain.errors import Conflict, NotFound
+from covey.domain.webhook import ITEM_EVENTS, Delivery, DeliveryState, Endpoint
+from covey.store.operations.database import Database, Row, key, load, micros, moment, text
+from covey.store.ports import Due, Tried
+
+AT_ONCE = 4
+QUICK_AT_ONCE = 16
+"""So many deliveries of one endpoint are on their way from one process at once: of most, and of one that answers
+quickly. Of one that fails, only one."""
+
+FAILING_WITHIN = 96
+"""Endpoints that fail get a place while fewer than so many are taken: receivers that hang must not take all."""
+
+PIECE = 500
+"""How many deliveries one transaction gives up or brings back."""
+
+LATE_COMERS = timedelta(minutes=1)
+"""So long after an endpoint went there may still be a transaction that tells it something."""
+
+GONE = "The receiver answered 410: it wants no more of this"
+SILENT = "The receiver accepted nothing for {days:g} days"
+OFF = "The endpoint was switched off"
+EVERY_BATCH = b""
+
+
+async def put_endpoint(database: Database, endpoint: Endpoint) -> None:
+    """See `Webhooks.put_endpoint`."""
+    values = {
+        "endpoint": endpoint.id,
+        "workspace": endpoint.workspace,
+        "url": endpoint.url,
+        "style": endpoint.style,
+        "description": endpoint.description,
+        "events": f" {' '.join(endpoint.events)} ",
+        "items": int(not set(ITEM_EVENTS).isdisjoint(endpoint.events)),
+        "kind": endpoint.kind,
+        "batch": EVERY_BATCH if endpoint.batch is None else key(endpoint.batch),
+        "singles": int(endpoint.singles),
+        "secrets": text([[b64encode(secret).decode(), micros(until)] for secret, until in endpoint.secrets]),
+        "created_at": micros(endpoint.created_at),
+        "off_at": micros(endpoint.off_at),
+        "off_reason": endpoint.off_reason,
+        "leftovers": int(endpoint.off_at is not None),
+    }
+    if not await database.run("endpoint_put", values):
+        raise _no_endpoint(endpoint.id)
+
+
+def _no_endpoint(endpoint: str) -> NotFound:
+    return NotFound(f"there is no endpoint {endpoint}")
+
+
+def _endpoint(row: Row) -> Endpoint:
+    return Endpoint(
+        id=row.id,
+        workspace=row.workspace,
+        url=row.url,
+        style=row.style,
+        events=tuple(row.events.split()),
+        secrets=tuple((b64decode(secret), moment(until)) for secret, until in load(row.secrets)),
+        created_at=moment(row.created_at),
+        description=row.description,
+        kind=row.kind,
+        batch=row.batch.hex() or None,
+        singles=bool(row.singles),
+        failing_since=moment(row.failing_since),
+        delivered_at=moment(row.delivered_at),
+        off_at=moment(row.off_at),
+        off_reason=row.off_reason,
+    )
+
+
+async def endpoint(database: Database, workspace: str, id_: str) -> Endpoint:
+    """See `Webhooks.endpoint`."""
+    row = await database.row("endpoint_read", {"endpoint": id_})
+    if row is None or row.workspace != workspace:
+        raise _no_endpoint(id_)
+    return _endpoint(row)
+
+
+async def endpoints(database: Database, workspace: str) -> list[Endpoint]:
+    """See `Webhooks.endpoints`."""
+    return [_endpoint(row) for row in await database.named("endpoints", {"workspace": workspace})]
+
+
+async def delete_endpoint(database: Database, workspace: str, id_: str) -> None:
+    """See `Webhooks.delete_endpoint`. It is hidden at once; the sweeper removes its deliveries in pieces."""
+    await endpoint(database, workspace, id_)
+    await database.write("endpoint_erase", {"endpoint": id_, "now": micros(await database.now())})
+
+
+async def claim_deliveries(
+    database: Database,
+    lease: timedelta,
+    limit: int,
+    busy: Mapping[str, int],
+    quick: Set[str],
+    resting: Set[str],
+) -> list[Due]:
+    """See `Webhooks.claim_deliveries`. Endpoints get their turns one by one, those that fail last: however many
+    deliveries wait for one, another's are not kept waiting by them."""
+    now = await database.now()
+    asked = {"now": micros(now), "most": QUICK_AT_ONCE, "limit": limit + len(busy.keys() | resting)}
+    room = {}
+    for id_, failing, due in await database.rows("endpoints_due", asked):
+        most = 0 if id_ in resting else 1 if failing else QUICK_AT_ONCE if id_ in quick else AT_ONCE
+        room[id_] = (bool(failing), min(due, most - busy.get(id_, 0)))
+    wanted = [(micros(now + lease), id_, micros(now), n) for id_, n in _shares(room, limit, sum(busy.values())).items()]
+    taken = [_delivery(row) for row in await database.each_named("deliveries_take", wanted)]
+    there = sorted({delivery.endpoint for delivery in taken})
+    found = {row.id: _endpoint(row) for row in await database.each_named("endpoint_row", [(id_,) for id_ in there])}
+    return [Due(delivery, found[delivery.endpoint]) for delivery in taken if delivery.endpoint in found]
+
+
+def _shares(room: Mapping[str, tuple[bool, int]], limit: int, taken: int) -> dict[str, int]:
+    """How many deliveries each endpoint gets of `limit`, one in turn. `room` is (whether it fails, how many it may
+    have), in the order of their turns; `taken` places are taken already."""
+    shares: dict[str, int] = {}
+    end = taken + limit
+    for turn in range(QUICK_AT_ONCE):
+        for id_, (failing, most) in room.items():
+            if turn < most and taken < (min(end, FAILING_WITHIN) if failing else end):
+                shares[id_] = turn + 1
+                taken += 1
+    return shares
+
+
+async def settle_deliveries(database: Database, tries: Sequence[tuple[str, Tried]]) -> None:
+    """See `Webhooks.settle_deliveries`. A try whose delivery has ended meanwhile, or whose endpoint is deleted, changes
+    nothing. The endpoints are locked first, by all that change them and their deliveries, in one order."""
+    asked = sorted({key(id_) for id_, _ in tries})
+    to: dict[bytes, str] = dict(await database.each("deliveries_to", [(id_,) for id_ in asked]))
+    await database.lock("lock_endpoints", {"endpoints": sorted(set(to.values()))})
+    now = await database.now()
+    there = sorted(((key(id_), tried) for id_, tried in tries if key(id_) in to), key=lambda one: one[0])
+    accepted = [(micros(now), tried.status, id_) for id_, tried in there if tried.error is None]
+    worked = sorted({row[0] for row in await database.each("delivery_accepted", accepted)})
+    await database.many("endpoint_worked", [(micros(now), id_) for id_ in worked])
+    for id_, tried in there:
+        if tried.error is not None and await _refused(database, id_, tried, now):
+            await _failed(database, to[id_], now, tried, worked=to[id_] in worked)
+
+
+async def _refused(database: Database, id_: bytes, tried: Tried, now: datetime) -> bool:
+    """A delivery was not accepted; whether it was still waiting for that."""
+    again = None if tried.gone else tried.again_at
+    refused = {"status": tried.status, "error": (tried.error or "").replace("\0", ""), "next_at": micros(again)}
+    ended = {"ended_at": micros(now) if again is None else None}
+    return bool(await database.run("delivery_refused", {"id": id_, **refused, **ended}))
+
+
+async def _failed(database: Database, id_: str, now: datetime, tried: Tried, *, worked: bool) -> None:
+    """An endpoint did not accept something: it may be time to switch it off. One that accepted something else at the
+    same moment does not fail."""
+    if tried.gone:
+        reason = GONE
+    elif worked:
+        return
+    else:
+        since = moment(await database.value("endpoint_failed", {"endpoint": id_, "now": micros(now)}))
+        if since is None or now - since < tried.off_after:
+            return
+        reason = SILENT.format(days=tried.off_after / timedelta(days=1))
+    await database.write("endpoint_off", {"endpoint": id_, "now": micros(now), "off_reason": reason})
+    await _give_up(database, id_, now, PIECE)
+
+
+async def _give_up(database: Database, id_: str, now: datetime, limit: int) -> int:
+    """Give up some of the deliveries that wait for an endpoint that is off; how many."""
+    piece = {"endpoint": id_, "now": micros(now), "error": OFF, "limit": limit}
+    return await database.run("deliveries_fail", piece)
+
+
+async def delivery(database: Database, workspace: str, id_: str) -> Delivery:
+    """See `Webhooks.delivery`."""
+    row = await database.row("delivery_read", {"id": key(id_)})
+    if row is None or row.workspace != workspace:
+        raise NotFound(f"there is no delivery {id_}")
+    return _delivery(row)
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(
+        id=row.id.hex(),
+        endpoint=row.endpoint,
+        workspace=row.workspace,
+        batch=row.batch.hex(),
+        seq=row.seq,
+        type=row.type,
+        at=moment(row.at),
+        data=load(row.data),
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        next_at=moment(row.next_at),
+        status=row.status,
+        error=row.error,
+        ended_at=moment(row.ended_at),
+    )
+
+
+async def deliveries(
+    database: Database,
+    workspace: str,
+    *,
+    endpoint: str | None,
+    batch: str | None,
+    state: DeliveryState | None,
+    before: str | None,
+    limit: int,
+) -> list[Delivery]:
+    """See `Webhooks.deliveries`."""
+    page: dict[str, Any] = {"workspace": workspace, "state": state and state.value, "limit": limit}
+    page["before"] = None if before is None else key(before)
+    if batch is not None:
+        rows = await database.named("deliveries_page_batch", {**page, "batch": key(batch), "endpoint": endpoint})
+    elif endpoint is not None:
+        rows = await database.named("deliveries_page_endpoint", {**page, "endpoint": endpoint})
+    else:
+        rows = await database.named("deliveries_page_workspace", page)
+    return [_delivery(row) for row in rows]
+
+
+async def send_one_again(database: Database, workspace: str, endpoint_id: str, id_: str) -> int:
+    """Have one delivery sent again, unless it waits anyway; how many. Raises as `send_again` does."""
+    await _that_is_on(database, workspace, endpoint_id)
+    found = await delivery(database, workspace, id_)
+    if found.endpoint != endpoint_id:
+        raise NotFound(f"there is no delivery {id_} for this endpoint")
+    return await database.run("delivery_again", {"id": key(id_), "now": micros(await database.now())})
+
+
+async def send_again(
+    database: Database, workspace: str, endpoint_id: str, since: datetime, until: datetime | None
+) -> tuple[int, datetime]:
+    """Have some of the endpoint's deliveries that failed between two times (`until` None: now) sent again; how many,
+    and the later time, to go on with. Raises NotFound, and Conflict `endpoint_off`."""
+    await _that_is_on(database, workspace, endpoint_id)
+    now = await database.now()
+    until = now if until is None else until
+    piece = {"now": micros(now), "since": micros(since), "until": micros(until), "limit": PIECE}
+    return await database.run("deliveries_again", {"endpoint": endpoint_id, **piece}), until
+
+
+async def _that_is_on(database: Database, workspace: str, id_: str) -> None:
+    await database.lock("lock_endpoints", {"endpoints": [id_]})
+    if (await endpoint(database, workspace, id_)).off_at is not None:
+        raise Conflict("the endpoint is switched off: switch it on first", code="endpoint_off")
+
+
+async def sweep_deliveries(database: Database, before: datetime, limit: int) -> int:
+    """See `Webhooks.sweep_deliveries`."""
+    if not await database.alone("sweep_deliveries"):
+        return 0
+    swept = await database.run("deliveries_old", {"ended_before": micros(before), "limit": limit})
+    now = await database.now()
+    for left in await database.named("endpoints_leftovers", {}):
+        if swept >= limit:
+            break
+        swept += await _sweep_endpoint(database, left, now, limit - swept)
+    return swept
+
+
+async def _sweep_endpoint(database: Database, left: Row, now: datetime, limit: int) -> int:
+    """Deal with some deliveries of an endpoint that is off or deleted; once there can be no more, it is done with."""
+    await database.lock("lock_endpoints", {"endpoints": [left.id]})
+    if left.erased:
+        swept = await database.run("deliveries_remove_endpoint", {"endpoint": left.id, "limit": limit})
+    else:
+        swept = await _give_up(database, left.id, now, limit)
+    if not swept and now - moment(left.since) >= LATE_COMERS:
+        await database.write("endpoint_remove" if left.erased else "endpoint_swept", {"endpoint": left.id})
+    return swept

@@ -1,2 +1,0 @@
--- All that waits in a batch is canceled, however much it is. Primary key of counts.
-UPDATE counts SET stopped = 1, deferred = 0, canceled = :canceled, next_at = NULL WHERE batch = :batch

@@ -1,0 +1,2 @@
+-- Remove a piece of the deliveries about a batch. Index deliveries_batch.
+DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE batch = :batch LIMIT :limit)

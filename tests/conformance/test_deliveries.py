@@ -1,0 +1,259 @@
+"""Endpoints, and their deliveries: claimed when due, settled, sent again, swept."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from covey.domain.errors import Conflict, NotFound
+from covey.domain.webhook import DeliveryState, Endpoint
+from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS
+from covey.store.ports import Due, Tried
+
+from .conftest import Scene
+from .test_telling import listens, new_endpoint
+
+LEASE = timedelta(seconds=45)
+FINE = Tried(200, None, None)
+GONE = Tried(410, "410 Gone", None, gone=True)
+
+
+async def tell(scene: Scene, times: int, workspace: str = "w") -> None:
+    """Let so many things happen to a batch of the workspace."""
+    batch = await scene.submit(1, workspace=workspace)
+    for n in range(times):
+        await (scene.store.resume(batch) if n % 2 else scene.store.pause(batch, "p"))
+
+
+async def claim(scene: Scene, limit: int = 100, busy: dict[str, int] | None = None) -> list[Due]:
+    return await scene.store.claim_deliveries(LEASE, limit, busy or {})
+
+
+def refused(scene: Scene, seconds: float | None) -> Tried:
+    """A try that failed; the next one is in so many seconds, if there is one."""
+    return Tried(503, "503 Service Unavailable", None if seconds is None else scene.after(seconds))
+
+
+async def the(scene: Scene, name: str = "hook") -> Endpoint:
+    return await scene.store.endpoint("w", name)
+
+
+async def test_an_endpoint_is_kept_as_it_was_given(scene: Scene) -> None:
+    sealed = ((b"\x00new", None), (b"\xffold", scene.after(60)))
+    first = new_endpoint(scene, kind="kind", singles=True, description="ours")
+    given = Endpoint(**{name: getattr(first, name) for name in Endpoint.__slots__} | {"secrets": sealed})
+    await scene.store.put_endpoint(given)
+    assert await the(scene) == given
+    scene.clock.advance(60)
+    await listens(scene, "later", url="https://example.org/")
+    await listens(scene, "elsewhere", workspace="v")
+    assert [one.id for one in await scene.store.endpoints("w")] == ["hook", "later"]
+    await scene.store.put_endpoint(new_endpoint(scene, url="https://example.net/"))
+    changed = await the(scene)
+    assert (changed.url, changed.created_at) == ("https://example.net/", given.created_at)
+    for workspace, name in (("v", "hook"), ("w", "nothing")):
+        with pytest.raises(NotFound):
+            await scene.store.endpoint(workspace, name)
+        with pytest.raises(NotFound):
+            await scene.store.delete_endpoint(workspace, name)
+    with pytest.raises(NotFound):
+        await scene.store.put_endpoint(new_endpoint(scene, workspace="v"))
+
+
+async def test_what_is_claimed_is_due_again_after_its_lease(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 2)
+    first = await claim(scene)
+    assert {one.delivery.type for one in first} == {"batch.paused", "batch.resumed"}
+    assert {(one.endpoint.id, one.delivery.attempts, one.delivery.next_at) for one in first} == {
+        ("hook", 1, scene.now + LEASE)
+    }
+    assert await claim(scene) == []
+    scene.clock.advance(LEASE.total_seconds())
+    again = await claim(scene)
+    assert {one.delivery.id for one in again} == {one.delivery.id for one in first}
+    assert {one.delivery.attempts for one in again} == {2}
+
+
+async def test_an_endpoint_has_a_few_on_their_way_and_keeps_no_other_waiting(scene: Scene) -> None:
+    await listens(scene, "crowded")
+    await tell(scene, 30)
+    scene.clock.advance(1)
+    await listens(scene, "quiet", workspace="v")
+    await tell(scene, 2, "v")
+    assert Counter(one.endpoint.id for one in await claim(scene, 2)) == {"crowded": 1, "quiet": 1}
+    assert Counter(one.endpoint.id for one in await claim(scene, 9, {"crowded": 1, "quiet": 1})) == {
+        "crowded": AT_ONCE - 1,
+        "quiet": 1,
+    }
+    assert await claim(scene, 9, {"crowded": AT_ONCE, "gone": 2}) == []
+
+
+async def test_one_that_fails_has_one_on_its_way_and_its_turn_last(scene: Scene) -> None:
+    await listens(scene, "failing")
+    await tell(scene, 10)
+    await scene.store.settle_deliveries([((await claim(scene, 1))[0].delivery.id, refused(scene, 60))])
+    await listens(scene, "fine", workspace="v")
+    await tell(scene, 1, "v")
+    assert [one.endpoint.id for one in await claim(scene, 1)] == ["fine"]
+    assert await claim(scene, 16, {"others": FAILING_WITHIN}) == []
+    assert [one.endpoint.id for one in await claim(scene, 16)] == ["failing"]
+
+
+async def test_nobody_claims_what_another_has(scene: Scene) -> None:
+    for n in range(8):
+        await listens(scene, f"hook {n}", workspace=f"w{n}")
+        await tell(scene, 12, f"w{n}")
+    claims = await asyncio.gather(*(claim(scene, 8) for _ in range(12)))
+    ids = [one.delivery.id for claimed in claims for one in claimed]
+    assert len(ids) == len(set(ids))
+    while more := await claim(scene):
+        ids += [one.delivery.id for one in more]
+    assert len(ids) == len(set(ids)) == 8 * 12
+
+
+async def test_what_is_accepted_is_delivered(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 1)
+    [due] = await claim(scene)
+    await scene.store.settle_deliveries([(due.delivery.id, refused(scene, 5))])
+    waiting = await scene.store.delivery("w", due.delivery.id)
+    assert (waiting.state, waiting.next_at, waiting.status, waiting.error) == (
+        DeliveryState.waiting, scene.after(5), 503, "503 Service Unavailable",
+    )  # fmt: skip
+    assert (await the(scene)).failing_since == scene.now
+    scene.clock.advance(5)
+    [again] = await claim(scene)
+    await scene.store.settle_deliveries([(again.delivery.id, FINE)])
+    done = await scene.store.delivery("w", due.delivery.id)
+    assert (done.state, done.attempts, done.status, done.error, done.ended_at, done.next_at) == (
+        DeliveryState.delivered, 2, 200, None, scene.now, None,
+    )  # fmt: skip
+    assert ((await the(scene)).failing_since, (await the(scene)).delivered_at) == (None, scene.now)
+    await scene.store.settle_deliveries([(due.delivery.id, refused(scene, 5))])
+    assert await scene.store.delivery("w", due.delivery.id) == done
+    assert (await the(scene)).failing_since is None
+    with pytest.raises(NotFound):
+        await scene.store.delivery("v", due.delivery.id)
+
+
+async def test_what_is_not_tried_again_has_failed_and_can_be_sent_again(scene: Scene) -> None:
+    await listens(scene)
+    began = scene.now
+    await tell(scene, 3)
+    for due in await claim(scene):
+        await scene.store.settle_deliveries([(due.delivery.id, refused(scene, None))])
+    failed = await scene.store.deliveries("w", state=DeliveryState.failed)
+    assert [(one.ended_at, one.next_at) for one in failed] == [(began, None)] * 3
+    scene.clock.advance(60)
+    assert await scene.store.send_again("w", endpoint="hook", since=scene.now) == 0
+    one = failed[0].id
+    assert await scene.store.send_again("w", endpoint="hook", since=scene.now, delivery=one) == 1
+    assert await scene.store.send_again("w", endpoint="hook", since=began) == 2
+    assert await scene.store.send_again("w", endpoint="hook", since=began) == 0
+    sent = [due.delivery.id for _ in range(3) for due in await claim(scene)]
+    assert sorted(sent) == sorted(one.id for one in failed)
+    await scene.store.settle_deliveries([(one, FINE)])
+    assert await scene.store.send_again("w", endpoint="hook", since=began, delivery=one) == 1
+    assert (await scene.store.delivery("w", one)).state is DeliveryState.waiting
+    for endpoint, delivery in (("nothing", one), ("hook", "0" * 24)):
+        with pytest.raises(NotFound):
+            await scene.store.send_again("w", endpoint=endpoint, since=began, delivery=delivery)
+
+
+async def test_one_that_is_gone_is_switched_off_with_all_that_waits(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 3)
+    [due] = await claim(scene, 1)
+    await scene.store.settle_deliveries([(due.delivery.id, GONE)])
+    off = await the(scene)
+    assert off.off_at == scene.now
+    assert off.off_reason is not None
+    assert "410" in off.off_reason
+    assert {one.state for one in await scene.store.deliveries("w")} == {DeliveryState.failed}
+    await tell(scene, 3)
+    assert len(await scene.store.deliveries("w")) == 3, "it is told nothing more"
+    with pytest.raises(Conflict, match="switched off"):
+        await scene.store.send_again("w", endpoint="hook", since=scene.now)
+    await listens(scene)
+    on = await the(scene)
+    assert (on.off_at, on.off_reason, on.failing_since) == (None, None, None)
+    assert await scene.store.send_again("w", endpoint="hook", since=scene.now) == 3
+
+
+async def test_one_without_a_success_for_too_long_is_switched_off(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 1)
+    for day in range(6):
+        assert (await the(scene)).off_at is None, f"off after {day} days"
+        [due] = await claim(scene)
+        await scene.store.settle_deliveries([(due.delivery.id, refused(scene, 86400))])
+        scene.clock.advance(86400)
+    off = await the(scene)
+    assert off.off_at == scene.now - timedelta(days=1)
+    assert off.off_reason == "The receiver accepted nothing for 5 days"
+    assert await claim(scene) == []
+
+
+async def test_pages_are_newest_first(scene: Scene) -> None:
+    for name in ("a", "b"):
+        await listens(scene, name)
+    batch = await scene.submit(1)
+    for n in range(6):
+        await (scene.store.resume(batch) if n % 2 else scene.store.pause(batch, "p"))
+        scene.clock.advance(1)
+    other = await scene.submit(1)
+    await scene.store.pause(other, "p")
+    seen = [one.id for one in await scene.store.deliveries("w")]
+    assert len(seen) == 14
+    assert seen == sorted(seen, reverse=True)
+    rest = await scene.store.deliveries("w", before=seen[4], limit=5)
+    assert [one.id for one in rest] == seen[5:10]
+    assert len(await scene.store.deliveries("w", endpoint="a")) == 7
+    assert len(await scene.store.deliveries("w", batch=other)) == 2
+    assert len(await scene.store.deliveries("w", batch=other, endpoint="a")) == 1
+    assert await scene.store.deliveries("w", state=DeliveryState.delivered) == []
+    assert await scene.store.deliveries("v", endpoint="a") == []
+    assert await scene.store.deliveries("v", batch=batch) == []
+
+
+async def test_a_deleted_endpoint_is_gone_at_once_and_its_deliveries_in_pieces(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 5)
+    [due, *_] = await claim(scene, 1)
+    await scene.store.delete_endpoint("w", "hook")
+    assert await scene.store.deliveries("w") == []
+    await scene.store.settle_deliveries([(due.delivery.id, FINE)])
+    assert await claim(scene) == []
+    with pytest.raises(NotFound):
+        await the(scene)
+    with pytest.raises(NotFound):
+        await listens(scene)
+    assert [await scene.store.sweep_deliveries(scene.now, 2) for _ in range(4)] == [2, 2, 1, 0]
+    scene.clock.advance(LATE_COMERS.total_seconds())
+    assert await scene.store.sweep_deliveries(scene.now, 2) == 0
+    await listens(scene)
+    assert await scene.store.deliveries("w") == []
+
+
+async def test_what_waits_for_an_endpoint_that_was_switched_off_is_given_up_in_pieces(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 5)
+    await listens(scene, off_at=scene.now, off_reason="By hand")
+    assert [await scene.store.sweep_deliveries(scene.now, 3) for _ in range(3)] == [3, 2, 0]
+    page = await scene.store.deliveries("w")
+    assert {(one.state, one.error) for one in page} == {(DeliveryState.failed, "The endpoint was switched off")}
+
+
+async def test_what_ended_long_ago_is_swept(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 3)
+    ended, given_up, waiting = await claim(scene)
+    await scene.store.settle_deliveries([(ended.delivery.id, FINE)])
+    await scene.store.settle_deliveries([(given_up.delivery.id, refused(scene, None))])
+    await scene.store.settle_deliveries([(waiting.delivery.id, refused(scene, 5))])
+    scene.clock.advance(60)
+    assert await scene.store.sweep_deliveries(scene.after(-60)) == 0
+    assert [await scene.store.sweep_deliveries(scene.now, 1) for _ in range(3)] == [1, 1, 0]
+    assert [one.id for one in await scene.store.deliveries("w")] == [waiting.delivery.id]
