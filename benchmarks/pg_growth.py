@@ -183,7 +183,7 @@ async def run(server: PostgresServer, minutes: float, sizes: list[int]) -> bool:
         for database in databases:
             await database.store.pause(database.load, "benchmark")
             await database.store.resume(database.work)
-            sweeper = Sweeper(database.store, SystemClock(), Hints(), WORKER, ["lane"], {"logged": PAST / 2}, forget)
+            sweeper = Sweeper(database.store, SystemClock(), Hints(), WORKER, ["lane"], forget)
             sweeper.start()
             stack.push_async_callback(sweeper.stop)
         for number in range(ROUNDS):

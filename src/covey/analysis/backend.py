@@ -91,6 +91,10 @@ class Backend(Protocol):
         """None if it answers; else a sentence saying what is wrong."""
         ...
 
+    async def works(self) -> str | None:
+        """None if it answers a tiny question; else a sentence. It tells a bad video from a broken model."""
+        ...
+
     async def close(self) -> None:
         """End what it started."""
         ...

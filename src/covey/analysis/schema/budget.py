@@ -1,5 +1,6 @@
 """What checking one answer may cost."""
 
+
 class Costly(Exception):
     """The budget is used up."""
 

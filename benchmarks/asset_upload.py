@@ -1,0 +1,72 @@
+"""Asset upload: 200 MB go up in one form, with and without a length; what the server holds in memory meanwhile.
+
+    python -m benchmarks asset_upload
+
+Memory is the sum over the server's whole process tree of what each process holds (PSS), sampled ten times a second.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+
+from benchmarks.serving import ServerProcess, served
+from benchmarks.upload import sample_memory
+
+BYTES = 200 * 1000**2 - 1000
+PIECE = b"x" * 65536
+SETTINGS = '[trunks.simulated]\nkind = "simulated"\n[calls]\ndefault_trunk = "simulated"\n'
+
+
+async def form() -> AsyncIterator[bytes]:
+    """A form with a large file that begins like a video."""
+    yield b'--xx\r\nContent-Disposition: form-data; name="method"\r\n\r\ndirect\r\n--xx\r\n'
+    yield b'Content-Disposition: form-data; name="file"; filename="big.mp4"\r\n\r\n\0\0\0\x20ftypisom'
+    for _ in range(BYTES // len(PIECE)):
+        yield PIECE
+    yield b"\r\n--xx--\r\n"
+
+
+async def measure(server: ServerProcess, length: bool) -> tuple[float, float, float]:
+    """Seconds, peak and idle megabytes of one upload."""
+    peaks: list[float] = []
+    done = asyncio.Event()
+    sampling = asyncio.create_task(sample_memory(server, peaks, done))
+    headers = {"content-type": "multipart/form-data; boundary=xx"}
+    if length:
+        headers["content-length"] = str(sum([len(piece) async for piece in form()]))
+    covey = server.client()
+    async with covey, httpx2.AsyncClient(timeout=600) as http:
+        headers["x-api-key"] = covey.profile.api_key
+        await asyncio.sleep(1)
+        began = time.monotonic()
+        answer = await http.post(f"{server.url}/v1.3/assets", content=form(), headers=headers)
+        seconds = time.monotonic() - began
+        answer.raise_for_status()
+    done.set()
+    await sampling
+    return seconds, max(peaks), peaks[0]
+
+
+async def run(folder: Path) -> None:
+    """Upload twice; print the figures."""
+    async with served(folder, SETTINGS) as server:
+        for length in (True, False):
+            seconds, peak, idle = await measure(server, length)
+            how = "with a length" if length else "in chunks"
+            print(f"{BYTES / 1e6:.0f} MB {how}: {seconds:.1f} s, peak {peak:.0f} MB, idle before {idle:.0f} MB")
+
+
+def main() -> None:
+    """Print the figures."""
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        asyncio.run(run(Path(name).absolute()))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

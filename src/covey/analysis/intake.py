@@ -1,0 +1,243 @@
+"""The life of an asset: its bytes come or are fetched, it is looked at, and then it is ready or failed."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from covey.analysis.assetfiles import AssetFiles
+from covey.analysis.backend import Refused
+from covey.analysis.images import UNAVAILABLE, Images
+from covey.analysis.kinds import VIDEO, kind_of
+from covey.analysis.looking import TOO_LARGE, Inspector, Looker, head_of, too_large
+from covey.domain.asset import Asset, AssetState
+from covey.domain.clock import Clock
+from covey.domain.errors import BadRequest, CoveyError, NotFound, Unavailable
+from covey.domain.ids import new_id
+from covey.domain.run import Json
+from covey.fetch import Fetcher, FetchError
+from covey.settings import Analysis
+
+log = structlog.get_logger(__name__)
+
+DIRECT, URL = "direct", "url"
+POLL_SECONDS = 0.5
+TAKEN_AT_ONCE = 10
+INVALID = "parameter_invalid"
+
+
+class Shelf(Protocol):
+    """The rows of assets; see `covey.store.ports.Assets`."""
+
+    async def add_asset(self, asset: Asset, owner: str) -> None: ...
+
+    async def asset(self, workspace: str, asset: str) -> Asset: ...
+
+    async def change_asset(self, asset: Asset) -> None: ...
+
+    async def delete_asset(self, workspace: str, asset: str) -> None: ...
+
+    async def take_over_assets(self, me: str, limit: int = 10) -> list[Asset]: ...
+
+
+class Intake:
+    """Takes assets in, and looks at them. A row is written before its bytes get their place, and goes last: whatever
+    is interrupted, no bytes lie about that nothing leads to."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        files: AssetFiles,
+        inspector: Inspector,
+        fetcher: Fetcher,
+        clock: Clock,
+        settings: Analysis,
+        worker: str,
+    ) -> None:
+        """`worker` is this process, the owner of the assets that it looks at."""
+        self._shelf = shelf
+        self.files = files
+        self._looker = Looker(files, inspector, fetcher, settings)
+        self._fetcher = fetcher
+        self._clock = clock
+        self._settings = settings
+        self._worker = worker
+        self._in_hand: dict[str, asyncio.Task[None]] = {}
+        self._again: dict[str, Asset] = {}
+        self._doubtful: dict[str, Asset] = {}
+        self._images = Images(files, fetcher, settings.image_bytes, self.ready_asset)
+
+    async def make_asset(
+        self,
+        workspace: str,
+        *,
+        name: str,
+        method: str = DIRECT,
+        kind: str | None = None,
+        file: Path | None = None,
+        url: str | None = None,
+        notes: Json | None = None,
+    ) -> Asset:
+        """A new asset, still `processing`, of a file in the spool (which is gone afterwards) or of an address.
+
+        `kind` is believed where it is said. Raises BadRequest (unknown kind, too large, address not allowed), NoRoom,
+        Unavailable; then nothing is left.
+        """
+        try:
+            self._check(url)
+            asset = await self._described(workspace, name or _name_in(url or ""), method, kind, file, url, notes or {})
+            taking = asyncio.create_task(self._take(asset, file))
+        except BaseException:
+            _drop(file)
+            raise
+        await asyncio.shield(taking)
+        return asset
+
+    def _check(self, url: str | None) -> None:
+        if url is not None:
+            try:
+                self._fetcher.check(url)
+            except FetchError as error:
+                raise BadRequest(f"url: {error.message}", code=INVALID) from None
+
+    async def _described(
+        self, workspace: str, name: str, method: str, kind: str | None, file: Path | None, url: str | None, notes: Json
+    ) -> Asset:
+        now = self._clock.now()
+        found, size = kind_of(name, b""), None
+        if file is not None:
+            size = (await asyncio.to_thread(file.stat)).st_size
+            found = kind_of(name, await asyncio.to_thread(head_of, file))
+            if found is None and kind is None:
+                raise BadRequest(f"file: {name!r} is no video, audio, image or document that is known", code=INVALID)
+            if (wrong := too_large(found, size, self._settings.direct_bytes, self._settings)) is not None:
+                raise BadRequest(f"file: {wrong}", code=TOO_LARGE)
+        kind = kind or (found.kind if found else VIDEO)
+        facts: Json = {"file_type": found.media_type} if found else {}
+        return Asset(
+            new_id(now), workspace, name, kind, method, AssetState.processing, now, size, None, url, facts, None, notes
+        )
+
+    async def _take(self, asset: Asset, file: Path | None) -> None:
+        """Write the row and give the bytes their place; nothing or both."""
+        try:
+            await self._shelf.add_asset(asset, self._worker)
+            if file is not None:
+                await self.files.keep(asset.id, file)
+        except Unavailable:
+            self._doubtful[asset.id] = asset
+            raise
+        except Exception:
+            await self._withdraw(asset)
+            raise
+        finally:
+            _drop(file)
+        self._begin(asset)
+
+    async def _withdraw(self, asset: Asset) -> None:
+        """Take back an asset that nobody was told of; what cannot be done now, a round does later."""
+        try:
+            await self.delete(asset.workspace, asset.id)
+        except NotFound:
+            self._doubtful.pop(asset.id, None)
+        except CoveyError as error:
+            log.warning("an asset is taken back later", asset=asset.id, why=error.message)
+            self._doubtful[asset.id] = asset
+        else:
+            self._doubtful.pop(asset.id, None)
+
+    async def delete(self, workspace: str, asset: str) -> None:
+        """Remove an asset with its bytes. Raises NotFound, Unavailable, FilesUnavailable; then ask again."""
+        await self._shelf.asset(workspace, asset)
+        task = self._in_hand.get(asset)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        self._again.pop(asset, None)
+        await self.files.delete(asset)
+        await self._shelf.delete_asset(workspace, asset)
+
+    async def ready_asset(self, workspace: str, asset: str) -> Asset | None:
+        """The asset once it was looked at, ready or failed; None if there is none, or not any more."""
+        while True:
+            try:
+                found = await self._shelf.asset(workspace, asset)
+            except NotFound:
+                return None
+            if found.state is not AssetState.processing:
+                return found
+            task = self._in_hand.get(asset)
+            if task is not None:
+                await asyncio.wait([task])
+            else:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def fetched_asset(self, workspace: str, url: str) -> Asset:
+        """An asset made of what is at an address, once it was looked at. One that failed is not kept, and none is if
+        nobody waits any more. Raises Refused if the address may not be asked."""
+        try:
+            made = await self.make_asset(workspace, name="", method=URL, url=url)
+        except BadRequest as error:
+            raise Refused(UNAVAILABLE, error.message) from None
+        found: Asset | None = None
+        try:
+            found = await self.ready_asset(workspace, made.id)
+        finally:
+            if found is None or found.state is AssetState.failed:
+                await self._withdraw(made)
+        if found is None:
+            raise Refused(UNAVAILABLE, "The asset was deleted before its turn came")
+        return found
+
+    async def image(self, workspace: str, source: Mapping[str, object]) -> bytes:
+        """The bytes of a media source of a prompt. Raises Refused."""
+        return await self._images.bytes_of(workspace, source)
+
+    def _begin(self, asset: Asset) -> None:
+        """Look at an asset, behind everybody's back."""
+        self._again.pop(asset.id, None)
+        task = asyncio.create_task(self._look(asset), name=f"asset {asset.id}")
+        self._in_hand[asset.id] = task
+        task.add_done_callback(lambda done: self._in_hand.pop(asset.id, None))
+
+    async def _look(self, asset: Asset) -> None:
+        try:
+            if asset.source is None and not await self.files.has(asset.id):
+                await self._withdraw(asset)
+                return
+            await self._shelf.change_asset(await self._looker.look(asset))
+        except NotFound:
+            await self.files.delete(asset.id)
+        except CoveyError as error:
+            log.warning("an asset is looked at again later", asset=asset.id, why=error.message)
+            self._again[asset.id] = asset
+
+    async def round(self) -> None:
+        """Do what could not be done before, and take over what dead processes were looking at."""
+        for asset in list(self._doubtful.values()):
+            await self._withdraw(asset)
+        for asset in list(self._again.values()):
+            self._begin(asset)
+        taken = await self._shelf.take_over_assets(self._worker, TAKEN_AT_ONCE)
+        for asset in taken:
+            self._begin(asset)
+
+    async def close(self) -> None:
+        """End what is under way; the next life takes it over."""
+        tasks = list(self._in_hand.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _name_in(url: str) -> str:
+    """What an address calls its file."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])[:255] or "asset"
+
+
+def _drop(file: Path | None) -> None:
+    if file is not None:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""The one pass over a video: every picture is decoded once, looked at small, and read at full size where it changed."""
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+import av
+import cv2
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from covey.analysis.media.errors import BROKEN, LIMIT, NO_VIDEO, Undecodable
+from covey.analysis.media.facts import Facts
+from covey.analysis.media.inspecting import rate
+from covey.analysis.media.opening import is_image, opened, pictures, reason
+from covey.analysis.media.reading import Notice, Reader, Screen
+from covey.analysis.media.shots import SMALL, Shots
+
+READ_SECONDS = 1.0
+"""A picture is read so often, and after every cut."""
+
+_MOST_ERRORS = 1000
+_GUESSED_RATE = 25.0
+_DIGITS = 3
+
+Tell = Callable[[float, float], None]
+
+
+def watch(file: BinaryIO, tell: Tell) -> Facts:
+    """The facts of the video in `file`; `tell` is told the seconds decoded, and of how many. Raises Undecodable."""
+    cv2.setNumThreads(1)
+    with opened(file) as container:
+        seen = pictures(container)
+        if seen is None:
+            raise Undecodable(NO_VIDEO, "It has no pictures, so there is nothing to see")
+        try:
+            return _Pass(container, seen, tell).run()
+        except cv2.error as error:
+            raise Undecodable(*_what_opencv_lacks(error)) from None
+
+
+def _what_opencv_lacks(error: cv2.error) -> tuple[str, str]:
+    if error.code == cv2.Error.StsNoMem:
+        return LIMIT, "Decoding it takes more memory than a decoder gets"
+    return BROKEN, "Its pictures cannot be looked at"
+
+
+class _Pass:
+    """One decode of one video."""
+
+    def __init__(self, container: InputContainer, seen: VideoStream, tell: Tell) -> None:
+        self._container = container
+        self._seen = seen
+        self._tell = tell
+        self._fps = 0.0 if is_image(container) else rate(seen)
+        self._step = 1 / (self._fps or _GUESSED_RATE)
+        self._claimed = (container.duration or 0) / av.time_base
+        self._shots, self._screen, self._notice = Shots(), Screen(), Notice()
+        self._size = (0, 0)
+        self._reader: Reader | None = None
+        self._first: float | None = None
+        self._now = -self._step
+        self._read_at = -READ_SECONDS
+        self._packets_end = 0.0
+        self._errors = 0
+        self._warnings: list[str] = []
+
+    def run(self) -> Facts:
+        """Decode all of it."""
+        try:
+            for packet in self._container.demux(self._seen):
+                self._packet(packet)
+        except av.FFmpegError as error:
+            self._warnings.append(f"It is damaged after {max(self._now, 0.0):.1f} s: {reason(error)}")
+        if self._reader is None:
+            raise Undecodable(BROKEN, "No picture in it can be decoded")
+        return self._facts()
+
+    def _packet(self, packet: "av.Packet[VideoStream]") -> None:
+        if packet.pts is not None and packet.time_base is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._packets_end = max(self._packets_end, end)
+        try:
+            for frame in packet.decode():
+                self._frame(frame)
+        except (MemoryError, av.MemoryError):
+            raise MemoryError from None
+        except av.FFmpegError:
+            self._errors += 1
+            if self._errors > _MOST_ERRORS:
+                raise
+
+    def _frame(self, frame: VideoFrame) -> None:
+        self._now = self._time_of(frame)
+        if self._reader is None:
+            self._size = (frame.width, frame.height)
+            self._reader = Reader(*self._size)
+        scale = min(1.0, SMALL / max(self._size))
+        width, height = (max(2, round(side * scale)) for side in self._size)
+        small = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+        cut = self._shots.take(self._now, small.astype(np.uint8, copy=False))
+        if cut or self._now - self._read_at >= READ_SECONDS:
+            self._read(self._reader, frame)
+        self._tell(self._now, max(self._claimed, self._now))
+
+    def _read(self, reader: Reader, frame: VideoFrame) -> None:
+        self._read_at = self._now
+        width, height = self._size
+        picture = frame.to_ndarray(format="bgr24", width=width, height=height).astype(np.uint8, copy=False)
+        if self._notice.changed(picture):
+            self._screen.show(self._now, reader.read(picture))
+
+    def _time_of(self, frame: VideoFrame) -> float:
+        """Seconds after the first picture. Damaged files tell none, or tell them backwards."""
+        told = frame.time
+        if told is None:
+            return self._now + self._step
+        if self._first is None:
+            self._first = told
+        return max(told - self._first, self._now, 0.0)
+
+    def _facts(self) -> Facts:
+        decoded = max(self._now, 0.0) + self._step
+        seconds = max(decoded, self._packets_end - (self._first or 0.0))
+        if self._errors:
+            self._warnings.append(f"{self._errors} parts of it could not be decoded")
+        if self._claimed - decoded > 1:
+            self._warnings.append(f"Its header says {self._claimed:.1f} s, {decoded:.1f} s could be decoded")
+        return Facts(
+            seconds=round(seconds, _DIGITS),
+            decoded_seconds=round(decoded, _DIGITS),
+            width=self._size[0],
+            height=self._size[1],
+            fps=self._fps,
+            has_audio=bool(self._container.streams.audio),
+            shots=self._shots.finish(decoded),
+            texts=self._screen.finish(decoded),
+            warnings=tuple(self._warnings),
+        )

@@ -1,0 +1,269 @@
+"""The runner for analyses: finds the asset, the window and the model, and says what came of the answer."""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from covey.analysis.assetfiles import FilesUnavailable, NoRoom
+from covey.analysis.backend import Answer, Ask, Backend, Busy, Down, Refused, Unsure
+from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
+from covey.analysis.progress import ProgressBoard
+from covey.domain.asset import Asset, AssetState
+from covey.domain.clock import Clock
+from covey.domain.errors import Unavailable
+from covey.domain.run import NOT_STARTED
+from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Outcome, Retry, Returned, Run, Succeeded
+from covey.settings import Analysis
+
+log = structlog.get_logger(__name__)
+
+CONFIGS_KEPT = 64
+SHORTEST_WINDOW = 1.0
+"""Seconds (contract section 3)."""
+
+BUSY_PATIENCE = 120.0
+"""For so long a run keeps its slot while its model takes no more; then its item goes back."""
+
+SHORTEST_WAIT = 1.0
+"""A model that says "now" when it says that it is busy is left alone for so many seconds."""
+
+RETRY_DELAY = timedelta(seconds=5)
+READY = "ready"
+VIDEO = "video"
+
+ABORTED_CODES = {"expired": "batch_processing_timeout", "aborted": "user_canceled"}
+
+
+class Files(Protocol):
+    """Where the bytes of assets are; `covey.analysis.assetfiles.AssetFiles` is the real one."""
+
+    def local(self, asset: str) -> AbstractAsyncContextManager[Path]:
+        """A file on this machine with an asset's bytes. Raises FileNotFoundError."""
+        ...
+
+
+class Shelf(Protocol):
+    """The workspace's assets; `covey.analysis.intake.Intake` is the real one."""
+
+    async def ready_asset(self, workspace: str, asset: str) -> Asset | None:
+        """The asset once it was looked at; None if there is none any more."""
+        ...
+
+    async def fetched_asset(self, workspace: str, url: str) -> Asset:
+        """An asset made of what is at an address, once it was looked at."""
+        ...
+
+    async def image(self, workspace: str, source: Mapping[str, object]) -> bytes:
+        """The bytes of a media source of a prompt. Raises Refused."""
+        ...
+
+
+class AnalysisRunner:
+    """Runs the items of one model."""
+
+    kind = KIND
+
+    def __init__(
+        self,
+        backend: Backend,
+        shelf: Shelf,
+        files: Files,
+        clock: Clock,
+        settings: Analysis,
+        board: ProgressBoard,
+    ) -> None:
+        self._backend = backend
+        self._shelf = shelf
+        self._files = files
+        self._clock = clock
+        self._settings = settings
+        self._board = board
+        self._frozen: OrderedDict[str, AnalysisConfig] = OrderedDict()
+        self._not_before = 0.0
+
+    async def ping(self, lane: str) -> str | None:
+        """What is wrong with the model. One that asked us to wait is left alone."""
+        wait = self._not_before - self._clock.monotonic()
+        if wait > 0:
+            return f"the model takes no more for {wait:.0f} s"
+        return await self._backend.ping()
+
+    async def close(self) -> None:
+        """End what the backend started."""
+        await self._backend.close()
+
+    async def run(self, run: Run) -> Outcome:
+        """Execute one run; see `Runner.run`."""
+        config, given = self._config(run), _input(run)
+        work = asyncio.create_task(self._started(run, config, given))
+        dropped = asyncio.create_task(run.dropped.wait())
+        try:
+            await asyncio.wait([work, dropped], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            return _dropped(run)
+        finally:
+            for task in (work, dropped):
+                task.cancel()
+            await asyncio.gather(work, dropped, return_exceptions=True)
+            self._board.forget(run.item)
+
+    async def _started(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Outcome:
+        """What comes of the run, begun at its own start time and not after its licence."""
+        wait = run.start_at - self._clock.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        if self._clock.monotonic() > run.licence_until:
+            return Returned(NOT_STARTED)
+        run.started = self._clock.monotonic()
+        return await self._outcome(run, config, given)
+
+    def _config(self, run: Run) -> AnalysisConfig:
+        config = self._frozen.get(run.batch)
+        if config is None:
+            try:
+                config = AnalysisConfig.model_validate(run.config)
+            except ValidationError as error:
+                raise CannotGoOn(f"Its configuration cannot be read: {error.error_count()} fields are wrong") from error
+            self._frozen[run.batch] = config
+            if len(self._frozen) > CONFIGS_KEPT:
+                self._frozen.popitem(last=False)
+        return config
+
+    async def _outcome(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Outcome:
+        try:
+            return _succeeded(await self._answer(run, config, given))
+        except Unsure as error:
+            return await self._unsure(error)
+        except Refused as error:
+            return Failed(error.code, str(error))
+        except Busy:
+            return Returned(NOT_STARTED)
+        except Down as error:
+            return Returned("model_down", str(error), Blame.either)
+        except (FilesUnavailable, NoRoom, Unavailable) as error:
+            return Returned(error.code, error.message, Blame.either)
+
+    async def _unsure(self, error: Unsure) -> Outcome:
+        """One answer does not prove whether the model or the video is to blame; a tiny question does."""
+        wrong = await self._backend.works()
+        if wrong is not None:
+            return Returned(error.code, wrong, Blame.either)
+        return Retry(self._clock.now() + RETRY_DELAY, Failed(error.code, str(error)))
+
+    async def _answer(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Answer:
+        asset = await self._asset(run, given)
+        wanted = given.wanted.over(config.defaults)
+        start, end = self._window(wanted, asset)
+        sources = _media_sources(wanted)
+
+        async def media(name: str) -> bytes:
+            if name not in sources:
+                raise Refused("parameter_invalid", f"There is no media source called {name!r}")
+            return await self._shelf.image(run.workspace, sources[name])
+
+        async with self._local(asset) as file:
+            ask = Ask(
+                asset=asset.id,
+                file=file,
+                mode=config.mode,
+                wanted=wanted,
+                seconds=asset.seconds or 0.0,
+                start=start,
+                end=end,
+                progress=lambda done, of: self._board.tell(run.item, done, of),
+                media=media,
+                trace=run.item,
+            )
+            return await self._patiently(ask)
+
+    async def _patiently(self, ask: Ask) -> Answer:
+        """Ask, and while the model takes no more wait as long as it says: all runs of the lane wait together."""
+        until = self._clock.monotonic() + BUSY_PATIENCE
+        while True:
+            now = self._clock.monotonic()
+            if self._not_before > now:
+                await asyncio.sleep(min(self._not_before, until) - now)
+            try:
+                if self._not_before > until:
+                    raise Busy("The model takes no more for longer than an item waits", self._not_before - until)
+                return await self._backend.analyze(ask)
+            except Busy as busy:
+                now = self._clock.monotonic()
+                self._not_before = max(self._not_before, now + max(busy.seconds, SHORTEST_WAIT))
+                if now >= until:
+                    raise
+
+    async def _asset(self, run: Run, given: ItemInput) -> Asset:
+        if given.asset is not None:
+            asset = await self._shelf.ready_asset(run.workspace, given.asset)
+        else:
+            asset = await self._shelf.fetched_asset(run.workspace, given.url or "")
+        if asset is None:
+            raise Refused("asset_unavailable", "The asset was deleted before its turn came")
+        if asset.state is not AssetState.ready:
+            raise Refused(str(asset.facts.get("code") or "video_file_broken"), asset.error or "It cannot be used")
+        if asset.kind != VIDEO:
+            raise Refused("video_file_broken", f"It is no video but of the kind {asset.kind}")
+        return asset
+
+    def _window(self, wanted: Wanted, asset: Asset) -> tuple[float, float]:
+        lasts = asset.seconds or 0.0
+        if lasts <= 0:
+            raise Refused("video_duration_too_short", "The video has no length")
+        start, end = wanted.start_time or 0.0, min(wanted.end_time or lasts, lasts)
+        if start >= lasts:
+            raise Refused("parameter_invalid", f"start_time: {start:g} s is after the end of the video at {lasts:g} s")
+        if end - start < min(SHORTEST_WINDOW, lasts):
+            raise Refused("video_duration_too_short", f"The window of {end - start:g} s is shorter than 1 s")
+        if end - start > self._settings.window_seconds:
+            most = f"{self._settings.window_seconds:g} s"
+            raise Refused("video_duration_too_long", f"The window of {end - start:g} s is longer than {most}")
+        return start, end
+
+    @contextlib.asynccontextmanager
+    async def _local(self, asset: Asset) -> AsyncIterator[Path]:
+        try:
+            async with self._files.local(asset.id) as file:
+                yield file
+        except FileNotFoundError:
+            raise Refused("asset_unavailable", "The asset's file is not there any more") from None
+
+
+def _input(run: Run) -> ItemInput:
+    try:
+        return ItemInput.load(run.input)
+    except ValidationError as error:
+        raise CannotGoOn(f"Item {run.seq} cannot be read: {error.error_count()} fields are wrong") from error
+
+
+def _media_sources(wanted: Wanted) -> dict[str, Mapping[str, object]]:
+    """The images that a request brings, by name: of its prompt, or of its segment definitions."""
+    given = [wanted.prompt or {}, *((wanted.response_format or {}).get("segment_definitions") or ())]
+    return {str(source.get("name")): source for each in given for source in each.get("media_sources") or ()}
+
+
+def _succeeded(answer: Answer) -> Succeeded:
+    usage: dict[str, object] = {"output_tokens": answer.tokens_out}
+    if answer.tokens_in is not None:
+        usage["input_tokens"] = answer.tokens_in
+    if answer.estimated:
+        usage["estimated"] = True
+    result = {"data": answer.data, "finish_reason": answer.finish_reason, "usage": usage, "made_by": answer.made_by}
+    return Succeeded(READY, result, answer.seconds, answer.tokens_in or 0, answer.tokens_out)
+
+
+def _dropped(run: Run) -> Outcome:
+    """What a dropped run comes to: its request is dropped with it. A server that ends gives it back as if it had not
+    started: repeating it harms nobody."""
+    if run.drop_reason == "interrupted":
+        return Returned(NOT_STARTED)
+    return Aborted(ABORTED_CODES.get(run.drop_reason or "", "user_canceled"))
