@@ -11,10 +11,14 @@ from covey.api import documents, errors
 from covey.api.auth import Gate
 from covey.api.door import Door
 from covey.api.errors import Answer
-from covey.api.house import admin, health, people, trunks, workers
+from covey.api.house import admin, health, people, trunks, usage, workers
 from covey.api.page import html
 from covey.api.services import Services
 from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
+from covey.api.twelvelabs import analyze, assets, shapes, tasks
+from covey.api.twelvelabs import batches as analysis_batches
+from covey.api.webhooks import resending
+from covey.api.webhooks import routes as webhooks
 
 TITLE = "Covey"
 VERSION = "0.1.0"
@@ -49,6 +53,10 @@ def routes() -> FastAPI:
     app.include_router(history.router, prefix=history.ALIAS, include_in_schema=False)
     for router in (history.recordings, people.router, trunks.router, admin.router, workers.router, health.router):
         app.include_router(router)
+    for router in (webhooks.router, resending.router, usage.router):
+        app.include_router(router)
+    for router in (analysis_batches.router, tasks.router, analyze.router, assets.router):
+        app.include_router(router, prefix=shapes.PREFIX)
     app.include_router(_pages(app))
     _prepare(app)
     return app

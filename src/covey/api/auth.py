@@ -10,6 +10,7 @@ from typing import Any
 
 from covey.api.errors import rendered, too_many
 from covey.api.keys import digest, well_formed
+from covey.api.twelvelabs import shapes
 from covey.domain.account import Key, Role
 from covey.domain.clock import Clock
 from covey.domain.errors import BadRequest, CoveyError, Forbidden, Unauthorized, Unavailable
@@ -87,7 +88,7 @@ class Gate:
     async def admit(self, method: str, path: str, headers: Mapping[bytes, bytes], address: str) -> Caller | Refusal:
         """The caller, or why there is none. Raises Unavailable if the keys cannot be read."""
         try:
-            key = await self._key(headers, address)
+            key = await self._key(headers, address, path)
             if isinstance(key, Refusal):
                 return key
             caller = Caller(key, _workspace(key, path, headers))
@@ -97,16 +98,16 @@ class Gate:
                 raise
             if isinstance(error, Unauthorized):
                 self._failures.take(address)
-            return Refusal(error.status, rendered(error), {}, error.code)
-        return await self._counted(caller)
+            return Refusal(error.status, rendered(error, path=path), {}, error.code)
+        return await self._counted(caller, path)
 
-    async def _key(self, headers: Mapping[bytes, bytes], address: str) -> Key | Refusal:
+    async def _key(self, headers: Mapping[bytes, bytes], address: str, path: str) -> Key | Refusal:
         secret = headers.get(b"x-api-key", b"").decode("latin-1").strip()
         if not secret:
             raise Unauthorized("The header x-api-key is missing or empty; it takes a key of the workspace")
         mark = digest(secret)
         if mark not in self._good and self._failures.left(address) < 1:
-            body, extra = too_many(self._clock, "Too many requests with unknown keys from this address", 1)
+            body, extra = too_many(self._clock, "Too many requests with unknown keys from this address", 1, path)
             return Refusal(429, body, extra, "too_many_failures")
         key = await self._accounts.key_by_digest(mark) if well_formed(secret) else None
         if key is None or not self._holds(key):
@@ -120,10 +121,10 @@ class Gate:
     def _holds(self, key: Key) -> bool:
         return key.revoked_at is None and (key.expires_at is None or key.expires_at > self._clock.now())
 
-    async def _counted(self, caller: Caller) -> Caller | Refusal:
+    async def _counted(self, caller: Caller, path: str) -> Caller | Refusal:
         wait = self._rate.take(caller.key.id) if self._rate else 0.0
         if wait:
-            body, extra = too_many(self._clock, "The key's rate limit is reached", wait)
+            body, extra = too_many(self._clock, "The key's rate limit is reached", wait, path)
             return Refusal(429, body, extra, "rate_limit")
         await self._touch(caller.key)
         return caller
@@ -138,12 +139,15 @@ class Gate:
 
 
 def _workspace(key: Key, path: str, headers: Mapping[bytes, bytes]) -> str:
-    """The workspace the request is about; an admin's route needs none."""
+    """The workspace the request is about; an admin's route needs none, and under /v1.3 the key alone names it: the
+    SDKs of that API know of no workspaces."""
     if is_admin(path):
         return ""
     if key.role is Role.admin:
         raise Forbidden("An admin key manages workspaces and keys; this route takes a key of the workspace")
     named = headers.get(b"x-workspace-id", b"").decode("latin-1").strip()
+    if not named and key.workspace is not None and shapes.speaks(path):
+        return key.workspace
     if not named:
         raise BadRequest("The header x-workspace-id is missing or empty; it names the key's workspace")
     if key.workspace is None or named != key.workspace:

@@ -9,11 +9,14 @@ from fastapi import FastAPI
 from covey import __doc__ as about
 from covey.api.auth import PUBLIC, is_admin
 from covey.api.trillet import schemas as out
+from covey.api.twelvelabs import shapes
 
 Responses = dict[int | str, dict[str, Any]]
 
 TEXTS = {
     200: "Done",
+    201: "Made",
+    202: "Taken; it goes on by itself",
     204: "Done; nothing to say",
     206: "The range that was asked for",
     400: "The request is not valid; the message says what, where, and what would be right",
@@ -28,6 +31,7 @@ TEXTS = {
     429: "Too many requests; `Retry-After` says when to ask again",
     500: "Something went wrong inside the server; the log has it under the request's id",
     503: "The database cannot answer now; asking again is safe",
+    504: "The time for an answer was over",
 }
 
 _SECURITY = {
@@ -99,7 +103,8 @@ def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"] = dict(sorted(answers.items()))
     if path in PUBLIC:
         return
-    operation["security"] = [{"key": []}] if is_admin(path) else [{"key": [], "workspace": []}]
+    alone = is_admin(path) or shapes.speaks(path)
+    operation["security"] = [{"key": []}] if alone else [{"key": [], "workspace": []}]
     if method == "post":
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
     for status, answer in answers.items():

@@ -14,20 +14,19 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from covey.api.allowances import Allowance, allowance
 from covey.api.auth import PUBLIC, Gate, Refusal
-from covey.api.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow
+from covey.api.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow, plain
 from covey.api.services import Services
+from covey.api.twelvelabs import shapes
 from covey.domain.errors import CoveyError
 from covey.logging import bound
 from covey.settings import Limits
 
 logger = structlog.get_logger(__name__)
 
-UPLOADS = re.compile(r"/v1(/api)?/batch-calls(/validate)?/?")
-"""The paths whose POST takes a file."""
-
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_ID = re.compile(r"(batch_|call_)[0-9a-f]{24}")
+_ID = re.compile(r"(batch_|call_)?[0-9a-f]{24}")
 _DRAINED = 64 * 1024
 """A refused body of at most this size is let run out, so that the connection stays; a larger one closes it."""
 
@@ -49,7 +48,7 @@ class Door:
         headers = dict(reversed(scope["headers"]))
         given = headers.get(b"x-request-id", b"")
         ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-        exchange = _Exchange(ident, send)
+        exchange = _Exchange(ident, scope["path"], send)
         scope.setdefault("state", {}).update(request_id=ident, services=self._services)
         began = asyncio.get_running_loop().time()
         with bound(request=ident):
@@ -60,19 +59,20 @@ class Door:
         self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, exchange: "_Exchange"
     ) -> None:
         try:
-            upload = scope["method"] == "POST" and UPLOADS.fullmatch(scope["path"]) is not None
-            refusal = await self._refusal(scope, headers, upload)
+            allowed = allowance(self._services.settings, scope["method"], scope["path"])
+            refusal = await self._refusal(scope, headers, allowed)
             if refusal is not None:
                 self._metrics.refused.labels(refusal.why).inc()
                 await exchange.refuse(refusal, _closes(headers))
                 return
-            body = _Body(receive, self._limits, self._most(upload), self._time(upload))
+            body = _Body(receive, self._limits, allowed)
             exchange.close_if = lambda: _closes(headers) and not body.complete
-            async with asyncio.timeout(self._time(upload) + self._limits.request_seconds) as exchange.deadline:
+            async with asyncio.timeout(allowed.body_seconds + allowed.answer_seconds) as exchange.deadline:
                 await self._app(scope, body.receive, exchange.send)
         except TimeoutError:
             logger.warning("request_timeout", route=_route(scope))
-            await exchange.fail(503, "timeout", f"The server could not answer in time; {_again(scope, headers)}")
+            status = 504 if shapes.speaks(scope["path"]) else 503
+            await exchange.fail(status, "timeout", f"The server could not answer in time; {_again(scope, headers)}")
         except CoveyError as error:
             logger.warning("unavailable", reason=error.message)
             await exchange.fail(503, "unavailable", "The database cannot answer now; asking again is safe")
@@ -80,7 +80,7 @@ class Door:
             logger.exception("request_failed", method=scope["method"], route=_route(scope))
             await exchange.fail(500, "internal_error", INTERNAL)
 
-    async def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], upload: bool) -> Refusal | None:
+    async def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], allowed: Allowance) -> Refusal | None:
         if scope["path"] in PUBLIC:
             return None
         client = scope.get("client")
@@ -88,16 +88,10 @@ class Door:
         if isinstance(admitted, Refusal):
             return admitted
         scope["state"]["caller"] = admitted
-        if _length(headers) > self._most(upload):
-            error = BodyTooLarge(self._most(upload))
-            return Refusal(413, {"error": "too_large", "message": error.detail}, {}, "too_large")
+        if _length(headers) > allowed.bytes:
+            error = BodyTooLarge(allowed.bytes)
+            return Refusal(413, plain(scope["path"], 413, "too_large", error.detail), {}, "too_large")
         return None
-
-    def _most(self, upload: bool) -> int:
-        return self._limits.csv_bytes + self._limits.form_overhead_bytes if upload else self._limits.json_bytes
-
-    def _time(self, upload: bool) -> float:
-        return self._limits.upload_seconds if upload else self._limits.request_seconds
 
     def _measure(self, scope: Scope, status: int, seconds: float) -> None:
         method, route = _method(scope["method"]), _route(scope)
@@ -110,8 +104,9 @@ class Door:
 class _Exchange:
     """One request's answer: it gets the request's id, and at most one beginning."""
 
-    def __init__(self, ident: str, send: Send) -> None:
+    def __init__(self, ident: str, path: str, send: Send) -> None:
         self._ident = ident.encode()
+        self._path = path
         self._send = send
         self.status = 0
         self.deadline: asyncio.Timeout | None = None
@@ -137,7 +132,7 @@ class _Exchange:
         """Answer for what went wrong, if the answer has not begun."""
         self.deadline = None
         if not self.status:
-            body = {"error": code, "message": message, "requestId": self._ident.decode()}
+            body = plain(self._path, status, code, message, requestId=self._ident.decode())
             await self._answer(status, body, {"retry-after": str(RETRY_AFTER)} if status == 503 else {})
 
     async def _answer(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> None:
@@ -151,11 +146,11 @@ class _Exchange:
 class _Body:
     """A request's body, counted and timed while it comes."""
 
-    def __init__(self, receive: Receive, limits: Limits, most: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, limits: Limits, allowed: Allowance) -> None:
         self._receive = receive
         self._idle = limits.body_idle_seconds
-        self._most = most
-        self._until = asyncio.get_running_loop().time() + seconds
+        self._most = allowed.bytes
+        self._until = asyncio.get_running_loop().time() + allowed.body_seconds
         self._taken = 0
         self.complete = False
 
@@ -203,7 +198,8 @@ def _route(scope: Scope) -> str:
 def _ids(scope: Scope) -> dict[str, str]:
     """The batch and the call that a request names, for the log."""
     given = scope.get("path_params", {})
-    return {name: str(given[key]) for name, key in (("batch", "batchId"), ("item", "jobId")) if key in given}
+    named = (("batch", "batchId"), ("item", "jobId"), ("batch", "batch_id"), ("item", "task_id"))
+    return {name: str(given[key]) for name, key in named if key in given}
 
 
 def _method(method: str) -> str:

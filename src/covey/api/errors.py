@@ -3,6 +3,8 @@
 shape 1   {"error": code, "message": sentence, …details}
 shape 2   {"status": "not_found", "error": code, "message": sentence}
 shape 3   {"error": {"code", "message", "reset_at"}}
+
+Under /v1.3 the shapes of that API hold instead: `covey.api.twelvelabs.shapes`.
 """
 
 import math
@@ -18,15 +20,23 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from covey.api.twelvelabs import shapes
 from covey.domain.clock import Clock
-from covey.domain.errors import CoveyError, TooMany
+from covey.domain.errors import CoveyError, TooMany, Unavailable
 
 logger = structlog.get_logger(__name__)
 
 RETRY_AFTER = 2
 """Seconds after which a client may ask again when the store could not answer."""
 
+TOO_MANY_AFTER = 30
+"""Seconds after which a client may ask again when the workspace has as much open as it may have."""
+
 INTERNAL = "Something went wrong inside the server; the log has it under this request's id"
+
+
+class Unsure(Unavailable):
+    """The database did not answer while something was made; whether it was is found out by asking for it."""
 
 
 class BodyTooLarge(HTTPException):
@@ -57,8 +67,11 @@ class Answer(Response):
         """What an Idempotency-Key keeps of it: all, unless a secret is shown once."""
 
 
-def rendered(error: CoveyError, request_id: str | None = None) -> dict[str, Any]:
-    """An error's body in shape 1, or 3 for 429."""
+def rendered(error: CoveyError, request_id: str | None = None, path: str = "") -> dict[str, Any]:
+    """An error's body in shape 1, or 3 for 429; in the shape of the API that `path` belongs to."""
+    if shapes.speaks(path):
+        traced = {"requestId": request_id} if error.status >= 500 and request_id else {}
+        return shapes.shaped(path, error.status, error.code, error.message, {**error.details, **traced})
     if isinstance(error, TooMany):
         return {"error": {"code": error.code, "message": error.message, **error.details}}
     body = {"error": error.code, "message": error.message, **error.details}
@@ -67,11 +80,18 @@ def rendered(error: CoveyError, request_id: str | None = None) -> dict[str, Any]
     return body
 
 
-def too_many(clock: Clock, message: str, seconds: float) -> tuple[dict[str, Any], dict[str, str]]:
+def plain(path: str, status: int, code: str, message: str, **details: Any) -> dict[str, Any]:
+    """The body of an error that is no CoveyError, in the shape of the API that `path` belongs to."""
+    if shapes.speaks(path):
+        return shapes.shaped(path, status, code, message, details)
+    return {"error": code, "message": message, **details}
+
+
+def too_many(clock: Clock, message: str, seconds: float, path: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Body and headers of a 429 that ends in `seconds`."""
     reset = clock.now() + timedelta(seconds=seconds)
     error = TooMany(message, reset_at=reset.isoformat(timespec="seconds").replace("+00:00", "Z"))
-    return rendered(error), {"retry-after": str(max(1, math.ceil(seconds)))}
+    return rendered(error, path=path), {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
 def request_id(request: Request) -> str:
@@ -90,12 +110,13 @@ def install(app: FastAPI) -> None:
 
 async def _covey(request: Request, error: Exception) -> Response:
     assert isinstance(error, CoveyError)
-    body = rendered(error, request_id(request))
     if error.status >= 500:
         logger.warning("unavailable", error=error.code, reason=error.message)
-    if error.status == 503:
-        body["message"] = "The database cannot answer now; asking again is safe"
-    return Answer(body, error.status, {"retry-after": str(RETRY_AFTER)} if error.status == 503 else None)
+    if error.status == 503 and not isinstance(error, Unsure):
+        error = Unavailable("The database cannot answer now; asking again is safe", code=error.code, **error.details)
+    body = rendered(error, request_id(request), request.url.path)
+    wait = {503: RETRY_AFTER, 429: TOO_MANY_AFTER}.get(error.status)
+    return Answer(body, error.status, {"retry-after": str(wait)} if wait else None)
 
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
@@ -107,12 +128,16 @@ async def _http(request: Request, error: Exception) -> Response:
     code = _CODES.get(error.status_code, "bad_request")
     known = isinstance(error, (BodyTooLarge, BodyTooSlow))
     message = error.detail if known else _TEXTS.get(error.status_code, str(error.detail))
-    return Answer({"error": code, "message": message}, error.status_code, dict(error.headers or {}))
+    body = plain(request.url.path, error.status_code, code, message)
+    return Answer(body, error.status_code, dict(error.headers or {}))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return Answer({"error": "bad_request", "message": sentence(error.errors()[0])}, 400)
+    first, path = error.errors()[0], request.url.path
+    if shapes.speaks(path):
+        return Answer(shapes.shaped(path, 400, *shapes.fault(first), {}), 400)
+    return Answer({"error": "bad_request", "message": sentence(first)}, 400)
 
 
 def sentence(first: Mapping[str, Any]) -> str:
@@ -128,10 +153,10 @@ def sentence(first: Mapping[str, Any]) -> str:
 
 async def _gone(request: Request, error: Exception) -> Response:
     logger.info("client_left")
-    return Answer({"error": "client_left", "message": "The connection was closed before the body was complete"}, 400)
+    message = "The connection was closed before the body was complete"
+    return Answer(plain(request.url.path, 400, "client_left", message), 400)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     """The framework raises the error again after this answer; the door logs it."""
-    body = {"error": "internal_error", "message": INTERNAL, "requestId": request_id(request)}
-    return Answer(body, 500)
+    return Answer(plain(request.url.path, 500, "internal_error", INTERNAL, requestId=request_id(request)), 500)

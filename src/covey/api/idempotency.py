@@ -36,12 +36,19 @@ be: whatever that request left is out of the way."""
 
 
 async def once(
-    ctx: Context, values: Mapping[str, Any], work: Work, created: str = "", recover: Recover | None = None
+    ctx: Context,
+    values: Mapping[str, Any],
+    work: Work,
+    created: str = "",
+    recover: Recover | None = None,
+    *,
+    keep_refusals: bool = True,
 ) -> Answer:
     """Do `work` once for this request's key and `values`, or give the first answer again.
 
     `created` is the id of the object that `work` will make; with it comes `recover`. Without both, doing `work` twice
-    must do no harm. Raises Unprocessable if the key came with another meaning, Conflict if the first request is still
+    must do no harm. Without `keep_refusals` a refusal is forgotten, so that a client's own retries may find that its
+    reason is gone. Raises Unprocessable if the key came with another meaning, Conflict if the first request is still
     running.
     """
     given = ctx.request.headers.get(HEADER)
@@ -49,7 +56,7 @@ async def once(
         return await work(created)
     if not _SHAPE.fullmatch(given):
         raise BadRequest("The header Idempotency-Key takes 1 to 255 visible ASCII characters without blanks")
-    one = _Once(ctx, _meaning(ctx, given, values), work, created, recover)
+    one = _Once(ctx, _meaning(ctx, given, values), work, created, recover, keep_refusals)
     return await one.answer()
 
 
@@ -64,7 +71,9 @@ def _meaning(ctx: Context, key: str, values: Mapping[str, Any]) -> Meaning:
 class _Once:
     """One request with a key."""
 
-    def __init__(self, ctx: Context, meaning: Meaning, work: Work, created: str, recover: Recover | None) -> None:
+    def __init__(
+        self, ctx: Context, meaning: Meaning, work: Work, created: str, recover: Recover | None, keep_refusals: bool
+    ) -> None:
         self._store = ctx.services.store
         self._worker = ctx.services.worker
         self._unsettled = ctx.services.unsettled
@@ -73,6 +82,7 @@ class _Once:
         self._work = work
         self._created = created
         self._recover = recover
+        self._keep_refusals = keep_refusals
 
     async def answer(self) -> Answer:
         """The answer, this time's or the first one."""
@@ -124,7 +134,7 @@ class _Once:
         try:
             answer = await self._work(self._created)
         except CoveyError as error:
-            if error.status >= 500:
+            if error.status >= 500 or not self._keep_refusals:
                 return await self._made_all_the_same(error)
             answer = Answer(rendered(error), error.status)
         except Exception as error:

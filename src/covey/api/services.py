@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from covey.analysis.intake import Intake
+from covey.api.webhooks.sealing import Sealer
 from covey.calls.child import ChildRefused
 from covey.calls.speech import SpeechError, Synthesizer
 from covey.calls.speech.synthesis import EspeakSynthesizer
@@ -13,6 +15,7 @@ from covey.domain.batch import Quota
 from covey.domain.clock import Clock
 from covey.engine.hints import Hints
 from covey.engine.submission import Submission
+from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Settings, Trunk
 from covey.store.ports import Store
@@ -117,7 +120,9 @@ class Services:
     takes work. `write_queue` is how many operations wait for the database's writer, for the metrics. `forget_clips`
     removes what was spoken for a workspace, `check_voice` says whether an agent's voice is known. `unsettled` are
     requests with an Idempotency-Key (workspace, key) that ended without anybody knowing whether they made the object
-    of this id. `observing` keeps the metrics from asking the database more often than they change.
+    of this id. `observing` keeps the metrics from asking the database more often than they change. `intake` takes
+    assets in; None where none are kept. `fetcher` asks addresses that clients gave, `sealer` keeps secrets; both are
+    made from the settings unless they are given.
     """
 
     store: Store
@@ -135,11 +140,18 @@ class Services:
     unsettled: dict[tuple[str, str], str] = field(default_factory=dict)
     observing: SingleFlight = field(default_factory=lambda: SingleFlight(OBSERVED_SECONDS))
     trunks: Mapping[str, TrunkFacts] = field(default_factory=dict)
+    fetcher: Fetcher = None  # type: ignore[assignment]
+    sealer: Sealer = None  # type: ignore[assignment]
+    intake: Intake | None = None
 
     def __post_init__(self) -> None:
         if not self.trunks:
             facts = {name: TrunkFacts(name, trunk) for name, trunk in self.settings.trunks.items()}
             object.__setattr__(self, "trunks", facts)
+        if self.fetcher is None:
+            object.__setattr__(self, "fetcher", Fetcher(self.settings.fetch))
+        if self.sealer is None:
+            object.__setattr__(self, "sealer", Sealer(self.settings))
 
     @property
     def spool(self) -> Path:

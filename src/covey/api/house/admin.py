@@ -14,6 +14,7 @@ from covey.api.documents import COMMON, POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.keys import make_key
+from covey.api.prices import WorkspacePrices
 from covey.api.trillet import schemas as out
 from covey.api.trillet.fields import moment
 from covey.api.trillet.words import iso
@@ -39,6 +40,7 @@ class WorkspaceDefaults(BaseModel):
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     onInvalid: OnInvalid | None = None
     trunk: Annotated[str, Field(pattern="^[a-z0-9_-]{1,40}$")] | None = None
+    prices: WorkspacePrices | None = None
 
 
 class NewWorkspace(BaseModel):

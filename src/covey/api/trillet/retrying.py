@@ -12,10 +12,11 @@ import orjson
 from covey.api.context import Context
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.prices import prices_of
 from covey.api.trillet import words
 from covey.api.trillet.fields import schedule
 from covey.api.trillet.numbers import zones_of
-from covey.api.trillet.starting import recover, started, submit
+from covey.api.trillet.starting import kept, recover, started, submit
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import BadRequest
 from covey.domain.ids import new_id
@@ -69,6 +70,8 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
     if nothing:
         raise BadRequest("No call of the batch came out that way, so there is nothing to call again")
 
+    keep, prices = await kept(ctx), prices_of(await ctx.workspace_settings(), batch.kind)
+
     async def work(ident: str) -> Answer:
         new = NewBatch(
             id=ident,
@@ -85,6 +88,8 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
             cap=batch.cap,
             pace=batch.pace,
             fingerprint=chosen.fingerprint(batch.id),
+            keep=keep,
+            prices=prices,
             notes={
                 "live": trunk.live,
                 "agentId": batch.notes.get("agentId", ""),

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
@@ -19,6 +18,8 @@ from covey.api.trillet.agentfile import check_json
 from covey.api.trillet.fields import parse
 from covey.api.trillet.numbers import read_number
 from covey.api.trillet.starting import Plan, config_of, made, submit, understand
+from covey.api.webhooks.callbacks import told
+from covey.api.webhooks.routes import check_address
 from covey.calls.config import KIND, Row
 from covey.domain.batch import NewBatch, NewItem
 from covey.domain.errors import BadRequest
@@ -66,11 +67,14 @@ class CallStarted(TypedDict):
 async def start_call(ctx: Ctx, body: NewCall) -> Response:
     """Calls one number. The call is not in any list of batches; the call history has it.
 
-    Two equal requests are two calls, one after the other; with one Idempotency-Key they are one.
+    Two equal requests are two calls, one after the other; with one Idempotency-Key they are one. When the call has
+    ended, `callback_url` is told once, with the call, as a webhook endpoint of style `standard` is; the workspace's
+    callback secret signs it (`POST /v1/api/webhooks/callback-secret`).
     """
     given = body.model_dump(exclude_none=True)
     check_json(given)
-    _check_callback(body.callback_url)
+    if body.callback_url is not None:
+        check_address(ctx, "callback_url", body.callback_url)
     named = {"agentId": body.call_agent_id, "trunk": body.trunk or "", "region": body.region or ""}
     plan = await understand(ctx, parse(named, ctx.services.clock.now()))
     values = {name: _text(value) for name, value in (body.dynamic_variables or {}).items()}
@@ -80,7 +84,8 @@ async def start_call(ctx: Ctx, body: NewCall) -> Response:
     async def work(ident: str) -> Answer:
         new = _single(ctx, plan, body, ident, tuple(values))
         row = Row(row=1, values={"phone_number": number.e164, **values})
-        batch = await submit(ctx, new, _one(NewItem(row.dump(), number.e164, number.zone)), True)
+        async with told(ctx, ident, body.callback_url):
+            batch = await submit(ctx, new, _one(NewItem(row.dump(), number.e164, number.zone)), True)
         return Answer(_started(batch.id, plan.trunk.name, plan.trunk.live))
 
     return await once(ctx, given, work, new_id(ctx.services.clock.now()), lambda ident: _recover(ctx, ident))
@@ -99,6 +104,8 @@ def _single(ctx: Context, plan: Plan, body: NewCall, ident: str, columns: tuple[
         max_tries=plan.max_tries,
         exclusive=True,
         hours=plan.trunk.settings.hours,
+        keep=plan.keep,
+        prices=plan.prices,
         notes={"live": plan.trunk.live, "agentId": words.agent_out(plan.agent.id)},
     )
 
@@ -130,18 +137,6 @@ def _check_placeholders(plan: Plan, values: dict[str, str]) -> None:
             "and there is no value of that name",
             code="placeholder_without_value",
         )
-
-
-def _check_callback(url: str | None) -> None:
-    if url is None:
-        return
-    try:
-        parts = urlsplit(url)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        fine = False
-    if not fine:
-        raise BadRequest("callback_url: must be an http or https address")
 
 
 def _text(value: str | float | bool | None) -> str:

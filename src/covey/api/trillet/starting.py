@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from covey.api.context import Context
 from covey.api.errors import Answer
 from covey.api.idempotency import HEADER, once
+from covey.api.prices import prices_of
 from covey.api.services import TrunkFacts
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
@@ -26,6 +28,7 @@ from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplica
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.ids import new_id
+from covey.domain.usage import Prices
 from covey.engine.submission import settled
 from covey.settings import TrunkKind
 
@@ -41,6 +44,8 @@ class WorkspaceSettings(BaseModel):
     country: str | None = None
     onInvalid: OnInvalid = OnInvalid.reject
     trunk: str | None = None
+    retention_days: int | None = None
+    """How many days after its end a batch is deleted; None: as the server's settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Plan:
     options: IntakeOptions
     retry: RetryPlan | None
     max_tries: int
+    keep: timedelta | None
+    prices: Prices
 
 
 async def start(ctx: Context) -> Answer:
@@ -131,7 +138,14 @@ async def understand(ctx: Context, fields: StartFields) -> Plan:
         on_duplicate=fields.on_duplicate,
         zones=trunk.settings.hours is not None,
     )
-    return Plan(fields, agent, trunk, options, retry, tries)
+    return Plan(fields, agent, trunk, options, retry, tries, await kept(ctx), prices_of(workspace, KIND))
+
+
+async def kept(ctx: Context) -> timedelta | None:
+    """How long a batch of calls is kept after its end, by the workspace's settings or the server's; None: for ever."""
+    own = WorkspaceSettings.model_validate(dict((await ctx.workspace_settings()).settings)).retention_days
+    days = ctx.services.settings.retention.calls_days if own is None else own
+    return None if days is None else timedelta(days=days)
 
 
 async def find_agent(ctx: Context, given: str) -> Any:
@@ -190,6 +204,8 @@ def _batch(ctx: Context, plan: Plan, found: CheckedList, ident: str, print_of_li
         cap=fields.cap,
         pace=fields.pace,
         fingerprint=print_of_list,
+        keep=plan.keep,
+        prices=plan.prices,
         notes={
             "live": plan.trunk.live,
             "agentId": words.agent_out(plan.agent.id),

@@ -1,0 +1,147 @@
+"""An analysis that is waited for (`contracts/twelvelabs.md` 9.3): a single task, ended when its caller goes away.
+
+A streamed answer begins at once; its text comes when the whole answer is there, in pieces: no model is asked to stream.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from fastapi import Response
+from fastapi.responses import StreamingResponse
+
+from covey.api.context import Context, Ctx
+from covey.api.documents import TEXTS
+from covey.api.errors import Answer, plain
+from covey.api.idempotency import once
+from covey.api.trillet.starting import made
+from covey.api.twelvelabs import schemas as out
+from covey.api.twelvelabs import singles, views
+from covey.api.twelvelabs.requests import Analyze
+from covey.api.twelvelabs.routing import family, flat
+from covey.api.twelvelabs.shapes import PREFIX
+from covey.domain.batch import Batch
+from covey.domain.errors import CoveyError, NotFound
+from covey.domain.ids import item_id, new_id
+from covey.domain.item import Item
+from covey.engine.submission import settled
+
+router = family("Analysis")
+
+PIECE = 2000
+"""So many characters of an answer come in one event."""
+
+NDJSON = "application/x-ndjson"
+PATH = f"{PREFIX}/analyze"
+
+_SERVERS = frozenset({"internal_error", "provider_error", "worker_lost"})
+"""Codes of what is no fault of the request."""
+
+
+@router.post(
+    "/analyze",
+    summary="Analyze a video and wait",
+    operation_id="analyze",
+    responses={
+        200: {
+            "model": out.Analysed,
+            "description": TEXTS[200],
+            "content": {NDJSON: {"schema": {"type": "string"}}},
+        },
+        **flat(404, 408, 409, 413, 422),
+    },
+)
+async def analyze(ctx: Ctx, body: Analyze) -> Response:
+    """Takes one video and a prompt, and answers when the answer is there: as NDJSON (`stream`, which is the default) or
+    as one object. If the caller goes away it is canceled. An Idempotency-Key counts without `stream`."""
+    if body.stream is not False:
+        batch = await singles.make(ctx, body, new_id(ctx.services.clock.now()))
+        return StreamingResponse(_events(ctx, batch), media_type=NDJSON)
+    meaning = {"body": hashlib.sha256(await ctx.request.body()).hexdigest()}
+
+    async def work(ident: str) -> Answer:
+        return await _waited(ctx, await singles.make(ctx, body, ident))
+
+    async def recover(ident: str) -> Answer | None:
+        batch = await made(ctx, ident)
+        return None if batch is None else await _waited(ctx, batch)
+
+    return await once(ctx, meaning, work, new_id(ctx.services.clock.now()), recover, keep_refusals=False)
+
+
+async def _waited(ctx: Context, batch: Batch) -> Answer:
+    """The end of a task, unless its caller goes away first: then it is canceled."""
+    ending = asyncio.create_task(singles.ended(ctx, batch.id))
+    leaving = asyncio.create_task(_left(ctx))
+    try:
+        await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            return _answer(*ending.result())
+        await singles.stop(ctx, batch.id)
+        return Answer(plain(PATH, 400, "request_canceled_or_timed_out", "The caller went away"), 400)
+    except BaseException:
+        with suppress(CoveyError):
+            await settled(singles.stop(ctx, batch.id))
+        raise
+    finally:
+        for task in (ending, leaving):
+            task.cancel()
+
+
+async def _left(ctx: Context) -> None:
+    """Returns when the caller has gone away."""
+    while (await ctx.request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _answer(batch: Batch, item: Item) -> Answer:
+    answer = views.generated(item)
+    if answer is None:
+        fault = views.fault(batch, item) or views.LOST
+        code = fault.get("code", "request_canceled_or_timed_out")
+        status = 500 if code in _SERVERS else 400
+        return Answer(plain(PATH, status, code, fault["message"], task_id=item.id), status)
+    found: out.Analysed = {
+        "id": answer["generation_id"],
+        "data": answer["data"],
+        "finish_reason": answer["finish_reason"],
+        "usage": answer["usage"],
+    }
+    if answer["finish_reason"] == "length":
+        found["error"] = views.TRUNCATED
+    return Answer(found)
+
+
+async def _events(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
+    """The events of a streamed answer. Whoever stops reading cancels the task."""
+    ident, over = item_id(batch.id, 0), False
+    try:
+        yield views.ascii_line({"event_type": "stream_start", "metadata": {"generation_id": ident}})
+        try:
+            found, item = await singles.ended(ctx, batch.id)
+        except NotFound:
+            over = True
+            raise
+        over = True
+        answer = views.generated(item)
+        if answer is None:
+            fault = views.fault(found, item) or views.LOST
+            yield views.ascii_line({"event_type": "stream_end", "metadata": {"generation_id": ident}, "error": fault})
+            return
+        for first in range(0, len(answer["data"]), PIECE):
+            yield views.ascii_line({"event_type": "text_generation", "text": answer["data"][first : first + PIECE]})
+        yield views.ascii_line(_end(ident, answer))
+    finally:
+        if not over:
+            with suppress(CoveyError):
+                await settled(singles.stop(ctx, batch.id))
+
+
+def _end(ident: str, answer: out.Generated) -> dict[str, object]:
+    end: dict[str, object] = {
+        "event_type": "stream_end",
+        "finish_reason": answer["finish_reason"],
+        "metadata": {"generation_id": ident, "usage": answer["usage"]},
+    }
+    return {**end, "error": views.TRUNCATED} if answer["finish_reason"] == "length" else end

@@ -1,0 +1,233 @@
+"""Assets: uploads, their state, their end (contract 9.1). Errors are flat."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Path, Query, Response
+
+from covey.analysis.intake import DIRECT, URL, Intake
+from covey.analysis.kinds import KINDS
+from covey.api.context import Context, Ctx
+from covey.api.documents import multipart, parameters
+from covey.api.errors import Answer, BodyTooLarge
+from covey.api.twelvelabs import assetschemas as out
+from covey.api.twelvelabs import words
+from covey.api.twelvelabs.routing import family, flat
+from covey.api.twelvelabs.schemas import Problem
+from covey.api.twelvelabs.uploads import FILE, Upload, read_upload, too_large
+from covey.domain.asset import Asset, AssetState
+from covey.domain.errors import BadRequest, NotFound, Unavailable
+
+LONGEST_NAME = 255
+INVALID, MISSING = "parameter_invalid", "parameter_not_provided"
+COLLECTION = "assets"
+
+router = family("Assets")
+AssetId = Annotated[str, Path(description="24 hex digits")]
+
+_NO_ROOM = {"model": Problem, "description": "The server has no room for the file now"}
+_FORM = multipart(
+    {
+        "method": {"type": "string", "enum": [DIRECT, URL]},
+        "file": {"type": "string", "format": "binary", "description": "With `direct`"},
+        "url": {"type": "string", "description": "With `url`"},
+        "filename": {"type": "string"},
+        "enable_hls": {"type": "string", "enum": ["true", "false"], "description": "Taken, and without effect"},
+        "enable_thumbnail": {"type": "string", "enum": ["true", "false"], "description": "Taken, and without effect"},
+        "user_metadata": {"type": "string", "description": "A JSON object that is kept with the asset"},
+    },
+    ("method",),
+)
+
+
+@router.post(
+    "/assets",
+    summary="Create an asset",
+    operation_id="createAsset",
+    status_code=201,
+    responses={
+        201: {"model": out.AssetOut, "description": "It is there, and is being looked at"},
+        **flat(408, 413),
+        507: _NO_ROOM,
+    },
+    openapi_extra=_FORM,
+)
+async def create_asset(ctx: Ctx) -> Response:
+    """Upload a file, or name the address of one. The asset is `processing` until it was looked at."""
+    intake, settings = intake_of(ctx), ctx.services.settings
+    spooled = intake.files.spooled()
+    most = settings.analysis.direct_bytes
+    try:
+        upload = await read_upload(ctx.request, spooled, most, settings.limits)
+    except BodyTooLarge:
+        raise too_large(most) from None
+    try:
+        given = _meaning(upload)
+    except BadRequest:
+        spooled.unlink(missing_ok=True)
+        raise
+    asset = await intake.make_asset(ctx.workspace, file=upload.file, **given)
+    return Answer(asset_out(asset), 201)
+
+
+@router.get(
+    "/assets",
+    summary="List assets",
+    operation_id="listAssets",
+    responses={200: {"model": out.AssetPage, "description": "A page; past the end an empty one"}},
+    openapi_extra=parameters(
+        page="1-based",
+        page_limit="10 unless said, at most 50",
+        asset_ids="Only these; repeatable",
+        asset_types=f"Only of these kinds: {', '.join(KINDS)}; repeatable",
+        filename="A part of the name, in any case",
+    ),
+)
+async def list_assets(ctx: Ctx) -> Response:
+    """The assets of the workspace, newest first. A page past the end is empty."""
+    words.check_query(ctx, "page", "page_limit", "asset_ids", "asset_types", "filename")
+    number, size = words.page_of(ctx)
+    query = ctx.request.query_params
+    kinds = query.getlist("asset_types")
+    for kind in kinds:
+        if kind not in KINDS:
+            raise BadRequest(f"asset_types: {kind[:40]!r} is none of {', '.join(KINDS)}", code=INVALID)
+    named = query.getlist("asset_ids")
+    among = [ident for ident in map(words.identifier, named) if ident is not None] if named else None
+    found, total = await ctx.services.store.assets(
+        ctx.workspace,
+        among=among,
+        kinds=kinds or None,
+        name=query.get("filename") or None,
+        offset=(number - 1) * size,
+        limit=size,
+    )
+    answer: out.AssetPage = {
+        "data": [asset_out(asset) for asset in found],
+        "page_info": {
+            "limit_per_page": size,
+            "page": number,
+            "total_page": -(-total // size),
+            "total_results": total,
+        },
+    }
+    return Answer(answer)
+
+
+@router.get(
+    "/assets/{asset_id}",
+    summary="Retrieve an asset",
+    operation_id="getAsset",
+    responses={200: {"model": out.AssetOut, "description": "The asset"}, **flat(404)},
+)
+async def retrieve_asset(ctx: Ctx, asset_id: AssetId) -> Response:
+    """An asset, and what was found in it."""
+    try:
+        return Answer(asset_out(await ctx.services.store.asset(ctx.workspace, _ident(asset_id))))
+    except NotFound:
+        raise words.nothing_of(asset_id, COLLECTION) from None
+
+
+@router.delete(
+    "/assets/{asset_id}",
+    summary="Delete an asset",
+    operation_id="deleteAsset",
+    status_code=204,
+    responses={204: {"description": "It is gone, its file too"}, **flat(404)},
+)
+async def delete_asset(
+    ctx: Ctx, asset_id: AssetId, force: Annotated[str | None, Query(description="Taken, and without effect")] = None
+) -> Response:
+    """Remove an asset. Items about it whose turn comes later fail with `asset_unavailable`."""
+    try:
+        await intake_of(ctx).delete(ctx.workspace, _ident(asset_id))
+    except NotFound:
+        raise words.nothing_of(asset_id, COLLECTION) from None
+    return Response(status_code=204)
+
+
+def intake_of(ctx: Context) -> Intake:
+    """What takes assets in. Raises Unavailable in a server that was wired without."""
+    if ctx.services.intake is None:
+        raise Unavailable("This server keeps no assets")
+    return ctx.services.intake
+
+
+def asset_out(asset: Asset) -> out.AssetOut:
+    """An asset on the wire."""
+    ready = asset.state is not AssetState.processing
+    return {
+        "_id": asset.id,
+        "method": asset.method,
+        "status": asset.state.value,
+        "filename": asset.name,
+        "file_type": asset.facts.get("file_type"),
+        "created_at": words.time(asset.created_at),
+        "user_metadata": dict(asset.notes) or None,
+        "size": asset.size,
+        "duration": asset.seconds,
+        "technical_metadata": asset.facts.get("technical_metadata") if ready else None,
+        "hls": None,
+        "thumbnail": None,
+        "error": {"code": str(asset.facts.get("code", "")), "message": asset.error} if asset.error else None,
+    }
+
+
+def _meaning(upload: Upload) -> dict[str, Any]:
+    """What a form asks for, as `make_asset` takes it. Raises BadRequest."""
+    fields = upload.fields
+    method = fields.get("method")
+    if method is None:
+        raise BadRequest("method: it is missing; it is direct or url", code=MISSING)
+    if method not in (DIRECT, URL):
+        raise BadRequest(f"method: {method[:40]!r} is neither direct nor url", code=INVALID)
+    for name in ("enable_hls", "enable_thumbnail"):
+        if fields.get(name, "true").lower() not in ("true", "false"):
+            raise BadRequest(f"{name}: {fields[name][:40]!r} is neither true nor false", code=INVALID)
+    url = fields.get("url") or None
+    wanted, other = (upload.file, url) if method == DIRECT else (url, upload.file)
+    if wanted is None:
+        raise BadRequest(f"{FILE if method == DIRECT else URL}: method {method} needs it", code=MISSING)
+    if other is not None:
+        raise BadRequest(f"{URL if method == DIRECT else FILE}: method {method} does not take it", code=INVALID)
+    if method == DIRECT and not upload.size:
+        raise BadRequest("file: it is empty", code=INVALID)
+    name = fields.get("filename") or upload.name
+    if not name and method == DIRECT:
+        name = "asset"
+    return {"name": _name(name), "method": method, "url": url, "notes": _notes(fields.get("user_metadata"))}
+
+
+def _name(given: str) -> str:
+    """The last part of a name, printable, of a fair length."""
+    last = given.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return "".join(sign for sign in last if sign.isprintable())[:LONGEST_NAME]
+
+
+def _notes(given: str | None) -> Mapping[str, Any]:
+    """The owner's JSON. Keys with nothing in them are left out, as the real service does."""
+    if not given:
+        return {}
+    try:
+        notes = orjson.loads(given)
+    except orjson.JSONDecodeError:
+        raise BadRequest("user_metadata: it is not valid JSON", code=INVALID) from None
+    if not isinstance(notes, dict):
+        raise BadRequest("user_metadata: it is not a JSON object", code=INVALID)
+    for name, value in notes.items():
+        fine = isinstance(value, str | int | float | bool | None) or (
+            isinstance(value, list) and all(isinstance(one, str) for one in value)
+        )
+        if not fine:
+            said = f"user_metadata.{name[:40]}: neither a string, a number, a boolean nor an array of strings"
+            raise BadRequest(said, code=INVALID)
+    return {name: value for name, value in notes.items() if value not in (None, "", [])}
+
+
+def _ident(given: str) -> str:
+    """An id as the store has it; NotFound if it cannot be one."""
+    ident = words.identifier(given)
+    if ident is None:
+        raise NotFound
+    return ident

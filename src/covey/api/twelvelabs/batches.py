@@ -1,0 +1,205 @@
+"""Batches: create, list, look, results, cancel, delete (`contracts/twelvelabs.md` sections 2 to 7)."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Path, Response
+
+from covey.analysis.config import KIND
+from covey.api.context import Context, Ctx
+from covey.api.documents import file_answer, parameters, said
+from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.streaming import streamed
+from covey.api.trillet.starting import made
+from covey.api.twelvelabs import listing, views, words
+from covey.api.twelvelabs import schemas as out
+from covey.api.twelvelabs.creating import check_assets, submit, understand
+from covey.api.twelvelabs.requests import CreateBatch
+from covey.api.twelvelabs.routing import batch_router, nested
+from covey.domain.batch import Batch, StopReason
+from covey.domain.errors import Conflict, NotFound
+from covey.domain.ids import item_id, new_id
+from covey.domain.item import Item
+from covey.domain.webhook import ENDED_EVENTS
+
+router = batch_router()
+
+PAGE = 200
+COLLECTION = "batches"
+JSON_LINES = "application/jsonl"
+
+BatchId = Annotated[str, Path(description="A batch's id: 24 hex digits")]
+
+
+async def find(ctx: Context, given: str) -> Batch:
+    """The workspace's batch of this id; NotFound as for one that never was, for batches of other kinds too."""
+    ident = words.identifier(given)
+    if ident is not None:
+        try:
+            batch = await ctx.services.store.batch(ident, ctx.workspace)
+        except NotFound:
+            batch = None
+        if batch is not None and batch.kind == KIND and batch.origin != views.SINGLE:
+            return batch
+    raise words.nothing_of(given, COLLECTION)
+
+
+@router.post(
+    "/analyze/batches",
+    status_code=201,
+    summary="Create a batch of analyses",
+    operation_id="createAnalysisBatch",
+    responses={**said(s201=out.BatchCreated), **nested(404, 408, 409, 413, 422)},
+)
+async def create(ctx: Ctx, body: CreateBatch) -> Response:
+    """Takes up to a thousand videos and what is asked about them. All or nothing: a refused create leaves nothing
+    behind. With the same Idempotency-Key it is done once."""
+    meaning = {"body": hashlib.sha256(await ctx.request.body()).hexdigest()}
+
+    async def work(ident: str) -> Answer:
+        asked = await understand(ctx, body)
+        await check_assets(ctx, asked)
+        batch = await submit(ctx, asked, ident)
+        tasks = [(item_id(batch.id, seq), custom) for seq, (_, custom) in enumerate(asked.items)]
+        return Answer(views.created(batch, tasks), 201)
+
+    ident = new_id(ctx.services.clock.now())
+    return await once(ctx, meaning, work, ident, lambda earlier: _recovered(ctx, earlier), keep_refusals=False)
+
+
+async def _recovered(ctx: Context, ident: str) -> Answer | None:
+    batch = await made(ctx, ident)
+    if batch is None:
+        return None
+    tasks = [(item.id, item.custom_id) async for _, items in _pages(ctx, batch) for item in items]
+    return Answer(views.created(batch, tasks), 201)
+
+
+@router.get(
+    "/analyze/batches",
+    summary="List batches of analyses",
+    operation_id="listAnalysisBatches",
+    responses=said(s200=out.BatchPage),
+    openapi_extra=parameters(
+        page="1-based",
+        page_limit="10 unless said, at most 50",
+        status=f"{', '.join(listing.BATCH_WORDS)}; repeatable",
+        analysis_mode=f"{', '.join(listing.MODES)}; repeatable",
+    ),
+)
+async def list_batches(ctx: Ctx) -> Response:
+    """The workspace's batches, newest first. A page past the end is empty."""
+    words.check_query(ctx, "page", "page_limit", "status", "analysis_mode")
+    number, size = words.page_of(ctx)
+    statuses = words.chosen(ctx, "status", listing.BATCH_WORDS)
+    modes = words.chosen(ctx, "analysis_mode", listing.MODES)
+    found, total = await listing.batches(ctx, statuses, modes, (number - 1) * size, size)
+    answer: out.BatchPage = {
+        "data": [views.batch_object(batch, await hooks_of(ctx, batch)) for batch in found],
+        "page_info": views.page_info(number, size, total),
+    }
+    return Answer(answer)
+
+
+async def hooks_of(ctx: Context, batch: Batch) -> list[out.HookState]:
+    """What became of telling the batch's end."""
+    if not batch.ended:
+        return []
+    store = ctx.services.store
+    told = [
+        delivery
+        for delivery in await store.deliveries(ctx.workspace, batch=batch.id, limit=100)
+        if delivery.type in ENDED_EVENTS and delivery.attempts
+    ]
+    if not told:
+        return []
+    urls = {endpoint.id: endpoint.url for endpoint in await store.endpoints(ctx.workspace)}
+    return views.hooks([(urls[one.endpoint], one) for one in told if one.endpoint in urls])
+
+
+@router.get(
+    "/analyze/batches/{batch_id}",
+    summary="Look at a batch of analyses",
+    operation_id="retrieveAnalysisBatch",
+    responses={**said(s200=out.BatchOut), **nested(404)},
+)
+async def retrieve(ctx: Ctx, batch_id: BatchId) -> Response:
+    """A batch as it is now; its counters add up to `total_items`."""
+    batch = await find(ctx, batch_id)
+    return Answer(views.batch_object(batch, await hooks_of(ctx, batch)))
+
+
+@router.get(
+    "/analyze/batches/{batch_id}/results",
+    summary="Read the results of a batch of analyses",
+    operation_id="analysisBatchResults",
+    responses={**file_answer(JSON_LINES), **nested(404)},
+)
+async def results(ctx: Ctx, batch_id: BatchId) -> Response:
+    """One JSON line for every item, in the order of `requests`, as it is now: at any time, not only at the end. If the
+    batch is deleted meanwhile the connection breaks."""
+    batch = await find(ctx, batch_id)
+    return await streamed(_lines(ctx, batch), JSON_LINES, {})
+
+
+async def _lines(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
+    async for now, items in _pages(ctx, batch):
+        yield b"".join(views.result_line(now, item) for item in items)
+
+
+async def _pages(ctx: Context, batch: Batch) -> AsyncIterator[tuple[Batch, list[Item]]]:
+    after = -1
+    while True:
+        now, items = await ctx.services.store.items(batch.id, after=after, limit=PAGE)
+        if not items:
+            return
+        after = items[-1].seq
+        yield now, items
+
+
+@router.post(
+    "/analyze/batches/{batch_id}/cancel",
+    status_code=202,
+    summary="Cancel a batch of analyses",
+    operation_id="cancelAnalysisBatch",
+    responses={**said(s202=out.BatchOut), **nested(404, 408, 409, 413, 422)},
+)
+async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
+    """Items that wait are canceled at once, those that are being processed finish. Answers the batch, `canceling` until
+    nothing is processed any more. A second cancel meanwhile answers the same; after the end it is a 409."""
+    batch = await find(ctx, batch_id)
+
+    async def work(_: str) -> Answer:
+        try:
+            stopped = await ctx.services.store.stop(batch.id, StopReason.cancel, actor=ctx.actor)
+        except NotFound:
+            raise words.nothing_of(batch_id, COLLECTION) from None
+        if stopped.batch.ended and not stopped.first:
+            word = words.batch_word(stopped.batch)
+            raise Conflict(f"The batch is {word} already; nothing was left to cancel", code=f"batch_{word}")
+        return Answer(views.batch_object(stopped.batch), 202)
+
+    return await once(ctx, {}, work, keep_refusals=False)
+
+
+@router.delete(
+    "/analyze/batches/{batch_id}",
+    status_code=204,
+    summary="Delete a batch of analyses",
+    operation_id="deleteAnalysisBatch",
+    responses={**said(s204=None), **nested(404, 409)},
+)
+async def delete(ctx: Ctx, batch_id: BatchId) -> Response:
+    """Removes an ended batch with its tasks and results. Its assets stay, and so does what was charged."""
+    batch = await find(ctx, batch_id)
+    try:
+        await ctx.services.store.erase_batch(batch.id, ctx.actor)
+    except NotFound:
+        raise words.nothing_of(batch_id, COLLECTION) from None
+    except Conflict:
+        word = words.batch_word(batch)
+        message = f"The batch is {word}; only one that is completed, canceled or expired can be deleted"
+        raise Conflict(message, code="batch_not_terminal") from None
+    return Response(status_code=204)

@@ -1,0 +1,144 @@
+"""Making batches and single tasks: all or nothing, in the order of checks of `contracts/twelvelabs.md` 13.5."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Mode, Wanted, lane_of
+from covey.api.context import Context
+from covey.api.errors import Unsure
+from covey.api.prices import prices_of
+from covey.api.twelvelabs import words
+from covey.api.twelvelabs.requests import CreateBatch, Defaults, wanted
+from covey.api.twelvelabs.rules import Checker, check_video, model_of
+from covey.domain.asset import Asset, AssetState
+from covey.domain.batch import Batch, NewBatch, NewItem, Quota
+from covey.domain.errors import BadRequest, Conflict, TooMany, Unavailable
+from covey.settings import Analysis
+
+PIECE = 200
+MAX_TRIES = 3
+"""How often a model is asked about one item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is understood: what the engine needs of it. `items` pair inputs with custom ids."""
+
+    config: AnalysisConfig
+    items: Sequence[tuple[ItemInput, str | None]]
+
+
+async def understand(ctx: Context, body: CreateBatch) -> Asked:
+    """The first checks, which look at nothing but the request. Raises BadRequest, Unprocessable."""
+    model_of(ctx, body.model_name)
+    settings = ctx.services.settings
+    if len(body.requests) > settings.analysis.items:
+        raise BadRequest(f"requests: {len(body.requests):,} are more than the {settings.analysis.items:,} of a batch")
+    return await asyncio.to_thread(_understood, body, settings.fetch.allow)
+
+
+def _understood(body: CreateBatch, allow: Sequence[Any]) -> Asked:
+    checker, items, seen = Checker(Mode(body.analysis_mode)), list[tuple[ItemInput, str | None]](), dict[str, int]()
+    given = body.defaults or Defaults()
+    defaults = wanted(given, given.prompt)
+    checker.given(defaults, "defaults.")
+    for at, item in enumerate(body.requests):
+        where = f"requests.{at}."
+        if item.custom_id is not None and (first := seen.setdefault(item.custom_id, at)) != at:
+            raise BadRequest(f"{where}custom_id: {item.custom_id!r} is that of requests.{first} already")
+        check_video(item.video, f"{where}video", allow)
+        own = wanted(item, item.prompt)
+        checker.given(own, where)
+        checker.merged(own.over(defaults), where)
+        items.append((_input(item.video.asset_id, item.video.url, own, f"{where}video"), item.custom_id))
+    return Asked(AnalysisConfig(model=body.model_name, mode=Mode(body.analysis_mode), defaults=defaults), items)
+
+
+def _input(asset: str | None, url: str | None, own: Wanted, where: str) -> ItemInput:
+    ident = None
+    if asset is not None:
+        ident = words.identifier(asset)
+        if ident is None:
+            raise BadRequest(f"{where}.asset_id: {asset[:40]!r} is no id of an asset: it has 24 hex digits")
+    return ItemInput(asset=ident, url=url if ident is None else None, wanted=own)
+
+
+def input_of(video: Any, own: Wanted) -> ItemInput:
+    """The input of a single task whose video was checked."""
+    return _input(video.asset_id, video.url, own, "video")
+
+
+async def check_assets(ctx: Context, asked: Asked) -> None:
+    """The assets are there, ready, and no more than a batch may be about. Raises NotFound, Conflict, BadRequest."""
+    named = list(dict.fromkeys(given.asset for given, _ in asked.items if given.asset))
+    found = await ctx.services.store.assets_among(ctx.workspace, named) if named else {}
+    for one in named:
+        if one not in found:
+            raise words.nothing_of(one, "assets")
+    for one in named:
+        if found[one].state is not AssetState.ready:
+            state = found[one].state.value
+            raise Conflict(f"The asset {one} is {state}, not ready", code="asset_not_ready", asset_id=one, status=state)
+    _check_hours(asked, found, ctx.services.settings.analysis)
+
+
+def _check_hours(asked: Asked, found: Mapping[str, Asset], analysis: Analysis) -> None:
+    """Windows that are too long fail alone, so they count no more than a window may last."""
+    seconds = 0.0
+    for given, _ in asked.items:
+        if given.asset is not None:
+            merged = given.wanted.over(asked.config.defaults)
+            lasts = found[given.asset].seconds or 0.0
+            end = min(lasts, merged.end_time if merged.end_time is not None else lasts)
+            seconds += min(max(0.0, end - (merged.start_time or 0.0)), analysis.window_seconds)
+    if seconds > analysis.hours * 3600:
+        hours = seconds / 3600
+        raise BadRequest(f"requests: {hours:,.1f} hours of video are more than the {analysis.hours:,g} of a batch")
+
+
+async def submit(ctx: Context, asked: Asked, ident: str, **more: Any) -> Batch:
+    """Make the batch. Raises TooMany if the workspace has as many as it may have, Unsure if the database failed on the
+    way; then whether it was made is found out by its id."""
+    services = ctx.services
+    settings, now = services.settings, services.clock.now()
+    days = settings.retention.analysis_days
+    new = NewBatch(
+        id=ident,
+        workspace=ctx.workspace,
+        kind=KIND,
+        lane=lane_of(asked.config.model),
+        config=asked.config.dump(),
+        created_at=now,
+        expires_at=now + timedelta(hours=settings.analysis.expire_hours),
+        deletes_at=None if days is None else now + timedelta(days=days),
+        max_tries=MAX_TRIES,
+        repeatable=True,
+        prices=prices_of(await ctx.workspace_settings(), KIND),
+        **more,
+    )
+    quota = Quota(settings.analysis.active_batches, settings.limits.waiting_items, allow_duplicate=True)
+    try:
+        return await services.submission.submit(new, _pieces(asked), quota, ctx.actor)
+    except Conflict as error:
+        if error.code not in ("too_many_batches", "too_many_items"):
+            raise
+        message = error.message[:1].upper() + error.message[1:]
+        raise TooMany(f"{message}. Ask again when one has ended", code="too_many_requests") from None
+    except Unavailable as error:
+        name = "task_id" if new.origin == "single" else "batch_id"
+        shown = ident if new.origin != "single" else f"{ident[:18]}000001"
+        raise Unsure(
+            f"The database did not answer while it was made. If it was, its {name} is {shown}: ask for it",
+            **{name: shown},
+        ) from error
+
+
+async def _pieces(asked: Asked) -> AsyncIterator[Sequence[NewItem]]:
+    for first in range(0, len(asked.items), PIECE):
+        yield [
+            NewItem(given.dump(), given.asset or given.url, custom_id=custom)
+            for given, custom in asked.items[first : first + PIECE]
+        ]

@@ -1,0 +1,213 @@
+"""Batches, tasks and results as this API shows them (`contracts/twelvelabs.md` sections 4 to 6, 9.2)."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from covey.analysis.config import AnalysisConfig, ItemInput, Wanted
+from covey.api.twelvelabs import schemas as out
+from covey.api.twelvelabs import words
+from covey.domain.batch import Batch
+from covey.domain.item import Item, ItemState
+from covey.domain.webhook import Delivery, DeliveryState
+
+SINGLE = "single"
+STRING_PROMPT = "stringPrompt"
+"""The note of a task whose prompt was given as a bare string, so that it is shown as one."""
+
+CUT = 30
+"""So many characters of a prompt are shown in a list."""
+
+_ENDED_AT = {"completed": "completed_at", "canceled": "canceled_at", "expired": "expired_at"}
+
+
+def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) -> out.BatchOut:
+    """A batch; `webhooks` once notifications were sent."""
+    config, counts, word = AnalysisConfig.load(batch.config), batch.counts, words.batch_word(batch)
+    found: out.BatchOut = {
+        "batch_id": batch.id,
+        "analysis_mode": config.mode.value,
+        "model_name": config.model,
+        "status": word,
+        "total_items": counts.total,
+        "queued_items": counts.waiting,
+        "processing_items": counts.active,
+        "ready_items": counts.succeeded,
+        "failed_items": counts.failed,
+        "canceled_items": counts.canceled,
+        "created_at": words.time(batch.created_at),
+        "expires_at": words.time(batch.expires_at) if batch.expires_at else None,
+    }
+    if word in _ENDED_AT and batch.completed_at is not None:
+        found[_ENDED_AT[word]] = words.time(batch.completed_at)  # type: ignore[literal-required]
+    if batch.deletes_at is not None:
+        found["deletes_at"] = words.time(batch.deletes_at)
+    if webhooks:
+        found["webhooks"] = list(webhooks)
+    return found
+
+
+def created(batch: Batch, items: Sequence[tuple[str, str | None]]) -> out.BatchCreated:
+    """A create's answer; `items` are task ids and custom ids."""
+    return {
+        "batch_id": batch.id,
+        "status": words.batch_word(batch),
+        "total_items": batch.counts.total,
+        "created_at": words.time(batch.created_at),
+        "expires_at": words.time(batch.expires_at) if batch.expires_at else None,
+        "items": [{"task_id": task, "custom_id": custom} for task, custom in items],
+    }
+
+
+def page_info(number: int, size: int, total: int) -> out.PageInfo:
+    """Where a page is."""
+    pages = math.ceil(total / size)
+    return {"page": number, "limit_per_page": size, "total_page": pages, "total_results": total}
+
+
+def hooks(deliveries: Sequence[tuple[str, Delivery]]) -> list[out.HookState]:
+    """Deliveries by the address that they go to."""
+    found = list[out.HookState]()
+    for url, delivery in deliveries:
+        delivered = delivery.state is DeliveryState.delivered
+        hook: out.HookState = {"url": _public(url), "delivered": delivered, "attempts": delivery.attempts}
+        if not delivered and delivery.attempts:
+            hook["last_error"] = delivery.error or f"The endpoint answered {delivery.status}"
+        found.append(hook)
+    return found
+
+
+def _public(url: str) -> str:
+    """An address without what may be a secret in it: its query, and a name and password before its host."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def generated(item: Item) -> out.Generated | None:
+    """The answer of an item that is ready."""
+    if item.state is not ItemState.succeeded or item.last is None:
+        return None
+    kept = item.last.result
+    found: out.Generated = {
+        "generation_id": words.generation(item),
+        "data": str(kept.get("data", "")),
+        "finish_reason": "length" if kept.get("finish_reason") == "length" else "stop",
+        "usage": {"output_tokens": 0, **kept.get("usage", {})},  # type: ignore[typeddict-item]
+    }
+    if kept.get("made_by"):
+        found["made_by"] = str(kept["made_by"])
+    return found
+
+
+def fault(batch: Batch, item: Item) -> out.Fault | None:
+    """Why an item failed or was canceled."""
+    run = item.last
+    if item.state is ItemState.canceled and (run is None or run.code not in words.DROPPED):
+        if batch.stop_reason is None:
+            return None
+        code, message = words.CANCELED_CODES[batch.stop_reason]
+        if batch.origin == SINGLE:
+            code, message = code.replace("batch_canceled", "user_canceled"), message.replace("batch", "task")
+        return {"code": code, "message": message}
+    if item.state in (ItemState.canceled, ItemState.failed) and run is not None:
+        return {"code": run.code, "message": run.message or words.FAULTS.get(run.code, "It came to no answer")}
+    return None
+
+
+def result_line(batch: Batch, item: Item) -> bytes:
+    """One line of the results: pure ASCII, as one SDK reads byte by byte."""
+    found: dict[str, Any] = {
+        "task_id": item.id,
+        "custom_id": item.custom_id,
+        "status": words.TASK_WORDS[item.state],
+    }
+    if item.state is ItemState.succeeded:
+        found["data"] = generated(item)
+    if item.state is ItemState.failed:
+        found["error"] = fault(batch, item)
+    return ascii_line(found)
+
+
+def ascii_line(value: object) -> bytes:
+    """JSON on a line of its own, everything beyond ASCII escaped."""
+    text = orjson.dumps(value).decode()
+    if not text.isascii():
+        text = "".join(one if one < "\x80" else _escaped(one) for one in text)
+    return text.encode("ascii") + b"\n"
+
+
+def _escaped(one: str) -> str:
+    code = ord(one)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    return f"\\u{0xD800 + ((code - 0x10000) >> 10):04x}\\u{0xDC00 + ((code - 0x10000) & 0x3FF):04x}"
+
+
+def task_object(batch: Batch, item: Item, *, listed: bool = False, seconds: float | None = None) -> out.TaskOut:
+    """A task; in lists prompts are cut and schemas left out. `seconds` is the length of its video, where known."""
+    config, given = AnalysisConfig.load(batch.config), ItemInput.load(item.input)
+    found: out.TaskOut = {
+        "task_id": item.id,
+        "custom_id": item.custom_id,
+        "status": words.TASK_WORDS[item.state],
+        "created_at": words.time(batch.created_at),
+        "video_source": _video(given, seconds),
+        "request_params": _params(batch, config, given.wanted.over(config.defaults), listed),
+    }
+    if batch.origin != SINGLE:
+        found["batch_id"] = batch.id
+    ended = _ended_at(batch, item)
+    if ended is not None:
+        found["completed_at"] = words.time(ended)
+    answer, wrong = generated(item), fault(batch, item)
+    if answer is not None and not listed:
+        found["result"] = answer
+    if answer is not None and answer["finish_reason"] == "length":
+        wrong = TRUNCATED
+    if wrong is not None:
+        found["error"] = wrong
+    return found
+
+
+TRUNCATED: out.Fault = {"message": "The answer was cut at its greatest length"}
+LOST: out.Fault = {"code": "request_canceled_or_timed_out", "message": "It came to no answer"}
+
+
+def _video(given: ItemInput, seconds: float | None) -> out.VideoSource:
+    source: out.VideoSource = {"type": "url", "url": given.url or ""}
+    if given.asset is not None:
+        source = {"type": "asset_id", "asset_id": given.asset}
+    if seconds is not None:
+        source["system_metadata"] = {"duration": seconds}
+    return source
+
+
+def _params(batch: Batch, config: AnalysisConfig, wanted: Wanted, listed: bool) -> dict[str, Any]:
+    said = wanted.model_dump(exclude_none=True)
+    prompt, form = said.pop("prompt", None), said.get("response_format")
+    if prompt is not None:
+        text = prompt["input_text"][:CUT] if listed else prompt["input_text"]
+        if batch.notes.get(STRING_PROMPT):
+            said["prompt"] = text
+        else:
+            sources = [_without_bytes(source) for source in prompt.get("media_sources", [])]
+            said["prompt_v2"] = {"input_text": text, **({"media_sources": sources} if sources and not listed else {})}
+    if form is not None and listed:
+        said["response_format"] = {"type": form["type"]}
+    return {"model_name": config.model, "analysis_mode": config.mode.value, **said}
+
+
+def _without_bytes(source: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if name != "base64_string"}
+
+
+def _ended_at(batch: Batch, item: Item) -> datetime | None:
+    if item.state in (ItemState.waiting, ItemState.active):
+        return None
+    if item.last is not None:
+        return item.last.ended_at
+    return batch.stopped_at

@@ -1,0 +1,168 @@
+"""What a delivery says: its body, in the envelope of its endpoint's style.
+
+standard      {"type", "timestamp", "data"}
+twelvelabs    {"id", "created_at", "type", "data"}      contract twelvelabs 9.4, 13.3
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+import orjson
+
+from covey.api.trillet.historyviews import history_call
+from covey.api.trillet.words import batch_out, call_out, iso
+from covey.api.twelvelabs.views import batch_object
+from covey.api.webhooks.events import TEST, type_of
+from covey.api.webhooks.signing import Style, message_id
+from covey.calls.config import KIND as CALLS
+from covey.domain.batch import Batch
+from covey.domain.errors import NotFound
+from covey.domain.ids import item_id
+from covey.domain.item import Item, ItemState
+from covey.domain.run import Json
+from covey.domain.webhook import Delivery
+from covey.store.ports import Due, Reading
+
+TASK_STATES = {
+    ItemState.waiting: "queued",
+    ItemState.active: "processing",
+    ItemState.succeeded: "ready",
+    ItemState.failed: "failed",
+    ItemState.canceled: "canceled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent: the event's word on the wire, and the body."""
+
+    type: str
+    body: bytes
+
+
+class Rendering:
+    """Writes bodies, from a delivery's own snapshot and from the batch as far as it is still there."""
+
+    def __init__(self, store: Reading) -> None:
+        self._store = store
+
+    async def message(self, due: Due) -> Message | None:
+        """What to send; None if the endpoint did not ask for this."""
+        delivery, style = due.delivery, Style(due.endpoint.style)
+        word = type_of(due.endpoint, delivery.type, delivery.data)
+        if word is None:
+            return None
+        match style:
+            case Style.standard:
+                data: Mapping[str, Any] = await self._standard(delivery)
+                envelope = {"type": word, "timestamp": iso(delivery.at), "data": data}
+            case Style.twelvelabs:
+                data = await self._twelvelabs(delivery)
+                ident = message_id(style, delivery.id)
+                envelope = {"id": ident, "created_at": iso(delivery.at), "type": word, "data": data}
+            case _:
+                assert_never(style)
+        return Message(word, orjson.dumps(envelope, default=str))
+
+    async def _standard(self, delivery: Delivery) -> dict[str, Any]:
+        if delivery.type == TEST:
+            return dict(delivery.data)
+        snapshot = _snapshot(delivery.data)
+        if delivery.data.get("kind") != CALLS:
+            ids = {"batchId": delivery.batch}
+            if delivery.seq is not None:
+                ids["itemId"] = item_id(delivery.batch, delivery.seq)
+            return {**ids, **snapshot}
+        if "lane" in snapshot:
+            snapshot["trunk"] = snapshot.pop("lane")
+        single = delivery.data.get("origin") == "single"
+        seq = 0 if single else delivery.seq
+        named = {} if single else {"batchId": batch_out(delivery.batch)}
+        if seq is not None:
+            named["callId"] = call_out(delivery.batch, seq)
+            found = await self._there(delivery.batch, seq)
+            if found is not None:
+                return {**named, **snapshot, "call": history_call(*found)}
+        return {**named, **snapshot}
+
+    async def _twelvelabs(self, delivery: Delivery) -> Mapping[str, Any]:
+        if delivery.type == TEST:
+            return delivery.data
+        if delivery.data.get("origin") == "single":
+            return await self._task(delivery)
+        with suppress(NotFound):
+            batch = await self._store.batch(delivery.batch, delivery.workspace)
+            return {name: value for name, value in batch_object(batch).items() if name != "webhooks"}
+        return _plain_batch(delivery)
+
+    async def _task(self, delivery: Delivery) -> Mapping[str, Any]:
+        """A task, without its result and what was asked: whoever is told of it reads them by its id."""
+        found = await self._there(delivery.batch, 0)
+        data: dict[str, Any] = {"id": item_id(delivery.batch, 0), "custom_id": None}
+        if found is None:
+            return {**data, "status": type_of_task(delivery.data)}
+        batch, item = found
+        data |= {"custom_id": item.custom_id, "status": TASK_STATES[item.state], "created_at": iso(batch.created_at)}
+        if item.ref:
+            data["video_source"] = {"type": "asset_id", "asset_id": item.ref}
+        if item.state is ItemState.failed and item.last is not None:
+            data["error"] = {"message": item.last.message}
+        return data
+
+    async def _there(self, batch: str, seq: int) -> tuple[Batch, Item] | None:
+        try:
+            return await self._store.batch(batch), await self._store.item(batch, seq)
+        except NotFound:
+            return None
+
+
+def type_of_task(snapshot: Json) -> str:
+    """The status of a task that is not there any more, by its batch's counts."""
+    counts = snapshot.get("counts") or {}
+    return "ready" if counts.get("succeeded") else "failed" if counts.get("failed") else "canceled"
+
+
+def _plain_batch(delivery: Delivery) -> dict[str, Any]:
+    """A batch that is not there any more, as far as the snapshot knows it."""
+    counts = delivery.data.get("counts") or {}
+    return {
+        "id": delivery.batch,
+        "status": delivery.type.rpartition(".")[2],
+        "total_items": counts.get("total"),
+        "ready_items": counts.get("succeeded"),
+        "failed_items": counts.get("failed"),
+        "canceled_items": counts.get("canceled"),
+    }
+
+
+def _snapshot(data: Json) -> dict[str, Any]:
+    """The batch as it was: names and times as the wire has them, what is special about the event under `details`."""
+    shown: dict[str, Any] = _with_times(data)
+    details = shown.pop("data", None)
+    return {**shown, "details": _with_times(details)} if details else shown
+
+
+def _with_times(data: Json) -> dict[str, Any]:
+    return {
+        _camel(name): iso(datetime.fromtimestamp(value / 1e6, UTC)) if _is_time(name, value) else _camelled(value)
+        for name, value in data.items()
+    }
+
+
+def _is_time(name: str, value: Any) -> bool:
+    """Times are microseconds in the database."""
+    return name.endswith(("At", "_at")) and isinstance(value, int)
+
+
+def _camelled(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_camel(str(name)): _camelled(held) for name, held in value.items()}
+    return [_camelled(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)

@@ -1,0 +1,426 @@
+"""Webhooks over the API, told to real receivers that check what they get."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from covey.api.webhooks.events import KNOWN, TASK_WORDS
+from covey.api.webhooks.rendering import Rendering
+from covey.api.webhooks.routes import sender_of
+from covey.api.webhooks.sealing import SealBroken, Sealer
+from covey.api.webhooks.secrets import callbacks_id
+from covey.api.webhooks.sender import next_try, retry_after
+from covey.api.webhooks.signing import Style
+from covey.domain.errors import BadRequest
+from covey.domain.webhook import Delivery, DeliveryState, Endpoint
+from covey.engine.deliveries import Deliveries
+from covey.fetch import Fetched, Fetcher
+from covey.settings import DatabaseUrl, Fetch, Settings, Webhooks
+from covey.store.ports import Due
+from tests.api.house import BUSY, House, succeeded
+from tests.fetch.test_fetcher import says, serving
+
+HOOKS = "/v1/api/webhooks"
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Got:
+    """What a receiver was sent."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Receiver:
+    """A receiver that answers what it is to answer, and keeps what it got."""
+
+    url: str = ""
+    answers: list[str] = field(default_factory=list)
+    got: "asyncio.Queue[Got]" = field(default_factory=asyncio.Queue)
+
+    async def next(self) -> Got:
+        async with asyncio.timeout(10):
+            return await self.got.get()
+
+
+@asynccontextmanager
+async def receiver(*answers: str) -> AsyncIterator[Receiver]:
+    """Answers each of `answers` once, then 204."""
+    kept = Receiver(answers=list(answers))
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().strip()
+        headers = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if ": " in line)
+        lines = {line.split(": ", 1)[0].lower(): line.split(": ", 1)[1] for line in head.splitlines()[1:]}
+        body = await reader.readexactly(int(headers["content-length"]))
+        status = kept.answers.pop(0) if kept.answers else "204 No Content"
+        writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+        kept.got.put_nowait(Got(lines, body))
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    kept.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?token=private"
+    try:
+        yield kept
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.fixture(autouse=True)
+def _loopback(house: House) -> None:
+    """The receivers of the tests are on this machine."""
+    allowed = Fetcher(Fetch(allow=(ip_network("127.0.0.0/8"),)))
+    object.__setattr__(house.services, "fetcher", allowed)
+
+
+@asynccontextmanager
+async def delivering(house: House) -> AsyncIterator[Deliveries]:
+    """The loop that sends deliveries."""
+    loop = Deliveries(house.services.store, house.clock, sender_of(house.services), timedelta(seconds=20))
+    loop.start()
+    try:
+        yield loop
+    finally:
+        await loop.stop()
+
+
+async def endpoint(house: House, url: str, **more: Any) -> dict[str, Any]:
+    answer = await house.client.post(HOOKS, json={"url": url, **more})
+    assert answer.status_code == 200, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def check_twelvelabs(got: Got, secret: str) -> Any:
+    """What a receiver of the TwelveLabs service does."""
+    parts = [part.split("=", 1) for part in got.headers["tl-signature"].split(",")]
+    stamp = next(value for name, value in parts if name == "t")
+    assert abs(datetime.now(UTC).timestamp() - int(stamp)) < 300
+    ours = hmac.new(secret.encode(), f"{stamp}.".encode() + got.body, hashlib.sha256).hexdigest()
+    assert any(hmac.compare_digest(ours, value) for name, value in parts if name == "v1")
+    return got.json
+
+
+async def test_a_batch_is_told_from_beginning_to_end(house: House) -> None:
+    async with receiver() as there, delivering(house) as loop:
+        made = await endpoint(house, there.url, events=["batch.started", "batch.completed", "item.succeeded"])
+        batch = await house.planted(name="July")
+        for taken in await house.claim(3):
+            await house.finish(taken, BUSY if taken[1].seq else succeeded())
+        loop.look()
+        told = [await there.next() for _ in range(3)]
+        found = {got.json["type"]: Webhook(made["secret"]).verify(got.body, got.headers) for got in told}
+    assert set(found) == {"batch.started", "batch.completed", "item.succeeded"}
+    done = found["batch.completed"]["data"]
+    assert (done["batchId"], done["name"], done["kind"], done["trunk"]) == (batch, "July", "calls", "demo")
+    assert done["counts"]["succeeded"] == 1
+    assert done["counts"]["failed"] == 2
+    assert done["createdAt"].endswith("Z")
+    item = found["item.succeeded"]["data"]
+    assert (item["batchId"], item["call"]["status"], item["call"]["callId"]) == (batch, "completed", item["callId"])
+    assert item["details"]["code"] == "successful"
+    assert len({got.headers["webhook-id"] for got in told}) == 3
+
+
+async def test_the_style_of_the_other_api(house: House) -> None:
+    async with receiver() as there:
+        made = await endpoint(house, there.url, style="twelvelabs")
+        assert (made["kind"], set(made["events"])) == ("analysis", set(KNOWN[Style.twelvelabs]))
+        store = house.services.store
+        held = await store.endpoint("ws-one", made["id"])
+        batch = await house.planted()
+        ended = {"kind": "analysis", "origin": "batch", "counts": {"total": 3, "succeeded": 3, "failed": 0}}
+        one = Delivery(
+            batch.removeprefix("batch_")[:-1] + "7",
+            made["id"],
+            "ws-one",
+            "0" * 24,
+            None,
+            "batch.completed",
+            house.clock.now(),
+            ended,
+            DeliveryState.waiting,
+            1,
+            None,
+        )
+        for _ in range(2):
+            tried = await sender_of(house.services).send(Due(one, held), house.clock.now())
+            assert (tried.status, tried.error) == (204, None)
+        first, second = [check_twelvelabs(await there.next(), made["secret"]) for _ in range(2)]
+    assert first["id"] == second["id"]
+    assert first["id"].startswith("whe_")
+    assert len(first["id"]) == 36
+    assert first["type"] == "analyze.batch.completed"
+    assert (first["data"]["status"], first["data"]["ready_items"]) == ("completed", 3)
+
+
+@pytest.mark.parametrize(
+    ("events", "type_", "origin", "counts", "word"),
+    [
+        (None, "batch.canceled", "batch", {}, "analyze.batch.canceled"),
+        (None, "batch.expired", "batch", {}, "analyze.batch.expired"),
+        (None, "batch.completed", "single", {"succeeded": 1}, "analyze.task.ready"),
+        (None, "batch.completed", "single", {"failed": 1}, "analyze.task.failed"),
+        (None, "batch.canceled", "single", {"canceled": 1}, "analyze.task.canceled"),
+        (list(TASK_WORDS), "batch.completed", "batch", {}, None),
+        (["analyze.task.failed"], "batch.completed", "single", {"succeeded": 1}, None),
+        (["analyze.batch.expired"], "batch.expired", "batch", {}, "analyze.batch.expired"),
+    ],
+)
+async def test_the_words_of_the_other_api(
+    house: House, events: list[str] | None, type_: str, origin: str, counts: dict[str, int], word: str | None
+) -> None:
+    more = {"events": events} if events else {}
+    made = await endpoint(house, "http://127.0.0.1:9/", style="twelvelabs", **more)
+    held = await house.services.store.endpoint("ws-one", made["id"])
+    assert type_ in held.events
+    data = {"kind": "analysis", "origin": origin, "counts": counts}
+    one = Delivery(
+        "a" * 24, held.id, "ws-one", "b" * 18 + "0" * 6, None, type_, NOW, data, DeliveryState.waiting, 1, None
+    )
+    message = await Rendering(house.services.store).message(Due(one, held))
+    assert (message and message.type) == word
+    if message and origin == "single":
+        assert json.loads(message.body)["data"]["status"] == word.rpartition(".")[2] if word else False
+
+
+async def test_two_secrets_are_valid_while_one_is_replaced(house: House) -> None:
+    async with receiver() as there:
+        for style in Style:
+            made = await endpoint(house, there.url, style=style.value)
+            path = f"{HOOKS}/{made['id']}"
+            new = (await house.client.post(f"{path}/rotate", json={"overlapHours": 1})).json()
+            assert new["secret"] != made["secret"]
+            assert (await house.client.post(f"{path}/test")).json()["delivered"] is True
+            both = await there.next()
+            house.clock.ahead += timedelta(hours=1, seconds=1)
+            assert (await house.client.post(f"{path}/test")).json()["delivered"] is True
+            later = await there.next()
+            house.clock.ahead = timedelta(0)
+            if style is Style.standard:
+                for secret in (made["secret"], new["secret"]):
+                    assert Webhook(secret).verify(both.body, both.headers)["type"] == "webhook.test"
+                assert len(later.headers["webhook-signature"].split()) == 1
+                with pytest.raises(WebhookVerificationError):
+                    Webhook(made["secret"]).verify(both.body + b" ", both.headers)
+            else:
+                for secret in (made["secret"], new["secret"]):
+                    assert check_twelvelabs(both, secret)["type"] == "webhook.test"
+                assert later.headers["tl-signature"].count("v1=") == 1
+
+
+async def test_an_endpoint_is_looked_at_and_changed(house: House) -> None:
+    made = await endpoint(house, "https://hooks.example.com/x", kind="calls", description="ours")
+    path = f"{HOOKS}/{made['id']}"
+    shown = await house.json(path)
+    assert "secret" not in shown
+    assert shown == {name: value for name, value in made.items() if name != "secret"}
+    assert await house.json(HOOKS) == [shown]
+    change = {"url": "https://hooks.example.com/y", "events": ["batch.failed"], "disabled": True}
+    changed = (await house.client.patch(path, json=change)).json()
+    assert (changed["url"], changed["events"], changed["disabled"]) == (change["url"], ["batch.failed"], True)
+    assert changed["disabledReason"]
+    again = (await house.client.patch(path, json={"disabled": False})).json()
+    assert (again["disabled"], again["disabledAt"], again["description"]) == (False, None, "ours")
+    for method, where in (("GET", path), ("PATCH", path), ("DELETE", path), ("GET", f"{path}/deliveries")):
+        body: Any = {} if method == "PATCH" else None
+        answer = await house.client.request(method, where, headers=house.headers("other"), json=body)
+        assert answer.status_code == 404, where
+    assert (await house.client.get(path, headers=house.headers("read"))).status_code == 200
+    assert (await house.client.delete(path, headers=house.headers("read"))).status_code == 403
+    assert (await house.client.post(f"{path}/test", headers=house.headers("read"))).status_code == 403
+    assert (await house.client.delete(path)).status_code == 200
+    assert (await house.client.delete(path)).status_code == 404
+    assert await house.json(HOOKS) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"url": "http://10.0.0.1/"}, "not on the public internet"),
+        ({"url": "http://0x0a000001/"}, "not on the public internet"),
+        ({"url": "ftp://example.com/"}, "http or https"),
+        ({"url": "https://a:b@example.com/"}, "user name"),
+        ({"url": "https://example.com/", "events": ["batch.exploded"]}, "there are: batch.scheduled"),
+        ({"url": "https://example.com/", "events": ["batch.completed"], "style": "twelvelabs"}, "analyze.task.ready"),
+        ({"url": "https://example.com/", "kind": "calls", "style": "twelvelabs"}, "kind"),
+        ({"url": "https://example.com/", "events": []}, "events"),
+        ({"url": "https://example.com/", "secret": "mine"}, "no such field"),
+    ],
+)
+async def test_what_is_refused_says_why(house: House, body: dict[str, Any], says: str) -> None:
+    answer = await house.client.post(HOOKS, json=body)
+    assert answer.status_code == 400
+    assert says in answer.json()["message"]
+    assert await house.json(HOOKS) == []
+
+
+async def test_a_secret_is_shown_once_and_kept_encrypted(house: House, tmp_path: Path) -> None:
+    headers = {"idempotency-key": "one"}
+    body = {"url": "https://hooks.example.com/"}
+    first = (await house.client.post(HOOKS, json=body, headers=headers)).json()
+    again = (await house.client.post(HOOKS, json=body, headers=headers)).json()
+    assert (again["id"], again["secret"]) == (first["id"], None)
+    held = await house.services.store.endpoint("ws-one", first["id"])
+    [(sealed, until)] = held.secrets
+    assert until is None
+    assert first["secret"].encode() not in sealed
+    assert (house.services.settings.data / "secret.key").stat().st_mode & 0o777 == 0o600
+    elsewhere = Sealer(Settings(data=tmp_path / "elsewhere"))
+    for sealer, about in ((elsewhere, held.id), (house.services.sealer, "another")):
+        with pytest.raises(SealBroken):
+            sealer.open(sealed, about)
+
+
+def test_many_machines_need_a_secret_in_their_settings(tmp_path: Path) -> None:
+    shared = Settings(data=tmp_path, database=DatabaseUrl("postgresql://x@y/z"))
+    with pytest.raises(BadRequest, match="COVEY_SECRET"):
+        Sealer(shared).seal("whsec_x", "a")
+    assert not (tmp_path / "secret.key").exists()
+    here = shared.model_copy(update={"secret": SecretStr("s" * 32)})
+    assert Sealer(here).open(Sealer(here).seal("whsec_x", "a"), "a") == "whsec_x"
+
+
+async def test_deliveries_are_listed_and_sent_again(house: House) -> None:
+    async with receiver("500 Oops", "410 Gone") as there, delivering(house) as loop:
+        made = await endpoint(house, there.url, events=["batch.completed"])
+        path = f"{HOOKS}/{made['id']}"
+        batch = await house.planted()
+        for taken in await house.claim(3):
+            await house.finish(taken, BUSY)
+        loop.look()
+        first = await there.next()
+        waiting = await _listed(house, path, 1, "waiting")
+        assert (waiting["status"], waiting["attempts"], waiting["batchId"]) == (500, 1, batch)
+        assert waiting["error"] == "The receiver answered 500"
+        house.clock.ahead += timedelta(seconds=10)
+        loop.look()
+        second = await there.next()
+        assert first.headers["webhook-id"] == second.headers["webhook-id"] == waiting["messageId"]
+        gone = await _listed(house, path, 2, "failed")
+        assert (gone["status"], gone["nextAt"]) == (410, None)
+        assert (await house.json(path))["disabled"] is True
+        await house.client.patch(path, json={"disabled": False})
+        resend = f"{path}/deliveries/{gone['id']}/resend"
+        assert (await house.client.post(resend)).json() == {"count": 1}
+        loop.look()
+        third = await there.next()
+        Webhook(made["secret"]).verify(third.body, third.headers)
+        assert third.headers["webhook-id"] == first.headers["webhook-id"]
+        await _listed(house, path, 1, "delivered")
+    assert len((await house.json(f"{path}/deliveries", batch=batch, state="delivered"))["deliveries"]) == 1
+    assert (await house.json(f"{path}/deliveries", before=gone["id"]))["deliveries"] == []
+    assert (await house.client.get(f"{path}/deliveries", params={"batch": "nonsense"})).status_code == 400
+    assert (await house.client.post(f"{path}/deliveries/{'0' * 24}/resend")).status_code == 404
+    none = await house.client.post(f"{path}/resend", json={"since": "2026-01-01T00:00:00Z"})
+    assert none.json() == {"count": 0}
+    assert (await house.client.post(f"{path}/resend", json={"since": "yesterday"})).status_code == 400
+
+
+async def _listed(house: House, path: str, attempts: int, state: str) -> Any:
+    """The only delivery, once it is in this state: the receiver has it before its answer is written down."""
+    async with asyncio.timeout(10):
+        while True:
+            [found] = (await house.json(f"{path}/deliveries"))["deliveries"]
+            if (found["attempts"], found["state"]) == (attempts, state) and found["status"]:
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def test_a_redirect_and_an_address_inside_are_not_asked(house: House) -> None:
+    async with serving(says(), host="127.0.0.1") as inside:
+        to = f"http://127.0.0.1:{inside.port}/"
+        async with serving(says("307 Go", location=to)) as there:
+            made = await endpoint(house, f"http://127.0.0.2:{there.port}/")
+            tested = (await house.client.post(f"{HOOKS}/{made['id']}/test")).json()
+            assert (tested["delivered"], tested["status"]) == (False, 307)
+            assert "redirect" in tested["error"]
+        object.__setattr__(house.services, "fetcher", Fetcher(Fetch()))
+        refused = (await house.client.post(f"{HOOKS}/{made['id']}/test")).json()
+        assert (refused["delivered"], refused["status"]) == (False, None)
+        assert "not on the public internet" in refused["error"]
+    assert inside.heads == []
+
+
+async def test_a_single_call_tells_its_callback_url(house: House) -> None:
+    async with receiver() as there, delivering(house) as loop:
+        first = (await house.client.post(f"{HOOKS}/callback-secret", json={})).json()["secret"]
+        body = {"to": "+12125550101", "call_agent_id": await house.agent(greeting="Hello"), "callback_url": there.url}
+        started = (await house.client.post("/v1/api/call", json=body)).json()
+        second = (await house.client.post(f"{HOOKS}/callback-secret", json={})).json()["secret"]
+        [taken] = await house.claim(1)
+        await house.finish(taken, succeeded())
+        loop.look()
+        got = await there.next()
+    for secret in (first, second):
+        told = Webhook(secret).verify(got.body, got.headers)
+    assert told["type"] == "batch.completed"
+    assert (told["data"]["callId"], told["data"]["call"]["status"]) == (started["call_id"], "completed")
+    assert "batchId" not in told["data"]
+    assert await house.json(HOOKS) == []
+    assert (await house.client.get(f"{HOOKS}/{callbacks_id('ws-one')}")).status_code == 404
+
+
+async def test_a_refused_call_leaves_no_endpoint(house: House) -> None:
+    agent = await house.agent(greeting="Hello")
+    body = {"to": "+12125550101", "call_agent_id": agent, "callback_url": "http://192.168.0.1/"}
+    answer = await house.client.post("/v1/api/call", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "address_refused")
+
+
+def _due(attempts: int, at: datetime = NOW) -> Due:
+    made = Endpoint("e" * 24, "ws", "https://x.example/", "standard", (), (), NOW)
+    state = DeliveryState.waiting
+    return Due(
+        Delivery("d" * 24, made.id, "ws", "b" * 24, None, "batch.completed", at, {}, state, attempts, None), made
+    )
+
+
+def test_tries_grow_apart_and_end() -> None:
+    settings = Webhooks()
+    for attempts, seconds in ((1, 5), (2, 30), (3, 120), (4, 600), (5, 1800), (6, 3600), (7, 7200), (40, 7200)):
+        again = next_try(_due(attempts), NOW, settings)
+        assert again is not None
+        assert seconds * 0.8 <= (again - NOW).total_seconds() <= seconds * 1.2
+    assert len({next_try(_due(5), NOW, settings) for _ in range(20)}) > 1
+    assert next_try(_due(7, NOW - timedelta(hours=23)), NOW, settings) is None
+    assert next_try(_due(1), NOW, settings, timedelta(hours=1)) == NOW + timedelta(hours=1)
+    assert next_try(_due(1), NOW, settings, timedelta(hours=25)) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("120", 120.0),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
+        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("9" * 30, None),
+    ],
+)
+def test_a_receiver_may_say_when(said: str, seconds: float | None) -> None:
+    found = retry_after(Fetched(503, {"retry-after": said}, b""), NOW)
+    assert (None if found is None else found.total_seconds()) == seconds
