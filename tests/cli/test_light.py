@@ -9,7 +9,16 @@ import pytest
 from .conftest import clean_environment
 
 HEAVY = ("fastapi", "pydantic_settings", "apsw", "numpy", "phonenumbers", "uvicorn", "obstore", "structlog", "baresip")
-SERVERS = ("covey.api", "covey.store", "covey.engine", "covey.calls", "covey.domain", "covey.settings", "covey.server")
+SERVERS = (
+    "covey.api",
+    "covey.store",
+    "covey.engine",
+    "covey.calls",
+    "covey.domain",
+    "covey.settings",
+    "covey.assembly",
+    "covey.server",
+)
 
 
 def imported_by(code: str) -> set[str]:

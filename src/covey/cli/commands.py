@@ -19,7 +19,9 @@ from covey.cli import (
     serve,
     starting,
     stopping,
+    videos,
     watching,
+    webhooks,
     worker,
     workers,
 )
@@ -37,7 +39,7 @@ EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.replace('_', ' ')}
 
 app = typer.Typer(
     name="covey",
-    help="Batches of phone calls: a list becomes calls, and a cancel holds.",
+    help="Batches of phone calls and of video analyses: a list becomes work, and a cancel holds.",
     epilog=EPILOG,
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -64,13 +66,16 @@ _add(SERVER, serve=serve.serve, demo=demo.demo, init=local.init, config=local.co
 _add(SERVER, worker=worker.worker, workers=workers.workers, migrate=local.migrate)
 _add(SERVER, backup=local.backup, restore=local.restore)
 _add(START, submit=starting.submit, call=starting.call, validate=starting.validate, template=starting.template)
+_add(START, analyze=videos.analyze)
 _add(WATCH, watch=watching.watch, show=looking.show, list=looking.list_batches, items=looking.items)
-_add(WATCH, export=looking.export)
+_add(WATCH, export=looking.export, results=videos.results, usage=webhooks.usage)
 _add(STOP, cancel=stopping.cancel, hang_up=stopping.hang_up, pause=stopping.pause, resume=stopping.resume)
 _add(STOP, limit=stopping.limit, retry=stopping.retry)
 _add(PEOPLE, person=people.person)
 _add(SETUP, login=remote.login)
 app.add_typer(people.dnc, name="dnc", rich_help_panel=PEOPLE)
 app.add_typer(agents.app, name="agents", rich_help_panel=SETUP)
+app.add_typer(videos.app, name="assets", rich_help_panel=SETUP)
+app.add_typer(webhooks.app, name="webhooks", rich_help_panel=SETUP)
 app.add_typer(accounts.keys, name="keys", rich_help_panel=SETUP)
 app.add_typer(accounts.workspaces, name="workspaces", rich_help_panel=SETUP)

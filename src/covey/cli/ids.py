@@ -5,12 +5,17 @@ import re
 from covey.cli.exits import Exit
 from covey.cli.session import leave
 from covey.client.client import CoveyClient
-from covey.client.errors import CoveyClientError
+from covey.client.errors import CoveyClientError, NotFound
 
 _HEX = re.compile(r"[0-9a-f]{24}")
 _BATCH = "batch_"
 _CALL = "call_"
 _AGENT = "agent_"
+
+
+def is_bare(text: str) -> bool:
+    """Whether `text` is an id without a prefix, as those of videos, of batches of them and of tasks are."""
+    return bool(_HEX.fullmatch(text.strip().lower()))
 
 
 def batch_id(text: str) -> str:
@@ -32,13 +37,38 @@ def is_call(text: str) -> bool:
 
 
 async def this_or_newest(client: CoveyClient, text: str | None) -> str:
-    """The batch that was named, or else the newest one."""
+    """The batch of calls that was named, or else the newest one."""
     if text:
         return batch_id(text)
     page = await client.batches.page(1, 1)
     if not page.batches:
         leave("There is no batch yet; `covey submit FILE --agent AGENT` starts one.", Exit.not_found)
     return page.batches[0].id
+
+
+async def any_batch(client: CoveyClient, text: str | None) -> str:
+    """The batch of either kind that was named, or else the newest one: its id, which of calls begins with `batch_`."""
+    if text and not is_bare(text):
+        return batch_id(text)
+    if text:
+        return await _of_either_kind(client, text.strip().lower())
+    calls, videos = await client.batches.page(1, 1), await client.analyses.page(1, 1)
+    newest = [batch.id for batch in calls.batches] + [batch.batch_id for batch in videos.batches]
+    if not newest:
+        leave("There is no batch yet; `covey submit` and `covey analyze` start one.", Exit.not_found)
+    return max(newest, key=lambda batch: batch.removeprefix(_BATCH))
+
+
+async def _of_either_kind(client: CoveyClient, bare: str) -> str:
+    try:
+        return (await client.analyses.get(f"{bare[:18]}000000")).batch_id
+    except NotFound:
+        return batch_id(bare)
+
+
+def of_calls(batch: str) -> bool:
+    """Whether a batch's id, as `any_batch` gives it, is of calls."""
+    return batch.startswith(_BATCH)
 
 
 async def agent_id(client: CoveyClient, text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.text import Text
 
-from covey.cli import ids
+from covey.cli import ids, videos
 from covey.cli.exits import Exit
 from covey.cli.output import (
     JsonFlag,
@@ -34,9 +34,13 @@ def list_batches(
     status: Annotated[str | None, typer.Option(help="Only queued, processing, completed, cancelled or failed.")] = None,
     page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Batches a page.")] = 20,
+    of_videos: Annotated[bool, typer.Option("--videos", help="Batches of videos, not of calls.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the batches, newest first."""
+    """List the batches of calls, or with --videos those of videos, newest first."""
+    if of_videos:
+        videos.batches(page, min(limit, 50), as_json)
+        return
 
     async def work(client: CoveyClient) -> None:
         found = await client.batches.page(page, limit, status)

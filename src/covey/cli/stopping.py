@@ -23,10 +23,14 @@ def cancel(
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Call a batch back: what waits is never dialled, what is active goes on to its end. Cannot be undone."""
+    """Call a batch back: what waits is never started, what is active goes on to its end. Cannot be undone."""
 
     async def work(client: CoveyClient) -> None:
-        before = await client.batches.get(ids.batch_id(batch))
+        named = await ids.any_batch(client, batch)
+        if not ids.of_calls(named):
+            await _cancel_videos(client, named, yes=yes, as_json=as_json)
+            return
+        before = await client.batches.get(named)
         if not yes and not before.is_complete:
             confirm(_question(before, hang_up), yes=yes)
         done = await client.batches.cancel(before.id, hang_up=hang_up)
@@ -36,6 +40,24 @@ def cancel(
             _tell(done, hang_up)
 
     talk(work, as_json=as_json)
+
+
+async def _cancel_videos(client: CoveyClient, named: str, *, yes: bool, as_json: bool) -> None:
+    before = await client.analyses.get(named)
+    if not before.ended:
+        confirm(
+            f"Cancel {named}? {before.queued_items:,} queued videos will never be analysed, "
+            f"{before.processing_items:,} are processing and go on to their end.",
+            yes=yes,
+        )
+    done = await client.analyses.cancel(named)
+    if as_json:
+        put_json(done.raw)
+        return
+    put(
+        f"{done.status}: {done.canceled_items:,} videos will never be analysed, {done.processing_items:,} are "
+        f"processing, {done.ready_items:,} are ready, {done.failed_items:,} failed, {done.total_items:,} in all"
+    )
 
 
 def _question(batch: Batch, hang_up: bool) -> str:

@@ -1,7 +1,7 @@
 """Times and gaps as people type them."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import typer
 
@@ -31,3 +31,11 @@ def wire_gap(text: str) -> dict[str, float]:
     """A gap as the API has it: days and hours."""
     length = gap(text)
     return {"days": length.days, "hours": length.seconds / 3600}
+
+
+def day(text: str) -> date:
+    """A day, `2026-11-23`. Raises typer.BadParameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no day; try 2026-11-23") from None

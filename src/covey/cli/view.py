@@ -3,13 +3,14 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from covey.cli.output import clean, span, when
+from covey.client.analysis import AnalysisBatch
 from covey.client.models import Batch, BatchRow, Progress, RecentCall
 
 WINDOW = timedelta(seconds=30)
@@ -118,7 +119,7 @@ def state(batch: Batch | BatchRow) -> str:
     if batch.paused and not batch.is_complete:
         return "paused"
     if batch.status == "cancelled" and not batch.is_complete:
-        return "cancelled, active calls go on"
+        return f"cancelled, active {batch.items if isinstance(batch, Batch) else 'calls'} go on"
     return clean(batch.status)
 
 
@@ -144,7 +145,7 @@ def _pace(seen: Seen) -> Text:
     if seen.batch.is_complete:
         took = _took(progress)
         return Text(f"took {span(took)}" if took is not None else "over", "dim")
-    parts = [f"{seen.per_second * 60:,.0f} calls a minute"]
+    parts = [f"{seen.per_second * 60:,.0f} {seen.batch.items} a minute"]
     if seen.seconds_left is not None:
         parts.append(f"about {span(seen.seconds_left)} left")
     if progress.average_call_duration:
@@ -196,3 +197,40 @@ def line(batch: Batch) -> str:
     counts = ", ".join(f"{getattr(progress, name):,} {name}" for name, _, _ in STATES)
     held = f"; held back: {batch.holding.message or batch.holding.code}" if batch.holding else ""
     return f"{when(batch.timestamp)} {state(batch)}: {counts} of {progress.total:,}{held}"
+
+
+VIDEO_STATES = {
+    "pending": "queued",
+    "processing": "processing",
+    "canceling": "cancelled",
+    "canceled": "cancelled",
+    "expired": "expired",
+    "completed": "completed",
+}
+
+
+def as_batch(batch: AnalysisBatch) -> Batch:
+    """A batch of videos in the words of the terminal view."""
+    counts = Progress(
+        waiting=batch.queued_items,
+        active=batch.processing_items,
+        completed=batch.ready_items,
+        failed=batch.failed_items,
+        cancelled=batch.canceled_items,
+        total=batch.total_items,
+        start_time=batch.created_at,
+        completed_time=batch.completed_at or batch.canceled_at or batch.expired_at,
+    )
+    return Batch(
+        id=batch.batch_id,
+        status=VIDEO_STATES.get(batch.status, batch.status),
+        is_complete=batch.ended,
+        total_calls=batch.total_items,
+        progress=counts,
+        timestamp=datetime.now(UTC),
+        created_at=batch.created_at,
+        expires_at=batch.expires_at,
+        trunk=batch.model_name,
+        items="videos",
+        raw=batch.raw,
+    )

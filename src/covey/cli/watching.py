@@ -15,7 +15,7 @@ from covey.cli import ids
 from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, clean, data, put, say
 from covey.cli.session import talk
-from covey.cli.view import Seen, line, render
+from covey.cli.view import Seen, as_batch, line, render
 from covey.client import CoveyClient
 from covey.client.errors import CoveyClientError, RateLimited, ServerError, Unreachable
 from covey.client.models import Batch
@@ -35,7 +35,7 @@ def watch(
     """
 
     async def work(client: CoveyClient) -> Exit:
-        return await follow(client, await ids.this_or_newest(client, batch), as_json=as_json)
+        return await follow(client, await ids.any_batch(client, batch), as_json=as_json)
 
     raise typer.Exit(talk(work, as_json=as_json))
 
@@ -90,7 +90,7 @@ async def looks(client: CoveyClient, batch_id: str, seen: Seen) -> AsyncIterator
     pause = EVERY
     while True:
         try:
-            seen.add(await client.batches.get(batch_id))
+            seen.add(await _look(client, batch_id))
             pause = EVERY
         except (Unreachable, ServerError, RateLimited) as error:
             if seen.batch is None:
@@ -101,6 +101,12 @@ async def looks(client: CoveyClient, batch_id: str, seen: Seen) -> AsyncIterator
         if not seen.trouble and seen.batch is not None and seen.batch.is_complete:
             return
         await asyncio.sleep(pause)
+
+
+async def _look(client: CoveyClient, batch_id: str) -> Batch:
+    if ids.of_calls(batch_id):
+        return await client.batches.get(batch_id)
+    return as_batch(await client.analyses.get(batch_id))
 
 
 def _trouble(error: CoveyClientError) -> str:

@@ -8,7 +8,7 @@ import typer
 from covey.cli.local import ConfigFile
 
 if TYPE_CHECKING:
-    from covey.server import Server
+    from covey.assembly import Server
 
 
 def worker(

@@ -8,8 +8,10 @@ from typing import Self
 import httpx2
 
 from covey.client.accounts import Agents, DoNotCall, Keys, People, Workers, Workspaces
+from covey.client.analysis import Analyses, Assets
 from covey.client.batches import Batches
 from covey.client.calls import Calls
+from covey.client.house import Usage, Webhooks
 from covey.client.profile import Profile, load_profile
 from covey.client.transport import ATTEMPTS, Transport
 
@@ -28,6 +30,10 @@ class CoveyClient:
 
     batches: Batches
     calls: Calls
+    assets: Assets
+    analyses: Analyses
+    webhooks: Webhooks
+    usage: Usage
     agents: Agents
     do_not_call: DoNotCall
     people: People
@@ -48,6 +54,10 @@ class CoveyClient:
         self._transport = Transport(self.profile, transport=transport, sleep=sleep, attempts=attempts)
         self.batches = Batches(self._transport)
         self.calls = Calls(self._transport)
+        self.assets = Assets(self._transport)
+        self.analyses = Analyses(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.usage = Usage(self._transport)
         self.agents = Agents(self._transport)
         self.do_not_call = DoNotCall(self._transport)
         self.people = People(self._transport)

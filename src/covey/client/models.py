@@ -100,7 +100,8 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as it is at `timestamp`. `outcomes` counts its ended calls by outcome and error code."""
+    """A batch as it is at `timestamp`. `outcomes` counts its ended calls by outcome and error code, `items` is what its
+    items are called."""
 
     id: str
     status: str
@@ -121,6 +122,7 @@ class Batch:
     outcomes: dict[str, int] = field(default_factory=dict)
     holding: Holding | None = None
     error: str = ""
+    items: str = "calls"
     raw: Raw = field(default_factory=_raw, repr=False)
 
 

@@ -1,8 +1,8 @@
 """Makes frozen dataclasses of JSON answers.
 
-A field `total_calls` reads the JSON member `totalCalls`, unless its metadata names another by `wire`. A missing
-member, or null, leaves the default; members nobody knows are ignored; `raw` keeps the whole object. Times come as
-milliseconds since 1970 or in RFC 3339 and become aware datetimes in UTC.
+A field `total_calls` reads the JSON member `totalCalls`, or `total_calls` where the class says `SNAKE = True`, unless
+its metadata names another by `wire`. A missing member, or null, leaves the default; members nobody knows are ignored;
+`raw` keeps the whole object. Times come as milliseconds since 1970 or in RFC 3339 and become aware datetimes in UTC.
 """
 
 import types
@@ -33,7 +33,7 @@ def read(kind: type[T], data: object) -> T:
         if field.name == "raw":
             values["raw"] = data
             continue
-        name = wire_name(field)
+        name = wire_name(field, snake=getattr(kind, "SNAKE", False))
         found = data.get(name)
         if found is not None:
             values[field.name] = _value(hint, found, f"{kind.__name__}.{name}")
@@ -42,10 +42,11 @@ def read(kind: type[T], data: object) -> T:
     return kind(**values)
 
 
-def wire_name(field: "Field[Any]") -> str:
+def wire_name(field: "Field[Any]", *, snake: bool = False) -> str:
     """What the JSON calls a field."""
     first, *rest = field.name.split("_")
-    return str(field.metadata.get("wire") or first + "".join(word.title() for word in rest))
+    default = field.name if snake else first + "".join(word.title() for word in rest)
+    return str(field.metadata.get("wire") or default)
 
 
 @cache

@@ -71,7 +71,8 @@ class _Sent:
     method: str
     place: Place
     headers: Mapping[str, str]
-    body: bytes = b""
+    body: bytes
+    per_host: int
     addresses: Sequence[Address] = field(default_factory=tuple)
 
 
@@ -85,7 +86,7 @@ class Fetcher:
         self._threads = ThreadPoolExecutor(LOOK_UPS, "covey-names")
         self._resolve = resolve or self._look_up
         self._tls = tls
-        self._seats: dict[tuple[str, int], _Seat] = {}
+        self._seats: dict[tuple[str, int, int], _Seat] = {}
 
     def check(self, url: str) -> None:
         """Whether the URL could be asked, by its text alone. Raises FetchRefused."""
@@ -101,13 +102,14 @@ class Fetcher:
         timeout: float | None = None,
         redirects: int = 0,
         most: int = 65536,
+        per_host: int | None = None,
     ) -> Fetched:
         """The answer to one request, whatever its status, with at most `most` bytes of its body (0: it is not read).
 
-        `timeout` is for everything together, in seconds. Only GET and HEAD follow redirects. Raises FetchRefused,
-        FetchFailed.
+        `timeout` is for everything together, in seconds. Only GET and HEAD follow redirects. `per_host` (None: as in
+        the settings) is how many requests that say the same a host is asked at once. Raises FetchRefused, FetchFailed.
         """
-        sent = _Sent(method, take_apart(url), headers or {}, body)
+        sent = _Sent(method, take_apart(url), headers or {}, body, per_host or self._settings.per_host)
         async with self._within(timeout, sent.place), self._chain(sent, redirects) as (_, response):
             got = bytearray()
             if most:
@@ -131,7 +133,7 @@ class Fetcher:
         try:
             async with (
                 self._within(None, place),
-                self._chain(_Sent("GET", place, {}), self._settings.redirects) as found,
+                self._chain(_Sent("GET", place, {}, b"", self._settings.per_host), self._settings.redirects) as found,
             ):
                 last, response = found
                 if response.status_code != 200:
@@ -168,7 +170,7 @@ class Fetcher:
     @asynccontextmanager
     async def _asked(self, sent: _Sent) -> AsyncIterator[httpx2.Response]:
         place = sent.place
-        async with self._seat(place):
+        async with self._seat(place, sent.per_host):
             sent.addresses = await self._addresses(place)
             async with httpx2.AsyncHTTPTransport(verify=self._certificates(), trust_env=False) as transport:
                 try:
@@ -202,9 +204,9 @@ class Fetcher:
         return found
 
     @asynccontextmanager
-    async def _seat(self, place: Place) -> AsyncIterator[None]:
-        key = place.host, place.port
-        seat = self._seats.setdefault(key, _Seat(asyncio.Semaphore(self._settings.per_host)))
+    async def _seat(self, place: Place, per_host: int) -> AsyncIterator[None]:
+        key = place.host, place.port, per_host
+        seat = self._seats.setdefault(key, _Seat(asyncio.Semaphore(per_host)))
         seat.users += 1
         try:
             async with seat.free:
@@ -255,4 +257,5 @@ def _onward(sent: _Sent, response: httpx2.Response) -> _Sent | None:
         place = take_apart(urljoin(sent.place.url, location.strip().replace(" ", "%20")))
     except ValueError:
         raise FetchRefused(f"{sent.place.host} leads to something that is not a URL") from None
-    return _Sent(sent.method, place, sent.headers if place.origin == sent.place.origin else {})
+    headers = sent.headers if place.origin == sent.place.origin else {}
+    return _Sent(sent.method, place, headers, b"", sent.per_host)

@@ -8,7 +8,7 @@ import typer
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server running at the end.")] = False,
 ) -> None:
-    """Call 24 demo phones, cancel a second batch in mid-flight, and show what came of it.
+    """Call 24 demo phones and ask about three drawn videos; cancel a batch of each in mid-flight; show what came of it.
 
     Starts a server of its own on a fresh folder in ./demo-data and ends it. Your settings are not read, and no
     call leaves this machine.

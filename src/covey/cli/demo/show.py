@@ -56,11 +56,12 @@ async def _run(contacts: Path, agent_body: dict[str, Any], *, keep: bool) -> Exi
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    _heading("Covey's demo: real SIP and sound, to phones that exist on this machine only")
+    _heading("Covey's demo, first act: real SIP and sound, to phones that exist on this machine only")
     async with running(keep=keep) as house:
         put(f"A server of its own runs at {house.profile.url}, on the fresh folder {house.folder}.")
         async with CoveyClient(house.profile) as client:
             holds = await _show(client, house, contacts, agent_body)
+            holds = await _show_videos(client, house) and holds
         _tell_next(house, keep=keep)
     if not keep:
         put("The server has ended; nothing is left running.")
@@ -82,6 +83,34 @@ async def _show(client: CoveyClient, house: House, contacts: Path, agent_body: d
 
     await _put_conversation(client, first, calls)
     return await _put_proof(client, house, first, second)
+
+
+async def _show_videos(client: CoveyClient, house: House) -> bool:
+    from covey.cli.demo.videos import called_back, put_checked, second_act
+
+    _heading("Second act: three short videos are drawn here, and the analyser local-facts is asked about them")
+    folder = house.folder / "videos"
+
+    async def watch(batch_id: str) -> Batch:
+        return await _watch(client, house, batch_id)
+
+    checked = await second_act(client, folder, watch)
+    data().print()
+    put_checked(checked)
+
+    _heading("A batch of six videos, called back while it is processing")
+    answered, ended = await called_back(client, folder)
+    put(
+        f"The cancel was answered {answered.status}: {answered.canceled_items} will never be analysed, "
+        f"{answered.processing_items} were processing and went on to their end, {answered.ready_items} were ready. "
+        f"It ended {ended.status}: {ended.ready_items} ready, {ended.canceled_items} canceled, of {ended.total_items}."
+    )
+    whole = ended.ready_items + ended.failed_items + ended.canceled_items == ended.total_items
+    right = sum(one.holds for one in checked)
+    good = right == len(checked) and whole and ended.status == "canceled"
+    text = f"{right} of {len(checked)} answers have all that was drawn"
+    data().print(Text(("✓ " if good else "✗ ") + text, "green" if good else "red"))
+    return good
 
 
 async def _first(client: CoveyClient, house: House, contacts: Path, agent: Agent) -> Batch:

@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from covey.api.keys import make_key
+from covey.assembly import Server
 from covey.cli.output import clean, say
 from covey.client import Profile, profile_path, save_profile
 from covey.domain.account import Role, Workspace
 from covey.domain.ids import new_id
-from covey.server import Server
 from covey.store.migrate import StoreError
 from covey.store.ports import Store
 
