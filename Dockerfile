@@ -17,15 +17,15 @@ COPY tools/uv.txt tools/
 RUN python -m pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes --requirement tools/uv.txt
 COPY pyproject.toml uv.lock README.md LICENSE ./
 # What Covey needs, before Covey: this layer stays as long as uv.lock does.
-RUN uv sync --frozen --no-build --no-dev --extra calls --extra postgres --no-install-project
+RUN uv sync --frozen --no-build --no-dev --extra analysis --extra calls --extra postgres --no-install-project
 COPY src src
-RUN uv sync --frozen --no-build --no-dev --extra calls --extra postgres --no-editable
+RUN uv sync --frozen --no-build --no-dev --extra analysis --extra calls --extra postgres --no-editable
 
 FROM python:3.13-slim-bookworm
 COPY --from=build /opt/covey /opt/covey
 # The folders below /data are there so that a volume of its own on one of them belongs to this user, too.
 RUN useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin covey \
-    && install --directory --owner covey --group covey --mode 0700 /data /data/recordings /data/skipped
+    && install --directory --owner covey --group covey --mode 0700 /data /data/assets /data/recordings /data/skipped
 # A container's own loopback can be reached by nobody: it listens on all its addresses. Publish the port on yours.
 ENV PATH=/opt/covey/bin:$PATH \
     HOME=/data \

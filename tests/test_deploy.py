@@ -145,7 +145,11 @@ def test_the_image_takes_extras_that_exist_and_a_lock_file_that_is_complete() ->
     syncs = re.findall(r"^RUN uv sync (.*)$", text, re.MULTILINE)
     assert len(syncs) == 2
     for sync in syncs:
-        assert set(re.findall(r"--extra (\w+)", sync)) == {"calls", "postgres"} <= set(project["optional-dependencies"])
+        assert (
+            set(re.findall(r"--extra (\w+)", sync))
+            == {"analysis", "calls", "postgres"}
+            <= set(project["optional-dependencies"])
+        )
         assert {"--frozen", "--no-build", "--no-dev"} <= set(sync.split())
     assert "--require-hashes --requirement tools/uv.txt" in text
     copied = [part for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE) for part in line.split()]
@@ -188,14 +192,14 @@ def test_every_process_has_a_data_folder_of_its_own() -> None:
     """What is shared lies below it; nothing that a process keeps for itself is."""
     own = {name: set(service["volumes"]) for name, service in processes().items()}
     shared = set.intersection(*own.values())
-    assert shared == {"recordings:/data/recordings", "skipped:/data/skipped"}
+    assert shared == {"recordings:/data/recordings", "skipped:/data/skipped", "assets:/data/assets"}
     for one, other in itertools.combinations(own, 2):
         assert own[one] & own[other] == shared
     assert all(len(volumes - shared) == 1 and "".join(volumes - shared).endswith(":/data") for volumes in own.values())
     everybodys = [service.get("volumes", ()) for service in compose()["services"].values()]
     used = {volume.partition(":")[0] for volume in itertools.chain(*everybodys)}
     assert used == set(compose()["volumes"])
-    assert re.search(r"/data/recordings /data/skipped$", DOCKERFILE.read_text(), re.MULTILINE)
+    assert re.search(r"/data/assets /data/recordings /data/skipped$", DOCKERFILE.read_text(), re.MULTILINE)
 
 
 def test_only_loopback_hears_and_servers_are_the_ones_with_ports() -> None:

@@ -1,8 +1,8 @@
 """Regular expressions that strangers send, matched in time linear in the text.
 
-Python's `re` backtracks: `(a+)+$` on forty letters takes it hours. So a `pattern` of a request never reaches it, but RE2,
-which follows every way through the expression at once. What no such machine can do, back references and look-around, is
-refused when the request comes.
+Python's `re` backtracks: `(a+)+$` on forty letters takes it hours. So a `pattern` of a request never reaches it, but
+RE2, which follows every way through the expression at once. What no such machine can do, back references and
+look-around, is refused when the request comes.
 """
 
 import re2
