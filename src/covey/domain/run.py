@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
@@ -219,8 +219,8 @@ def decide(outcome: Outcome | Lost, standing: Standing, now: datetime) -> Decisi
 
 def _ended(outcome: Succeeded | Failed) -> End:
     if isinstance(outcome, Succeeded):
-        end = End(RunState.succeeded, outcome.code, "", outcome.result, outcome.seconds)
-        return replace(end, tokens_in=outcome.tokens_in, tokens_out=outcome.tokens_out)
+        used = (outcome.seconds, True, outcome.tokens_in, outcome.tokens_out)
+        return End(RunState.succeeded, outcome.code, "", outcome.result, *used)
     return End(RunState.failed, outcome.code, outcome.message, outcome.result)
 
 

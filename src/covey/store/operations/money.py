@@ -1,5 +1,6 @@
 """Money and use: what succeeded items cost, what a batch may still start, and what is written down of both."""
 
+import functools
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -50,12 +51,16 @@ def cost_of(row: Row, end: End) -> int:
     """What an item of the batch of `row`, which has prices, costs that succeeded so. Its run is active no more: what
     is left beside what is reserved for others is the most, so that not even late truth can cost more than the batch
     may."""
-    prices = Prices(**load(row.prices))
-    cost = prices.cost(Units(end.seconds, end.tokens_in, end.tokens_out))
+    cost = _prices(row.prices).cost(Units(end.seconds, end.tokens_in, end.tokens_out))
     if row.max_cost is None:
         return cost
     left = int(row.max_cost - row.spent - row.active * row.run_cost)
     return max(0, min(cost, int(row.run_cost), left))
+
+
+@functools.lru_cache(maxsize=256)
+def _prices(kept: str) -> Prices:
+    return Prices(**load(kept))
 
 
 async def usage(
