@@ -19,7 +19,7 @@ WORKERS ?= 4
 help: ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.ready-run ## Place 24 calls to demo phones on this machine, and cancel a batch (KEEP=1 leaves the server running)
+demo: .venv/.ready-run ## Call 24 demo phones, ask about three drawn videos, cancel a batch of each (KEEP=1 leaves the server running)
 	@exec $(BIN)/covey demo $(if $(KEEP),--keep)
 
 test: .venv/.ready-dev ## Run the default test suite and say what it skipped (ARGS='-k cancel')

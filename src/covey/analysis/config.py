@@ -53,7 +53,7 @@ class Wanted(BaseModel):
 
 
 class AnalysisConfig(BaseModel):
-    """The frozen configuration of a batch of analyses. `callback_url` is where a single one's end is reported."""
+    """The frozen configuration of a batch of analyses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
