@@ -154,6 +154,14 @@ async def test_hopeless_probes_pause_the_batch_and_say_why(scene: Scene) -> None
     assert paused.counts.failed == 9
 
 
+async def test_a_batch_that_is_not_self_pausing_goes_on_to_its_end(scene: Scene) -> None:
+    batch = await scene.submit(60, self_pausing=False)
+    while (await scene.store.batch(batch)).completed_at is None:
+        await scene.finish(await scene.take(10), Failed("unreadable", "It cannot be read"))
+        assert (await scene.store.batch(batch)).paused_at is None
+    assert (await scene.store.batch(batch)).counts.failed == 60
+
+
 async def test_hopeless_probes_pause_no_batch_but_their_own(scene: Scene) -> None:
     bystander = await scene.submit(5, workspace="other")
     beside = await scene.take(1)

@@ -8,7 +8,7 @@ import pytest
 
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import DeliveryState, Endpoint
-from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS
+from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS, ORPHANED, QUICK_AT_ONCE
 from covey.store.ports import Due, Tried
 
 from .conftest import Scene
@@ -257,3 +257,55 @@ async def test_what_ended_long_ago_is_swept(scene: Scene) -> None:
     assert await scene.store.sweep_deliveries(scene.after(-60)) == 0
     assert [await scene.store.sweep_deliveries(scene.now, 1) for _ in range(3)] == [1, 1, 0]
     assert [one.id for one in await scene.store.deliveries("w")] == [waiting.delivery.id]
+
+
+async def test_what_was_tried_together_is_written_down_together(scene: Scene) -> None:
+    for name in ("fine", "mixed", "down"):
+        await listens(scene, name)
+    await tell(scene, 2)
+    due = sorted(await claim(scene), key=_by_endpoint)
+    assert [one.endpoint.id for one in due] == ["down"] * 2 + ["fine"] * 2 + ["mixed"] * 2
+    no = refused(scene, 5)
+    tries = [(one.delivery.id, tried) for one, tried in zip(due, (no, no, FINE, FINE, FINE, no), strict=True)]
+    await scene.store.settle_deliveries([*tries, ("0" * 24, FINE)])
+    for id_, tried in tries:
+        wanted = DeliveryState.delivered if tried is FINE else DeliveryState.waiting
+        assert (await scene.store.delivery("w", id_)).state is wanted
+    assert (await the(scene, "fine")).delivered_at == scene.now
+    assert (await the(scene, "mixed")).failing_since is None, "it accepted something at the same moment"
+    assert (await the(scene, "mixed")).delivered_at == scene.now
+    assert (await the(scene, "down")).failing_since == scene.now
+    await scene.store.settle_deliveries([])
+
+
+def _by_endpoint(due: Due) -> str:
+    return due.endpoint.id
+
+
+async def test_one_that_is_quick_has_more_on_their_way_and_one_that_rests_none(scene: Scene) -> None:
+    await listens(scene, "quick")
+    await listens(scene, "other")
+    await listens(scene, "resting")
+    await tell(scene, 20)
+    taken = await scene.store.claim_deliveries(
+        LEASE, 100, {"quick": 3, "resting": 0}, quick={"quick"}, resting={"resting"}
+    )
+    assert Counter(one.endpoint.id for one in taken) == {"quick": QUICK_AT_ONCE - 3, "other": AT_ONCE}
+
+
+async def test_the_endpoint_of_a_batch_that_never_came_goes_after_an_hour(scene: Scene) -> None:
+    batch = await scene.submit(1)
+    await listens(scene, "there", batch=batch)
+    await listens(scene, "never", batch="0" * 24)
+    await listens(scene, "usual")
+    scene.clock.advance(ORPHANED.total_seconds() - 1)
+    await scene.store.sweep_deliveries(scene.now)
+    assert (await the(scene, "never")).id == "never"
+    scene.clock.advance(1)
+    await scene.store.sweep_deliveries(scene.now)
+    with pytest.raises(NotFound):
+        await the(scene, "never")
+    assert [(await the(scene, name)).id for name in ("there", "usual")] == ["there", "usual"]
+    scene.clock.advance(LATE_COMERS.total_seconds())
+    await scene.store.sweep_deliveries(scene.now)
+    await listens(scene, "never")

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from covey.domain.errors import Unavailable
 from covey.domain.webhook import BATCH_EVENTS, DeliveryState, Endpoint
-from covey.engine.deliveries import MOST_AT_ONCE, Deliveries
-from covey.store.operations.webhooks import AT_ONCE
+from covey.engine.deliveries import MOST_AT_ONCE, REST, Deliveries
+from covey.store.operations.webhooks import AT_ONCE, QUICK_AT_ONCE
 from covey.store.ports import Due, Tried
 
 from .conftest import House
@@ -206,3 +207,67 @@ async def test_one_is_switched_off_after_five_days_without_a_success(
     await tell(house, 1)
     await settled(deliveries)
     assert len(wire.sent) == sent
+
+
+async def test_one_that_fails_rests_between_two_tries(house: House, wire: Wire, deliveries: Deliveries) -> None:
+    await listens(house, wire, "down", refuses)
+    await tell(house, 10)
+    await settled(deliveries)
+    first = len(wire.sent)
+    assert first <= AT_ONCE
+    await settled(deliveries)
+    assert len(wire.sent) == first
+    house.clock.advance(REST.total_seconds())
+    await settled(deliveries)
+    assert len(wire.sent) == first + 1
+    wire.answers["down"] = accepts
+    house.clock.advance(REST.total_seconds())
+    await settled(deliveries)
+    assert len(wire.sent) == 10, "all that was not tried yet, at once"
+
+
+async def test_one_that_answers_quickly_has_more_on_their_way(house: House, wire: Wire, deliveries: Deliveries) -> None:
+    await listens(house, wire, "quick", accepts)
+    await tell(house, 100)
+    most = 0
+    async with asyncio.timeout(10):
+        await deliveries.round()
+        while deliveries.on_their_way:
+            most = max(most, deliveries.on_their_way)
+            await asyncio.sleep(0)
+            await deliveries.round()
+    assert AT_ONCE < most <= QUICK_AT_ONCE
+    assert await states(house, "quick") == [DeliveryState.delivered] * 100
+
+
+async def test_what_cannot_be_written_down_stays_in_hand(
+    house: House, wire: Wire, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await listens(house, wire, "fine", accepts)
+    await tell(house, 1)
+    await deliveries.round()
+    await wire.reached("fine", 1)
+
+    async def is_down(tries: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(house.store, "settle_deliveries", is_down)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await deliveries.round()
+    assert deliveries.on_their_way == 1
+    await settled(deliveries)
+    assert len(wire.sent) == 1
+    assert await states(house, "fine") == [DeliveryState.delivered]
+
+
+async def test_what_is_told_in_this_process_is_sent_soon(house: House, wire: Wire, deliveries: Deliveries) -> None:
+    house.hints.told = deliveries.hint
+    await listens(house, wire, "fine", accepts)
+    deliveries.seconds = 3600.0  # type: ignore[misc]
+    deliveries.start()
+    batch = await house.submit(1)
+    await house.store.pause(batch, "p")
+    house.hints.told()
+    await wire.reached("fine", 1)

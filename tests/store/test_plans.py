@@ -105,7 +105,7 @@ INSERT INTO live SELECT batch, seq, 1, 0, seq % 3, 0, seq % 50 = 0, CASE WHEN se
     CASE WHEN seq % 50 = 0 THEN 'worker ' || seq / 50 % 50 END, CASE WHEN seq % 50 = 0 THEN 0 END, NULL, NULL, 0
 FROM items WHERE seq < 50000;
 INSERT INTO runs SELECT batch, seq, 1, 1, CASE WHEN seq % 10000 THEN 'succeeded' ELSE 'failed' END, 'done', '', NULL, 1,
-    NULL, seq, 1.0, 0, 0, 0, x'7b7d' FROM items WHERE seq >= 50000 AND seq < 200000;
+    NULL, seq, 1.0, 1.0, 0, 0, 0, x'7b7d' FROM items WHERE seq >= 50000 AND seq < 200000;
 UPDATE counts SET total = 1000000, cursor = 200000, deferred = 49000, active = 1000, succeeded = 149985, failed = 15
 WHERE total = 1;
 UPDATE limits SET active = 1000, cap = 2000;

@@ -67,7 +67,8 @@ def outcome_of(report: CallReport, run: Run, retry: RetryPlan | None, now: datet
         return Returned(end.value, _told(end, report), Blame.either)
     final: Succeeded | Failed
     if end in ANSWERED:
-        final = Succeeded(end.value, result, _seconds(report.dialled_at, report.ended_at))
+        lasted = _seconds(report.dialled_at, report.ended_at)
+        final = Succeeded(end.value, result, lasted, charged=result["talk_seconds"])
     else:
         failure = FAILURES[end]
         final = Failed(end.value, _after(failure.sentence, run.tries + 1), result, failure.blame)

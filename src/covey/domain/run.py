@@ -45,14 +45,15 @@ class Blame(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The work was done. `code` names the kind of success, `seconds` is what averages and usage count; usage counts
-    the tokens too, where somebody reported them."""
+    """The work was done. `code` names the kind of success, `seconds` is what averages count. Usage counts `charged`
+    seconds (None: the same), and the tokens where somebody reported them."""
 
     code: str
     result: Json = field(default_factory=dict)
     seconds: float = 0.0
     tokens_in: int = 0
     tokens_out: int = 0
+    charged: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ class End:
     tried: bool = True
     tokens_in: int = 0
     tokens_out: int = 0
+    charged: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,8 @@ def decide(outcome: Outcome | Lost, standing: Standing, now: datetime) -> Decisi
 
 def _ended(outcome: Succeeded | Failed) -> End:
     if isinstance(outcome, Succeeded):
-        used = (outcome.seconds, True, outcome.tokens_in, outcome.tokens_out)
+        charged = outcome.seconds if outcome.charged is None else outcome.charged
+        used = (outcome.seconds, True, outcome.tokens_in, outcome.tokens_out, charged)
         return End(RunState.succeeded, outcome.code, "", outcome.result, *used)
     return End(RunState.failed, outcome.code, outcome.message, outcome.result)
 

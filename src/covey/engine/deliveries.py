@@ -94,7 +94,7 @@ class Deliveries(Loop):
     @property
     def on_their_way(self) -> int:
         """How many deliveries are being sent, or are not written down yet."""
-        return len(self._tasks) + len(self._ended)
+        return sum(len(line.began) for line in self._lines.values())
 
     async def stop(self) -> None:
         """End the loop, write down what has ended, and drop what is on its way: it comes due again by its lease."""
@@ -106,6 +106,7 @@ class Deliveries(Loop):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(Unavailable):
             await self._settle()
+        self._lines.clear()
 
     async def round(self) -> None:
         """Write down what has ended, then claim what there is room for, and begin to send it."""

@@ -30,9 +30,9 @@ NOW = 1_000_000_000
 FILL = f"""
 INSERT INTO workers (id, started_at, beat_at) SELECT 'worker ' || n, 0, 0 FROM generate_series(0, 50) n;
 INSERT INTO batches (id, workspace, kind, lane, origin, config, notes, owner, fingerprint, max_tries, repeatable,
-    exclusive, created_at, accepted_at, started_at, expires_at, completed_at, stopped_at, stop_reason)
+    exclusive, self_pausing, created_at, accepted_at, started_at, expires_at, completed_at, stopped_at, stop_reason)
 SELECT decode(lpad(to_hex(n), 24, '0'), 'hex'), 'w' || n % 10, 'kind', 'lane ' || n % 4, 'batch', '{{}}', '{{}}', 'me',
-    'print ' || n, 3, 0, 1, n, n, n, {NOW} + n, CASE WHEN n % 2 = 1 THEN n END, NULL, NULL
+    'print ' || n, 3, 0, 1, 1, n, n, n, {NOW} + n, CASE WHEN n % 2 = 1 THEN n END, NULL, NULL
 FROM generate_series(0, 200) n;
 INSERT INTO counts (batch, workspace, lane, open, total, cursor, deferred, active, succeeded, next_at)
 SELECT id, workspace, lane, CASE WHEN completed_at IS NULL THEN 1 ELSE 0 END, 10, 10, 0, 0, 10,
@@ -195,7 +195,7 @@ HOT = {
     "endpoint_read": "endpoints_pkey",
     "endpoint_row": "endpoints_pkey",
     "endpoints_due": "deliveries_due endpoints_pkey",
-    "endpoints_leftovers": "endpoints_leftovers",
+    "endpoints_leftovers": "batches_pkey endpoints_leftovers",
     "erased_batches": "batches_erased",
     "event_new": "",
     "expired_batches": "batches_expiring",

@@ -35,6 +35,7 @@ async def draft(database: Database, batch: NewBatch, owner: str) -> None:
             "max_tries": batch.max_tries,
             "repeatable": int(batch.repeatable),
             "exclusive": int(batch.exclusive),
+            "self_pausing": int(batch.self_pausing),
             "hours": batch.hours,
             "created_at": micros(batch.created_at),
             "start_at": micros(batch.start_at),

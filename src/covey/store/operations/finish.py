@@ -124,7 +124,7 @@ async def _late_truth(database: Database, batch: Hot, one: Finished) -> None:
     batch.codes[OUTCOME_UNKNOWN] -= 1
     cost = count_end(batch, end, micros(one.ended_at))
     values = {"state": end.state.value, "code": end.code, "message": clean(end.message), "seconds": end.seconds}
-    used = {"tokens_in": end.tokens_in, "tokens_out": end.tokens_out, "cost": cost}
+    used = {"charged": end.charged, "tokens_in": end.tokens_in, "tokens_out": end.tokens_out, "cost": cost}
     times = {"started_at": micros(one.started_at), "ended_at": micros(one.ended_at), "result": dump(end.result)}
     where = {"batch": batch.row.id, "seq": one.seq, "attempt": one.attempt}
     await database.write("run_replace", {**values, **used, **times, **where})
@@ -135,7 +135,7 @@ async def _pause_failing(database: Database, batch: Hot, breaker: Breaker, opens
     """Pause a batch that fails alike again and again, or whose items opened a hopeless breaker once more than `opens`
     times; True if it was paused."""
     row = batch.row
-    if not batch.open or batch.waiting + row.active == 0 or row.paused_at is not None:
+    if not row.self_pausing or not batch.open or batch.waiting + row.active == 0 or row.paused_at is not None:
         return False
     hopeless = breaker.hopeless and breaker.opens > opens
     if row.streak < BATCH_STREAK and not hopeless:

@@ -27,7 +27,7 @@ class Used:
     def add(self, end: End, cost: int) -> None:
         """One more item."""
         self.items += 1
-        self.micros += round(end.seconds * 1_000_000)
+        self.micros += round(end.charged * 1_000_000)
         self.cost += cost
         if end.tokens_in or end.tokens_out:
             self.tokens_in += end.tokens_in
@@ -51,7 +51,7 @@ def cost_of(row: Row, end: End) -> int:
     """What an item of the batch of `row`, which has prices, costs that succeeded so. Its run is active no more: what
     is left beside what is reserved for others is the most, so that not even late truth can cost more than the batch
     may."""
-    cost = _prices(row.prices).cost(Units(end.seconds, end.tokens_in, end.tokens_out))
+    cost = _prices(row.prices).cost(Units(end.charged, end.tokens_in, end.tokens_out))
     if row.max_cost is None:
         return cost
     left = int(row.max_cost - row.spent - row.active * row.run_cost)

@@ -24,6 +24,10 @@ PIECE = 500
 LATE_COMERS = timedelta(minutes=1)
 """So long after an endpoint went there may still be a transaction that tells it something."""
 
+ORPHANED = timedelta(hours=1)
+"""So long after it was made an endpoint of a single batch goes if there is no such batch: it was refused, or the
+process ended between the two."""
+
 GONE = "The receiver answered 410: it wants no more of this"
 SILENT = "The receiver accepted nothing for {days:g} days"
 OFF = "The endpoint was switched off"
@@ -47,10 +51,17 @@ async def put_endpoint(database: Database, endpoint: Endpoint) -> None:
         "created_at": micros(endpoint.created_at),
         "off_at": micros(endpoint.off_at),
         "off_reason": endpoint.off_reason,
-        "leftovers": int(endpoint.off_at is not None),
+        "sweep_at": micros(_sweep_at(endpoint)),
     }
     if not await database.run("endpoint_put", values):
         raise _no_endpoint(endpoint.id)
+
+
+def _sweep_at(endpoint: Endpoint) -> datetime | None:
+    """When the sweeper is to look at it."""
+    if endpoint.off_at is not None or endpoint.batch is None:
+        return endpoint.off_at
+    return endpoint.created_at + ORPHANED
 
 
 def _no_endpoint(endpoint: str) -> NotFound:
@@ -260,7 +271,7 @@ async def sweep_deliveries(database: Database, before: datetime, limit: int) -> 
         return 0
     swept = await database.run("deliveries_old", {"ended_before": micros(before), "limit": limit})
     now = await database.now()
-    for left in await database.named("endpoints_leftovers", {}):
+    for left in await database.named("endpoints_leftovers", {"now": micros(now)}):
         if swept >= limit:
             break
         swept += await _sweep_endpoint(database, left, now, limit - swept)
@@ -268,8 +279,14 @@ async def sweep_deliveries(database: Database, before: datetime, limit: int) -> 
 
 
 async def _sweep_endpoint(database: Database, left: Row, now: datetime, limit: int) -> int:
-    """Deal with some deliveries of an endpoint that is off or deleted; once there can be no more, it is done with."""
+    """Deal with some deliveries of an endpoint that is off or deleted; once there can be no more, it is done with. One
+    that is neither is deleted if its batch never came."""
     await database.lock("lock_endpoints", {"endpoints": [left.id]})
+    if left.since is None:
+        await database.write("endpoint_swept", {"endpoint": left.id})
+        if not left.has_batch:
+            await database.write("endpoint_erase", {"endpoint": left.id, "now": micros(now)})
+        return 0
     if left.erased:
         swept = await database.run("deliveries_remove_endpoint", {"endpoint": left.id, "limit": limit})
     else:

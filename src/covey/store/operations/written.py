@@ -10,7 +10,7 @@ from covey.store.operations.database import Database, Row, dump, micros
 from covey.store.operations.hot import Hot
 from covey.store.operations.money import cost_of
 
-UNUSED = (0.0, 0, 0, 0)
+UNUSED = (0.0, 0.0, 0, 0, 0)
 """The seconds, tokens and cost of a run that did not succeed."""
 
 
@@ -65,9 +65,9 @@ class Written:
         row, (seq, attempt, tries, worker, started, ended) = batch.row, run
         row.active -= 1
         match decision:
-            case End(state, code, message, result, seconds, tried, tokens_in, tokens_out):
+            case End(state, code, message, result, seconds, tried, tokens_in, tokens_out, charged):
                 self.ended.append((row.id, seq))
-                used = (seconds, tokens_in, tokens_out, count_end(batch, decision, ended))
+                used = (seconds, charged, tokens_in, tokens_out, count_end(batch, decision, ended))
                 values = (state.value, code, clean(message), worker, tries + tried, started, ended, *used)
                 self.runs.append((row.id, seq, attempt, 1, *values, dump(result)))
                 batch.item_ended(seq, attempt, decision)

@@ -73,6 +73,7 @@ CREATE TABLE batches (
     max_tries     integer NOT NULL CHECK (max_tries >= 1),
     repeatable    smallint NOT NULL,
     exclusive     smallint NOT NULL,
+    self_pausing  smallint NOT NULL,
     hours         text,
     asked_cap     integer CHECK (asked_cap > 0),
     asked_pace    double precision CHECK (asked_pace > 0),
@@ -246,6 +247,7 @@ CREATE TABLE runs (
     started_at bigint,
     ended_at   bigint NOT NULL,
     seconds    double precision NOT NULL,
+    charged    double precision NOT NULL DEFAULT 0,
     tokens_in  bigint NOT NULL DEFAULT 0,
     tokens_out bigint NOT NULL DEFAULT 0,
     cost       bigint NOT NULL DEFAULT 0,
@@ -341,8 +343,8 @@ SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b
 FROM batches b JOIN counts c ON c.batch = b.id;
 
 -- Where workspaces want to be told what happens. `events` are the types, each with a space before and after it; `items`
--- says that some are about items. `batch` is empty, or the one batch with which it goes. `leftovers`: it was switched
--- off or deleted, and its deliveries are still to be dealt with.
+-- says that some are about items. `batch` is empty, or the one batch with which it goes. `sweep_at`: from then on it is
+-- to be looked at, as it was switched off or deleted, or its one batch may never have come.
 CREATE TABLE endpoints (
     id            text COLLATE "C" PRIMARY KEY,
     workspace     text COLLATE "C" NOT NULL,
@@ -361,10 +363,10 @@ CREATE TABLE endpoints (
     off_at        bigint,
     off_reason    text,
     erased_at     bigint,
-    leftovers     smallint NOT NULL DEFAULT 0
+    sweep_at      bigint
 );
 CREATE INDEX endpoints_workspace ON endpoints (workspace, batch);
-CREATE INDEX endpoints_leftovers ON endpoints (id) WHERE leftovers = 1;
+CREATE INDEX endpoints_leftovers ON endpoints (sweep_at) WHERE sweep_at IS NOT NULL;
 
 -- One event for one endpoint. A waiting one is claimed by its next_at, never by its id: of two transactions the one with
 -- the later ids may be there first.

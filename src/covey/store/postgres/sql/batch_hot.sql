@@ -1,6 +1,6 @@
 -- The facts and counts of batches as claim and finish need them. `told`: an endpoint wants
 -- to hear of it (1), or of its items too (2). Primary keys of batches and counts, index endpoints_workspace.
-SELECT b.id, b.workspace, b.kind, b.lane, b.max_tries, b.repeatable, b.exclusive, b.hours, b.start_at, b.started_at,
+SELECT b.id, b.workspace, b.kind, b.lane, b.max_tries, b.repeatable, b.exclusive, b.self_pausing, b.hours, b.start_at, b.started_at,
     b.paused_at, b.stopped_at, b.stop_reason, b.aborted_at, b.completed_at, b.expires_at, b.erased_at, b.prices,
     b.actor,
     c.total, c.cursor, c.deferred, c.active, c.succeeded, c.failed, c.canceled, c.succeeded_seconds,

@@ -1,2 +1,2 @@
--- An endpoint that was switched off has no waiting delivery left. Primary key of endpoints.
-UPDATE endpoints SET leftovers = 0 WHERE id = %(endpoint)s::text
+-- An endpoint that is off has no waiting delivery left, or its batch is there. Primary key of endpoints.
+UPDATE endpoints SET sweep_at = NULL WHERE id = %(endpoint)s::text

@@ -24,7 +24,7 @@ FROM counts c, (
         coalesce(sum(cost), 0)::bigint AS cost
     FROM usage WHERE batch = %(batch)s::bytea
 ) u, (
-    SELECT count(*) AS items, coalesce(sum((seconds * 1000000)::bigint), 0)::bigint AS micros,
+    SELECT count(*) AS items, coalesce(sum((charged * 1000000)::bigint), 0)::bigint AS micros,
         coalesce(sum(tokens_in), 0)::bigint AS tokens_in, coalesce(sum(tokens_out), 0)::bigint AS tokens_out,
         coalesce(sum(cost), 0)::bigint AS cost
     FROM runs WHERE batch = %(batch)s::bytea AND last = 1 AND state = 'succeeded'

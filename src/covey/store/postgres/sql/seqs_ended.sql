@@ -1,4 +1,6 @@
--- A page of the items that ended in a state. Index runs_last.
+-- A page of the items that ended in a state. Index runs_last: compared as rows, as an order by seq alone could come from
+-- the primary key too, which reads all the other states on its way.
 SELECT seq FROM runs
-WHERE batch = %(batch)s::bytea AND last = 1 AND state = %(state)s::text AND seq > %(after)s::integer
-ORDER BY seq LIMIT %(limit)s::bigint OFFSET %(offset)s::bigint
+WHERE last = 1 AND (batch, state, seq) > (%(batch)s::bytea, %(state)s::text, %(after)s::integer)
+    AND (batch, state) <= (%(batch)s::bytea, %(state)s::text)
+ORDER BY batch, state, seq LIMIT %(limit)s::bigint OFFSET %(offset)s::bigint

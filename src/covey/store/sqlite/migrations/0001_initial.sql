@@ -63,6 +63,7 @@ CREATE TABLE batches (
     max_tries     INTEGER NOT NULL CHECK (max_tries >= 1),
     repeatable    INTEGER NOT NULL,
     exclusive     INTEGER NOT NULL,
+    self_pausing  INTEGER NOT NULL,
     hours         TEXT,
     asked_cap     INTEGER CHECK (asked_cap > 0),
     asked_pace    REAL CHECK (asked_pace > 0),
@@ -231,6 +232,7 @@ CREATE TABLE runs (
     started_at INTEGER,
     ended_at   INTEGER NOT NULL,
     seconds    REAL NOT NULL,
+    charged    REAL NOT NULL DEFAULT 0,
     tokens_in  INTEGER NOT NULL DEFAULT 0,
     tokens_out INTEGER NOT NULL DEFAULT 0,
     cost       INTEGER NOT NULL DEFAULT 0,
@@ -326,8 +328,8 @@ SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b
 FROM batches b JOIN counts c ON c.batch = b.id;
 
 -- Where workspaces want to be told what happens. `events` are the types, each with a space before and after it; `items`
--- says that some are about items. `batch` is empty, or the one batch with which it goes. `leftovers`: it was switched
--- off or deleted, and its deliveries are still to be dealt with.
+-- says that some are about items. `batch` is empty, or the one batch with which it goes. `sweep_at`: from then on it is
+-- to be looked at, as it was switched off or deleted, or its one batch may never have come.
 CREATE TABLE endpoints (
     id            TEXT PRIMARY KEY,
     workspace     TEXT NOT NULL,
@@ -346,10 +348,10 @@ CREATE TABLE endpoints (
     off_at        INTEGER,
     off_reason    TEXT,
     erased_at     INTEGER,
-    leftovers     INTEGER NOT NULL DEFAULT 0
+    sweep_at      INTEGER
 ) STRICT;
 CREATE INDEX endpoints_workspace ON endpoints (workspace, batch);
-CREATE INDEX endpoints_leftovers ON endpoints (id) WHERE leftovers = 1;
+CREATE INDEX endpoints_leftovers ON endpoints (sweep_at) WHERE sweep_at IS NOT NULL;
 
 -- One event for one endpoint. A waiting one is claimed by its next_at, never by its id: of two transactions the one with
 -- the later ids may be there first.

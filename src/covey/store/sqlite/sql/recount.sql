@@ -22,7 +22,7 @@ FROM counts c, (
         coalesce(sum(cost), 0) AS cost
     FROM usage WHERE batch = :batch
 ) u, (
-    SELECT count(*) AS items, coalesce(sum(CAST(round(seconds * 1000000) AS INTEGER)), 0) AS micros,
+    SELECT count(*) AS items, coalesce(sum(CAST(round(charged * 1000000) AS INTEGER)), 0) AS micros,
         coalesce(sum(tokens_in), 0) AS tokens_in, coalesce(sum(tokens_out), 0) AS tokens_out,
         coalesce(sum(cost), 0) AS cost
     FROM runs WHERE batch = :batch AND last = 1 AND state = 'succeeded'

@@ -1,5 +1,5 @@
 -- A run has ended.
 INSERT INTO runs (batch, seq, attempt, last, state, code, message, worker, tries, started_at, ended_at, seconds,
-    tokens_in, tokens_out, cost, result)
+    charged, tokens_in, tokens_out, cost, result)
 VALUES (:batch, :seq, :attempt, :last, :state, :code, :message, :worker, :tries, :started_at, :ended_at, :seconds,
-    :tokens_in, :tokens_out, :cost, :result)
+    :charged, :tokens_in, :tokens_out, :cost, :result)
