@@ -5,7 +5,7 @@ import sys
 
 QUICK = ("engine", "postgres", "rivals", "hearing", "understanding", "intake", "calls")
 """What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`, `pg_cancels`, `pg_lane`,
-`pg_fair`, `pg_growth`, `asset_upload`."""
+`pg_fair`, `pg_growth`, `asset_upload`, `webhooks`, `analysis`, `prompts`."""
 
 
 def main() -> None:

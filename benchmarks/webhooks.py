@@ -158,10 +158,11 @@ def judged(got: list[Receipt], events: int, cpu: float) -> list[str]:
     late = sorted(one.at - one.told_at for one in first.values())
     told = sorted(one.told_at for one in first.values())
     seen = sorted(one.at for one in first.values())
-    print(f"  {len(told)} events told at {len(told) / (told[-1] - told[0]):.0f} a second, "
-          f"received at {len(seen) / (seen[-1] - seen[0]):.0f} a second, {cpu / len(told) * 1e3:.2f} ms of CPU each")  # fmt: skip
-    print(f"  from event to receipt: median {statistics.median(late) * 1e3:.0f} ms, "
-          f"p99 {late[len(late) * 99 // 100] * 1e3:.0f} ms, worst {late[-1] * 1e3:.0f} ms")  # fmt: skip
+    rates = [len(each) / (each[-1] - each[0]) for each in (told, seen)]
+    print(f"  {len(told)} events told at {rates[0]:.0f} a second, received at {rates[1]:.0f} a second")
+    print(f"  the server took {cpu / len(told) * 1e3:.2f} ms of CPU for each, its call included")
+    median, p99 = statistics.median(late), late[len(late) * 99 // 100]
+    print(f"  from event to receipt: median {median:.3f} s, p99 {p99:.3f} s, worst {late[-1]:.3f} s")
     twice = sum(1 for each in ids.values() if len(each) > 1)
     again = Counter(one.id for one in items).total() - len(first)
     print(f"  lost {events - len(ids)}, told under two ids {twice}, sent again under the same id {again}", flush=True)

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 HANGING_UP = timedelta(seconds=30)
 """How long a phone may stay in a call whose caller is gone, until it hears nothing for long enough."""
 
-LEASE_MARGIN = timedelta(seconds=30)
+LEASE_MARGIN = timedelta(seconds=10)
 """So much longer than its time limit a claimed delivery stays with this process."""
 
 
@@ -168,6 +168,7 @@ async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Op
         fetcher=fetcher,
         sealer=sealer,
         intake=analysis.intake,
+        board=analysis.board,
     )
     loops = _loops(settings, clock, hints, database, worker, services, calls, analysis)
     server.append(Server(settings, store, worker, calls, analysis, services, loops))

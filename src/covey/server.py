@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -95,6 +96,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         listener = _bind(settings)
         serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
         await _listening(http, serving)
+        _give_back()
         await _announced(announce, server, _address(listener), stopping)
         told = asyncio.create_task(_told(stopping, server))
         await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
@@ -123,6 +125,13 @@ def _application(services: Services) -> ASGIApp:
     from covey.api.app import create_app
 
     return create_app(services)
+
+
+def _give_back() -> None:
+    """Give the system back what only the start needed of memory, where the C library can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _handle_signals(stopping: asyncio.Event, hurry: asyncio.Event) -> None:

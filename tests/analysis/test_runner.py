@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from covey.analysis import runner as module
+from covey.analysis.assetfiles import FilesUnavailable
 from covey.analysis.backend import Answer, Ask, Busy, Down, Refused, Unsure
 from covey.analysis.config import Mode
 from covey.analysis.facts import FactsBook
@@ -93,7 +96,7 @@ async def test_a_model_that_is_not_reached_gives_the_item_back(desk: Desk) -> No
 
 
 async def test_a_place_of_files_that_cannot_be_reached_burns_no_item(desk: Desk) -> None:
-    desk.voice.says = raising(module.FilesUnavailable())
+    desk.voice.says = raising(FilesUnavailable())
     outcome = await desk.comes_to(await desk.asset())
     assert isinstance(outcome, Returned)
     assert (outcome.code, outcome.blame) == ("storage_unavailable", Blame.either)
@@ -244,7 +247,7 @@ async def test_items_about_addresses(desk: Desk, tmp_path: Path) -> None:
     folder.mkdir()
     content = clips.video(folder / "clip.mp4")
     (folder / "words.mp4").write_text("ffconcat version 1.0\nfile clip.mp4\n" * 10)
-    async with listening(StaticFiles(directory=folder)) as url:
+    async with listening(Starlette(routes=[Mount("/", StaticFiles(directory=folder))])) as url:
         assert isinstance(await desk.comes_to(f"{url}/clip.mp4"), Succeeded)
         gone = await desk.comes_to(f"{url}/no.mp4")
         words = await desk.comes_to(f"{url}/words.mp4")

@@ -416,7 +416,7 @@ def test_any_good_schema_becomes_a_strict_one_and_any_answer_is_judged(schema: J
     check_request_schema(schema, "w")
     assert_strict(to_openai(schema))
     said = validate(answer, schema)
-    assert said is None or said.startswith("At $")
+    assert said is None or said.startswith(("At $", "The answer"))
     from_openai(answer, schema)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2 as httpx
 import orjson
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from covey.api.app import document as made
 
@@ -62,7 +62,8 @@ async def declared(response: httpx.Response) -> None:
     if status == "405":
         return
     if status == "204":
-        assert status in found["responses"] and not response.content
+        assert status in found["responses"]
+        assert not response.content
         return
     assert status in found["responses"], f"{status} is not declared: {response.text[:300]}"
     contents = found["responses"][status].get("content", {})

@@ -15,6 +15,9 @@ import httpx2 as httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from covey.analysis.assetfiles import AssetFiles
+from covey.analysis.intake import Intake
+from covey.analysis.media import Decoder
 from covey.api.app import create_app, routes
 from covey.api.keys import make_key
 from covey.api.services import Services
@@ -30,8 +33,9 @@ from covey.domain.lane import Lane
 from covey.domain.run import Bite, Claimed, Failed, Finished, Outcome, Succeeded
 from covey.engine.hints import Hints
 from covey.engine.submission import Submission
+from covey.fetch import Fetcher
 from covey.metrics import Metrics
-from covey.settings import Limits, Settings, Trunk, TrunkKind
+from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind
 from covey.store.sqlite import SqliteStore
 from tests.api.document import declared
 
@@ -188,9 +192,17 @@ def _routes() -> FastAPI:
 async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
     """Open everything over a database in `data`, and close it again."""
     clock = MovingClock()
-    settings = Settings(data=data, limits=Limits(**limits), trunks={"simulated": Trunk(kind=TrunkKind.simulated)})
+    settings = Settings(
+        data=data,
+        limits=Limits(**limits),
+        trunks={"simulated": Trunk(kind=TrunkKind.simulated)},
+        analysis=Analysis(sandbox="weak"),
+    )
     store = SqliteStore(data / "covey.db", clock)
     await store.open()
+    files = AssetFiles(None, data / "assets", data / "spool-assets")
+    decoder, fetcher = Decoder(settings.analysis), Fetcher(settings.fetch)
+    intake = Intake(store, files, decoder, fetcher, clock, settings.analysis, WORKER)
     try:
         hints = Hints()
         services = Services(
@@ -202,6 +214,8 @@ async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
             metrics=Metrics(),
             worker=WORKER,
             recordings=Recordings(data / "recording", None, data / "recordings"),
+            fetcher=fetcher,
+            intake=intake,
         )
         await store.enlist(WORKER)
         for name in services.trunks:
@@ -215,6 +229,9 @@ async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
             client.event_hooks = {"response": [declared]}
             yield house
     finally:
+        await intake.close()
+        await decoder.close()
+        files.close()
         await store.close()
 
 

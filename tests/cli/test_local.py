@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from covey.cli.commands import app
 from covey.cli.exits import Exit
-from covey.cli.local import copies
+from covey.cli.local import analysing, copies
 from covey.cli.local.checks import file_system
 from covey.cli.local.firststart import first_account
 from covey.cli.local.settings import template
@@ -149,6 +150,29 @@ def test_doctor_finds_what_is_wrong(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert "chmod 600" in ill.stdout
     assert "✗ database" in ill.stdout
     assert "covey restore" in ill.stdout
+
+
+def test_doctor_looks_at_what_videos_and_webhooks_need(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_PORT", "0")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    (here / "covey.toml").write_text(
+        f'[models.away]\nkind = "openai"\nurl = "http://127.0.0.1:{port}/v1"\nmodel = "m"\napi_key = "sk-not-shown"\n'
+    )
+    told = covey("doctor", "--json")
+    findings = {finding["check"]: finding for finding in json.loads(told.stdout)}
+    assert told.exit_code == Exit.failed
+    assert not findings["model away"]["ok"]
+    assert "models.away" in findings["model away"]["remedy"]
+    assert "sk-not-shown" not in told.stdout
+    for name in ("limits", "files", "network", "processes"):
+        assert findings[f"decoders, {name}"]["ok"]
+    assert findings["analysis"]["ok"]
+    assert findings["webhook secret"]["ok"]
+    assert not findings["webhook secret"]["warning"]
+    monkeypatch.setenv("COVEY_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
+    *_, shared = analysing.findings(Settings.load(here / "covey.toml"))
+    assert (shared.check, shared.warning) == ("webhook secret", True)
 
 
 def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:

@@ -12,6 +12,11 @@ SEGMENT_TOKENS = 32768
 """The most tokens of an answer where nobody says how many (contract section 3)."""
 
 
+def most_tokens(mode: Mode, wanted: Wanted) -> int:
+    """The most tokens that an answer may have."""
+    return wanted.max_tokens or (GENERAL_TOKENS if mode is Mode.general else SEGMENT_TOKENS)
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One item as a backend gets it.
@@ -35,8 +40,7 @@ class Ask:
     @property
     def max_tokens(self) -> int:
         """The most tokens the answer may have."""
-        default = GENERAL_TOKENS if self.mode is Mode.general else SEGMENT_TOKENS
-        return self.wanted.max_tokens or default
+        return most_tokens(self.mode, self.wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,8 @@ from covey.analysis.backend import Refused
 from covey.analysis.images import UNAVAILABLE, Images
 from covey.analysis.kinds import VIDEO, kind_of
 from covey.analysis.looking import TOO_LARGE, Inspector, Looker, head_of, too_large
+from covey.analysis.multiparts import LIFE, Multiparts
+from covey.analysis.partuploads import PartUploads
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import Clock
 from covey.domain.errors import BadRequest, CoveyError, NotFound, Unavailable
@@ -23,7 +26,10 @@ from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)
 
-DIRECT, URL = "direct", "url"
+DIRECT, URL, MULTIPART = "direct", "url", "multipart"
+PARTS = "uploads"
+"""The folder of uploads in parts, beside the spool."""
+
 POLL_SECONDS = 0.5
 TAKEN_AT_ONCE = 10
 INVALID = "parameter_invalid"
@@ -68,7 +74,9 @@ class Intake:
         self._in_hand: dict[str, asyncio.Task[None]] = {}
         self._again: dict[str, Asset] = {}
         self._doubtful: dict[str, Asset] = {}
+        self._awaited: dict[str, Asset] = {}
         self._images = Images(files, fetcher, settings.image_bytes, self.ready_asset)
+        self.uploads = PartUploads(self, Multiparts(files.spool.parent.with_name(PARTS)), clock)
 
     async def make_asset(
         self,
@@ -140,7 +148,7 @@ class Intake:
     async def _withdraw(self, asset: Asset) -> None:
         """Take back an asset that nobody was told of; what cannot be done now, a round does later."""
         try:
-            await self.delete(asset.workspace, asset.id)
+            await self._delete(asset.workspace, asset.id)
         except NotFound:
             self._doubtful.pop(asset.id, None)
         except CoveyError as error:
@@ -150,13 +158,19 @@ class Intake:
             self._doubtful.pop(asset.id, None)
 
     async def delete(self, workspace: str, asset: str) -> None:
-        """Remove an asset with its bytes. Raises NotFound, Unavailable, FilesUnavailable; then ask again."""
+        """Remove an asset with its bytes, or with the parts of them that came. Raises NotFound, Unavailable,
+        FilesUnavailable; then ask again."""
+        await self._delete(workspace, asset)
+        await asyncio.to_thread(self.uploads.parts.forget, asset)
+
+    async def _delete(self, workspace: str, asset: str) -> None:
         await self._shelf.asset(workspace, asset)
         task = self._in_hand.get(asset)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._again.pop(asset, None)
+        self._awaited.pop(asset, None)
         await self.files.delete(asset)
         await self._shelf.delete_asset(workspace, asset)
 
@@ -206,6 +220,9 @@ class Intake:
     async def _look(self, asset: Asset) -> None:
         try:
             if asset.source is None and not await self.files.has(asset.id):
+                if self._may_come(asset):
+                    self._awaited[asset.id] = asset
+                    return
                 await self._withdraw(asset)
                 return
             await self._shelf.change_asset(await self._looker.look(asset))
@@ -215,8 +232,57 @@ class Intake:
             log.warning("an asset is looked at again later", asset=asset.id, why=error.message)
             self._again[asset.id] = asset
 
+    def _may_come(self, asset: Asset) -> bool:
+        """Whether the parts of an asset may be on their way, here or to the server that dealt with it before."""
+        return asset.method == MULTIPART and self._clock.now() < asset.created_at + LIFE
+
+    async def await_parts(self, workspace: str, name: str, kind: str, size: int, notes: Json) -> Asset:
+        """The row of an asset whose bytes come in parts. Raises Unavailable."""
+        now, found = self._clock.now(), kind_of(name, b"")
+        facts: Json = {"file_type": found.media_type} if found else {}
+        state = AssetState.processing
+        asset = Asset(new_id(now), workspace, name, kind, MULTIPART, state, now, size, None, None, facts, None, notes)
+        await self._shelf.add_asset(asset, self._worker)
+        return asset
+
+    async def expected(self, workspace: str, asset: str) -> Asset | None:
+        """An asset whose bytes have not come; None once they have. Raises NotFound, Unavailable."""
+        found = await self._shelf.asset(workspace, asset)
+        return None if found.state is not AssetState.processing or asset in self._in_hand else found
+
+    async def take_parts(self, asset: Asset, whole: Path) -> None:
+        """Give an asset the bytes that came in parts, and look at it. Raises NoRoom, FilesUnavailable."""
+        found = kind_of(asset.name, await asyncio.to_thread(head_of, whole))
+        if found is not None:
+            asset = replace(asset, kind=found.kind, facts={**asset.facts, "file_type": found.media_type})
+        await self.files.keep(asset.id, whole)
+        self._awaited.pop(asset.id, None)
+        self._begin(asset)
+
+    async def withdraw_parts(self, workspace: str, asset: str) -> None:
+        """Take back an asset whose bytes did not come, or do it in a later round."""
+        try:
+            found = await self._shelf.asset(workspace, asset)
+        except NotFound:
+            return
+        if found.state is AssetState.processing:
+            await self._withdraw(found)
+
+    def spooled(self) -> Path:
+        """A new name in the spool."""
+        return self.files.spooled()
+
+    async def _withdraw_overdue(self) -> None:
+        """Take back assets whose parts did not come, of servers that do not live any more."""
+        for asset in [one for one in self._awaited.values() if not self._may_come(one)]:
+            del self._awaited[asset.id]
+            if not await self.files.has(asset.id):
+                await self.withdraw_parts(asset.workspace, asset.id)
+
     async def round(self) -> None:
         """Do what could not be done before, and take over what dead processes were looking at."""
+        await self.uploads.round()
+        await self._withdraw_overdue()
         for asset in list(self._doubtful.values()):
             await self._withdraw(asset)
         for asset in list(self._again.values()):
@@ -227,6 +293,7 @@ class Intake:
 
     async def close(self) -> None:
         """End what is under way; the next life takes it over."""
+        await self.uploads.close()
         tasks = list(self._in_hand.values())
         for task in tasks:
             task.cancel()

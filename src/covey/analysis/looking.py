@@ -10,6 +10,8 @@ import structlog
 from covey.analysis.assetfiles import AssetFiles, NoRoom, room
 from covey.analysis.kinds import DOCUMENT, HEAD, IMAGE, KINDS, VIDEO, Kind, kind_of
 from covey.analysis.media.errors import BROKEN, Undecodable
+from covey.analysis.media.errors import TOO_LARGE as RESOLUTION_TOO_HIGH
+from covey.analysis.media.errors import TOO_SMALL as RESOLUTION_TOO_LOW
 from covey.analysis.media.facts import Inspection
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, CoveyError
@@ -55,7 +57,9 @@ class Looker:
             if asset.kind == DOCUMENT:
                 return replace(asset, state=AssetState.ready)
             async with self._inspections, self._files.local(asset.id) as file:
-                return _described_by(asset, await self._inspector.inspect(file))
+                found = await self._inspector.inspect(file)
+                _check_size(found, self._settings)
+                return _described_by(asset, found)
         except Undecodable as error:
             return _failed(asset, error.code, error.message)
         except FetchError as error:
@@ -101,6 +105,17 @@ def head_of(file: Path) -> bytes:
     """The first bytes of a file, which say what it is."""
     with file.open("rb") as opened:
         return opened.read(HEAD)
+
+
+def _check_size(found: Inspection, settings: Analysis) -> None:
+    """Raises Undecodable for a video whose pictures are smaller or larger than the settings allow."""
+    if found.kind != VIDEO:
+        return
+    size = f"Its pictures are {found.width}x{found.height}"
+    if min(found.width, found.height) < settings.min_side:
+        raise Undecodable(RESOLUTION_TOO_LOW, f"{size}; their shorter side has to have {settings.min_side} pixels")
+    if found.width * found.height > settings.max_pixels:
+        raise Undecodable(RESOLUTION_TOO_HIGH, f"{size}, more than {settings.max_pixels} pixels")
 
 
 def _described_by(asset: Asset, found: Inspection) -> Asset:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from covey.analysis.multiparts import CHUNK_BYTES
 from covey.api.twelvelabs import shapes
 from covey.settings import Settings
 
@@ -10,6 +11,9 @@ _LISTS = re.compile(r"/v1(/api)?/batch-calls(/validate)?/?")
 _ASSETS = f"{shapes.PREFIX}/assets"
 _WAITED_FOR = f"{shapes.PREFIX}/analyze"
 _TASKS = f"{shapes.PREFIX}/analyze/tasks"
+
+SLOWEST = 100_000
+"""Bytes a second: who uploads an asset of the greatest size slower than so does not end in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,18 @@ def allowance(settings: Settings, method: str, path: str) -> Allowance:
     """What a request to `path` may take."""
     limits, analysis = settings.limits, settings.analysis
     usual = limits.request_seconds
+    if shapes.is_chunk(method, path):
+        return Allowance(CHUNK_BYTES, limits.upload_seconds, usual)
     if method == "POST":
         path = path.rstrip("/")
         encoded = analysis.create_bytes * 4 // 3 + limits.json_bytes
         if _LISTS.fullmatch(path):
             return Allowance(limits.csv_bytes + limits.form_overhead_bytes, limits.upload_seconds, usual)
         if path == _ASSETS:
-            return Allowance(analysis.direct_bytes + limits.form_overhead_bytes, limits.upload_seconds, usual)
+            seconds = max(limits.upload_seconds, analysis.direct_bytes / SLOWEST)
+            return Allowance(analysis.direct_bytes + limits.form_overhead_bytes, seconds, usual)
+        if shapes.REPORT.fullmatch(path):
+            return Allowance(limits.json_bytes, usual, limits.upload_seconds + usual)
         if path == shapes.BATCHES:
             return Allowance(analysis.create_bytes, limits.upload_seconds, usual)
         if path == _TASKS:

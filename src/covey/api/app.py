@@ -15,7 +15,7 @@ from covey.api.house import admin, health, people, trunks, usage, workers
 from covey.api.page import html
 from covey.api.services import Services
 from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
-from covey.api.twelvelabs import analyze, assets, shapes, tasks
+from covey.api.twelvelabs import analyze, assets, multipart, shapes, tasks
 from covey.api.twelvelabs import batches as analysis_batches
 from covey.api.webhooks import resending
 from covey.api.webhooks import routes as webhooks
@@ -55,7 +55,7 @@ def routes() -> FastAPI:
         app.include_router(router)
     for router in (webhooks.router, resending.router, usage.router):
         app.include_router(router)
-    for router in (analysis_batches.router, tasks.router, analyze.router, assets.router):
+    for router in (analysis_batches.router, tasks.router, analyze.router, multipart.router, assets.router):
         app.include_router(router, prefix=shapes.PREFIX)
     app.include_router(_pages(app))
     _prepare(app)

@@ -5,6 +5,7 @@ Pure ASGI, because the framework's form parsing takes a whole upload before any 
 """
 
 import asyncio
+import contextlib
 import re
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
@@ -29,6 +30,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ID = re.compile(r"(batch_|call_)?[0-9a-f]{24}")
 _DRAINED = 64 * 1024
 """A refused body of at most this size is let run out, so that the connection stays; a larger one closes it."""
+_LINGERS, _LINGERS_BYTES = 2.0, 32 * 1024 * 1024
+"""For so many seconds and bytes what still comes of a refused body is thrown away before its connection closes: who
+closes on bytes that were not read tears the connection, and a client that is still sending never sees the answer."""
 
 
 class Door:
@@ -48,7 +52,7 @@ class Door:
         headers = dict(reversed(scope["headers"]))
         given = headers.get(b"x-request-id", b"")
         ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-        exchange = _Exchange(ident, scope["path"], send)
+        exchange = _Exchange(ident, scope["path"], receive, send)
         scope.setdefault("state", {}).update(request_id=ident, services=self._services)
         began = asyncio.get_running_loop().time()
         with bound(request=ident):
@@ -83,11 +87,12 @@ class Door:
     async def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes], allowed: Allowance) -> Refusal | None:
         if scope["path"] in PUBLIC:
             return None
-        client = scope.get("client")
-        admitted = await self._gate.admit(scope["method"], scope["path"], headers, client[0] if client else "")
-        if isinstance(admitted, Refusal):
-            return admitted
-        scope["state"]["caller"] = admitted
+        if not shapes.is_chunk(scope["method"], scope["path"]):
+            client = scope.get("client")
+            admitted = await self._gate.admit(scope["method"], scope["path"], headers, client[0] if client else "")
+            if isinstance(admitted, Refusal):
+                return admitted
+            scope["state"]["caller"] = admitted
         if _length(headers) > allowed.bytes:
             error = BodyTooLarge(allowed.bytes)
             return Refusal(413, plain(scope["path"], 413, "too_large", error.detail), {}, "too_large")
@@ -104,10 +109,12 @@ class Door:
 class _Exchange:
     """One request's answer: it gets the request's id, and at most one beginning."""
 
-    def __init__(self, ident: str, path: str, send: Send) -> None:
+    def __init__(self, ident: str, path: str, receive: Receive, send: Send) -> None:
         self._ident = ident.encode()
         self._path = path
+        self._receive = receive
         self._send = send
+        self._closing = False
         self.status = 0
         self.deadline: asyncio.Timeout | None = None
         self.close_if: Callable[[], bool] = lambda: False
@@ -117,16 +124,32 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._ident)]
-            if self.close_if():
+            self._closing = self.close_if()
+            if self._closing:
                 message["headers"].append((b"connection", b"close"))
             if self.deadline is not None:
                 self.deadline.reschedule(None)
+        elif self._closing and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    async def _linger(self) -> None:
+        """The answer is out: take what still comes of the body, so that the client gets to read it."""
+        left = _LINGERS_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGERS):
+                while left > 0:
+                    message = await self._receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return
 
     async def refuse(self, refusal: Refusal, close: bool) -> None:
         """Answer without having read the body."""
-        headers = {**refusal.headers, **({"connection": "close"} if close else {})}
-        await self._answer(refusal.status, refusal.body, headers)
+        self.close_if = lambda: close
+        await self._answer(refusal.status, refusal.body, refusal.headers)
 
     async def fail(self, status: int, code: str, message: str) -> None:
         """Answer for what went wrong, if the answer has not begun."""

@@ -109,10 +109,11 @@ def install(app: FastAPI) -> None:
 
 
 async def _covey(request: Request, error: Exception) -> Response:
+    """What the store says of its database stays in the log; every other error speaks for itself."""
     assert isinstance(error, CoveyError)
     if error.status >= 500:
         logger.warning("unavailable", error=error.code, reason=error.message)
-    if error.status == 503 and not isinstance(error, Unsure):
+    if type(error) is Unavailable:
         error = Unavailable("The database cannot answer now; asking again is safe", code=error.code, **error.details)
     body = rendered(error, request_id(request), request.url.path)
     wait = {503: RETRY_AFTER, 429: TOO_MANY_AFTER}.get(error.status)

@@ -22,7 +22,7 @@ from covey.cli.output import (
     when,
 )
 from covey.cli.session import leave, talk
-from covey.cli.view import Seen, render, state
+from covey.cli.view import Seen, as_batch, render, state
 from covey.client import CoveyClient
 from covey.client.models import BatchRow, Call
 from covey.client.reading import items as listed
@@ -72,19 +72,19 @@ def show(
         if id and ids.is_call(id):
             await _show_call(client, id, as_json=as_json)
             return
-        batch = await ids.this_or_newest(client, id)
         if history:
-            await _show_history(client, batch, as_json=as_json)
+            await _show_history(client, await ids.this_or_newest(client, id), as_json=as_json)
         elif skipped:
-            await _show_skipped(client, batch, as_json=as_json)
+            await _show_skipped(client, await ids.this_or_newest(client, id), as_json=as_json)
         else:
-            await _show_batch(client, batch, as_json=as_json)
+            await _show_batch(client, await ids.any_batch(client, id), as_json=as_json)
 
     talk(work, as_json=as_json)
 
 
 async def _show_batch(client: CoveyClient, batch_id: str, *, as_json: bool) -> None:
-    batch = await client.batches.get(batch_id)
+    of_calls = ids.of_calls(batch_id)
+    batch = await client.batches.get(batch_id) if of_calls else as_batch(await client.analyses.get(batch_id))
     if as_json:
         put_json(batch.raw)
         return
@@ -93,7 +93,9 @@ async def _show_batch(client: CoveyClient, batch_id: str, *, as_json: bool) -> N
     console = data()
     console.soft_wrap = False
     console.print(render(seen))
-    if batch.is_complete:
+    if batch.is_complete and not of_calls:
+        say(f"`covey results {clean(batch.id)}` shows the answers.")
+    elif batch.is_complete:
         say(f"`covey items {clean(batch.id)}` lists its calls, `covey export {clean(batch.id)}` writes them to a file.")
 
 

@@ -34,6 +34,7 @@ Encoding = Annotated[str | None, typer.Option(help="utf-8, windows-1252 or utf-1
 Trunk = Annotated[str | None, typer.Option(help="Trunk to call over.")]
 SkipDuplicates = Annotated[bool, typer.Option("--skip-duplicates", help="Call a number once only.")]
 SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Leave bad rows out and call the others.")]
+MaxCost = Annotated[str | None, typer.Option(metavar="AMOUNT", help="Most it may cost, as 25.00; needs prices.")]
 Moment = Annotated[datetime | None, typer.Option(parser=times.moment, metavar="TIME", help="Not before this time.")]
 Ends = Annotated[datetime | None, typer.Option(parser=times.moment, metavar="TIME", help="Start no call after it.")]
 
@@ -56,6 +57,7 @@ def submit(
     calls_per_second: Annotated[float | None, typer.Option(min=0.001, help="Most starts a second.")] = None,
     attempts: Annotated[int | None, typer.Option(min=1, max=10, help="Tries a call has in all.")] = None,
     gap: Annotated[list[str] | None, typer.Option(help="Wait between tries, as 30m or 1d2h; repeatable.")] = None,
+    max_cost: MaxCost = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Start a batch: every row of FILE becomes a phone call.
@@ -77,6 +79,7 @@ def submit(
         scheduled_at=at,
         expires_at=expires,
         smart_callback=_smart_callback(attempts, gap),
+        max_cost=max_cost,
     )
 
     async def work(client: CoveyClient) -> Exit:

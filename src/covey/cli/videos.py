@@ -28,6 +28,7 @@ from covey.cli.output import (
     words,
 )
 from covey.cli.session import confirm, leave, talk
+from covey.cli.starting import MaxCost
 from covey.cli.watching import follow
 from covey.client import CoveyClient
 from covey.client.analysis import AnalysisBatch, Asset
@@ -77,6 +78,7 @@ def analyze(
     ] = None,
     model: Annotated[str, typer.Option(help="Which model answers, by its name in the settings.")] = LOCAL_FACTS,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
+    max_cost: MaxCost = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, watch it, and show the answers.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -90,7 +92,7 @@ def analyze(
     async def work(client: CoveyClient) -> Exit:
         assets = [await _there(client, video) for video in videos]
         requests = [{"video": {"type": "asset_id", "asset_id": asset}} for asset in assets]
-        started = await client.analyses.create(requests, model=model, mode=mode, defaults=defaults)
+        started = await client.analyses.create(requests, model=model, mode=mode, defaults=defaults, max_cost=max_cost)
         if not watch:
             put_json(started.raw) if as_json else put(started.batch_id)
             say(f"{started.total_items:,} videos accepted as {started.batch_id}.", "green")

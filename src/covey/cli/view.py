@@ -173,8 +173,21 @@ def _notes(seen: Seen) -> Iterator[Text]:
         yield Text(f"Held back: {clean(seen.batch.holding.message or seen.batch.holding.code)}{since}", "yellow")
     if seen.batch.error:
         yield Text(clean(seen.batch.error), "red")
+    if told := _cost(seen.batch):
+        yield Text(told, "dim")
     if seen.trouble:
         yield Text(clean(seen.trouble), "red")
+
+
+def _cost(batch: Batch) -> str:
+    """What it has cost of what it may, and when it is deleted, where there is something to say."""
+    parts = []
+    if batch.max_cost or batch.spent != "0":
+        most = f" of at most {clean(batch.max_cost)}" if batch.max_cost else ""
+        parts.append(f"cost {clean(batch.spent)}{most}")
+    if batch.deletes_at:
+        parts.append(f"deleted {when(batch.deletes_at)}")
+    return " · ".join(parts)
 
 
 def recent_table(calls: tuple[RecentCall, ...]) -> Table:
@@ -230,6 +243,9 @@ def as_batch(batch: AnalysisBatch) -> Batch:
         timestamp=datetime.now(UTC),
         created_at=batch.created_at,
         expires_at=batch.expires_at,
+        max_cost=batch.max_cost,
+        spent=batch.spent,
+        deletes_at=batch.deletes_at,
         trunk=batch.model_name,
         items="videos",
         raw=batch.raw,

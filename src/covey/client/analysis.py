@@ -43,7 +43,8 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisBatch:
-    """A batch of questions about videos; the five counters add up to `total_items`."""
+    """A batch of questions about videos; the five counters add up to `total_items`. `spent` and `max_cost` (empty: no
+    limit) are decimal numbers in the unit of the workspace's prices."""
 
     SNAKE: ClassVar[bool] = True
 
@@ -62,6 +63,9 @@ class AnalysisBatch:
     completed_at: datetime | None = None
     canceled_at: datetime | None = None
     expired_at: datetime | None = None
+    deletes_at: datetime | None = None
+    max_cost: str = ""
+    spent: str = "0"
     raw: Raw = field(default_factory=dict, repr=False)
 
     @property
@@ -155,13 +159,17 @@ class Analyses:
         model: str,
         mode: str = "general",
         defaults: Mapping[str, Any] | None = None,
+        max_cost: str | None = None,
         idempotency_key: str | None = None,
     ) -> StartedAnalysis:
         """Start a batch. `requests` are `{"video": {"type": "asset_id", "asset_id": …}, …}`, in the shape of the API;
-        what one leaves out is taken from `defaults`."""
+        what one leaves out is taken from `defaults`. `max_cost` is what the batch may cost at most, a decimal number in
+        the unit of the workspace's prices."""
         body: Json = {"model_name": model, "analysis_mode": mode, "requests": [dict(each) for each in requests]}
         if defaults:
             body["defaults"] = dict(defaults)
+        if max_cost is not None:
+            body["max_cost"] = max_cost
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         return await self._transport.get(StartedAnalysis, BATCHES, "POST", json=body, headers=headers)
 

@@ -30,7 +30,8 @@ class StartOptions:
     """What a batch may be started with beside its file and agent. None leaves it to the server.
 
     `smart_callback` is `{"enabled": bool, "maxAttempts": int, "gaps": [{"days": int, "hours": int}, …]}`. Times
-    without a zone are taken as the local time of this machine.
+    without a zone are taken as the local time of this machine. `max_cost` is what the batch may cost at most, a decimal
+    number in the unit of the workspace's prices.
     """
 
     name: str | None = None
@@ -46,6 +47,7 @@ class StartOptions:
     scheduled_at: datetime | None = None
     expires_at: datetime | None = None
     smart_callback: Mapping[str, Any] | None = None
+    max_cost: str | None = None
 
     def form(self, agent_id: str | None) -> dict[str, str]:
         """The form fields these make."""
@@ -64,6 +66,7 @@ class StartOptions:
             "scheduledAt": self.scheduled_at,
             "expiresAt": self.expires_at,
             "smartCallbackConfig": self.smart_callback,
+            "maxCost": self.max_cost,
         }
         return {field: _text(value) for field, value in values.items() if value is not None}
 

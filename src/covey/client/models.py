@@ -101,7 +101,8 @@ class Holding:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A batch as it is at `timestamp`. `outcomes` counts its ended calls by outcome and error code, `items` is what its
-    items are called."""
+    items are called. `spent` and `max_cost` (empty: no limit) are decimal numbers in the unit of the workspace's
+    prices, `deletes_at` is when it is deleted (None: nobody has said)."""
 
     id: str
     status: str
@@ -122,6 +123,9 @@ class Batch:
     outcomes: dict[str, int] = field(default_factory=dict)
     holding: Holding | None = None
     error: str = ""
+    max_cost: str = ""
+    spent: str = "0"
+    deletes_at: datetime | None = None
     items: str = "calls"
     raw: Raw = field(default_factory=_raw, repr=False)
 

@@ -43,6 +43,9 @@ class Model(Part):
     """An OpenAI-compatible base URL for `/audio/transcriptions`; None: no transcript."""
     transcription_key: SecretStr | None = None
     transcription_model: str = "whisper-1"
+    context_tokens: Positive | None = None
+    """The most tokens that a request to the endpoint may hold. Where tokens in have a price, a batch's `max_cost`
+    needs it."""
     timeout_seconds: PositiveFloat = 600.0
     extra: dict[str, Any] = Field(default_factory=dict)
     """More fields of every request, as the endpoint understands them."""
@@ -79,6 +82,11 @@ class Analysis(Part):
     direct_bytes: Positive = 200 * 1000**2
     url_bytes: Positive = 4 * 1000**3
     image_bytes: Positive = 32 * 1000**2
+    min_side: Positive = 1
+    """The least pixels of the shorter side of a video; 360 to rehearse the real service."""
+    max_pixels: Positive = 8192 * 4320
+    """The most pixels of a video's picture, which is also the most a decoder takes; 5184 x 2160 (11197440) to rehearse
+    the real service."""
     create_bytes: Positive = 32 * 1024**2
     items: Positive = 1000
     """The most items of a batch."""

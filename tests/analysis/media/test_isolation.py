@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+import covey
 from covey.analysis.media import Decoder, Undecodable, isolation
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.settings import Analysis
@@ -56,6 +59,27 @@ async def main():
 asyncio.run(main())
 """
 
+# The kernel of this process has no Landlock: a filter says so (linux/seccomp.h), which every child inherits.
+WITHOUT_LANDLOCK = """
+import asyncio, ctypes, errno, struct, sys
+from pathlib import Path
+from covey.analysis.media import Decoder, Undecodable, isolation
+from covey.settings import Analysis
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x00050000 | errno.ENOSYS), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+libc = ctypes.CDLL(None)
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.prctl(22, 2, struct.pack("@HP", len(steps), ctypes.addressof(code)), 0, 0) == 0
+async def inspected(sandbox):
+    try:
+        return (await Decoder(Analysis(sandbox=sandbox)).inspect(Path(sys.argv[1]))).kind
+    except Undecodable as error:
+        return f"{error.code}: {error.message}"
+for sandbox in ("strict", "weak"):
+    print(asyncio.run(inspected(sandbox)))
+print([name for name, held, _ in isolation() if not held])
+"""
+
 
 @pytest.fixture(scope="session")
 def long(clips: Path) -> Path:
@@ -77,6 +101,34 @@ def test_a_confined_process_reads_its_file_and_nothing_else(tmp_path: Path) -> N
     (tmp_path / "own").write_text("own words")
     command = [sys.executable, "-c", ATTEMPTS, str(tmp_path / "own")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.split() == ["own", *["True"] * 8, "thread"]
+
+
+def test_strict_refuses_where_a_pillar_is_missing_and_weak_goes_on(short: tuple[Path, object]) -> None:
+    command = [sys.executable, "-c", WITHOUT_LANDLOCK, str(short[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    strict, weak, missing = done.stdout.splitlines()
+    assert strict.startswith("decoder_not_isolated: This machine does not isolate decoders (files)")
+    assert (weak, missing) == ("video", "['files']")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not Path("/usr/bin/python3").exists(), reason="takes root to be nobody")
+def test_an_ordinary_user_is_confined_as_well() -> None:
+    """With the system's Python, which anybody can read, and a copy of what it takes of Covey."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = Path(covey.__file__).parent
+        shutil.copytree(source / "analysis", folder / "libraries" / "covey" / "analysis")
+        (folder / "libraries" / "covey" / "__init__.py").touch()
+        (folder / "assets").mkdir()
+        (folder / "assets" / "own").write_text("own words")
+        folder.chmod(0o755)
+        command = ["/usr/bin/python3", "-c", ATTEMPTS, str(folder / "assets" / "own")]
+        environment = {"PYTHONPATH": str(folder / "libraries"), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, user=65534, cwd=name, env=environment
+        )
     assert done.stderr == ""
     assert done.stdout.split() == ["own", *["True"] * 8, "thread"]
 

@@ -1,14 +1,19 @@
 """What was drawn is what is found: cuts to the frame, every line of text, colours, motion."""
 
 import io
+import math
+import struct
 import wave
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from covey.analysis.media import Decoder, Facts
 from covey.analysis.media.drawing import Ball, DrawnScene, draw
+from covey.analysis.media.reading import Reader
 
 WORDS = ("Anchor", "Bridge", "Candle", "Dragon", "Ember", "Falcon", "Garden")
 HEIGHTS = (12, 14, 16, 20, 28, 36, 44)
@@ -44,12 +49,6 @@ async def test_every_line_from_12_pixels_on_is_found_and_every_cut_is_exact(deco
     assert facts.shots[2].motion != "none"
 
 
-async def test_small_text_on_a_large_picture_is_found(decoder: Decoder, clips: Path) -> None:
-    draw(clips / "large.mp4", [DrawnScene(0.2, "teal", lines("large"))], (1920, 1080))
-    facts = await decoder.facts(clips / "large.mp4", silent)
-    assert {text.text for text in facts.texts} == {text for text, _ in lines("large")}
-
-
 async def test_a_red_ball_on_blue_of_the_same_brightness_moves(decoder: Decoder, clips: Path) -> None:
     red, blue = "#ff0000", "#0000ff"
     grey = {name: Image.new("RGB", (1, 1), name).convert("L").getpixel((0, 0)) for name in (red, "#0055d6")}
@@ -61,16 +60,135 @@ async def test_a_red_ball_on_blue_of_the_same_brightness_moves(decoder: Decoder,
     assert facts.shots[0].colour == "blue"
 
 
-@pytest.mark.parametrize("colour", ["black", "white", "gray", "red", "orange", "yellow", "green", "cyan", "blue"])
+COLOURS = {
+    **{name: name for name in ("black", "white", "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink")},
+    "brown": "brown",
+    "gray": "grey",
+    "navy": "blue",
+    "gold": "yellow",
+    "teal": "cyan",
+    "olive": "yellow",
+    "maroon": "red",
+    "darkred": "red",
+    "darkgreen": "green",
+    "hotpink": "pink",
+    "saddlebrown": "brown",
+    "indigo": "purple",
+    "lightpink": "pink",
+    "silver": "grey",
+    "lime": "green",
+    "tomato": "red",
+}
+
+
+@pytest.mark.parametrize("colour", COLOURS)
 def test_colours_have_their_names(colour: str) -> None:
     import cv2
-    import numpy as np
 
     from covey.analysis.media.colours import areas
 
     picture = np.asarray(Image.new("RGB", (8, 8), colour))
-    named = areas(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))  # type: ignore[arg-type]
-    assert named == {"grey" if colour == "gray" else colour: 64}
+    assert areas(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)) == {COLOURS[colour]: 64}  # type: ignore[arg-type]
+
+
+async def test_cuts_between_colours_that_hardly_differ_in_hue_are_exact(decoder: Decoder, clips: Path) -> None:
+    colours = ("navy", "darkred", "darkgreen", "teal", "black", "purple", "maroon", "olive", "gray", "brown")
+    truth = draw(clips / "near.mp4", [DrawnScene(0.48, colour) for colour in colours], (320, 180))
+    facts = await decoder.facts(clips / "near.mp4", silent)
+    assert tuple(shot.start for shot in facts.shots[1:]) == pytest.approx(truth.cuts, abs=0.001)
+
+
+def turned(file: Path, matrix: tuple[int, ...]) -> Path:
+    """The video with another matrix in its track header (ISO/IEC 14496-12, 8.3.2)."""
+    content = file.read_bytes()
+    plain = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    at = content.index(plain, content.index(b"tkhd"))
+    new = content[:at] + struct.pack(">9i", *matrix) + content[at + len(plain) :]
+    turned = file.with_name(f"turned {file.name}")
+    turned.write_bytes(new)
+    return turned
+
+
+async def test_a_video_filmed_on_its_side_is_seen_upright(decoder: Decoder, clips: Path) -> None:
+    """A quarter turn clockwise, as a telephone held upright writes it: what was drawn left is shown on top."""
+    card = Image.new("RGB", (320, 180), "black")
+    ImageDraw.Draw(card).text((20, 60), "Upright words", "white", ImageFont.load_default(20))
+    lying = card.rotate(90, expand=True)
+    file = clips / "side.mp4"
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = lying.width, lying.height, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(lying), "rgb24")))
+        container.mux(stream.encode(None))
+    file = turned(file, (0, 0x10000, 0, -0x10000, 0, 0, 180 << 16, 0, 0x40000000))
+    found = await decoder.inspect(file)
+    assert (found.width, found.height) == (320, 180)
+    facts = await decoder.facts(file, silent)
+    assert (facts.width, facts.height, [text.text for text in facts.texts]) == (320, 180, ["Upright words"])
+    (frame,) = await decoder.frames(file, (0.0, 0.4), 1, 160)
+    assert Image.open(io.BytesIO(frame.jpeg)).size == (160, 90)
+
+
+@pytest.mark.parametrize(("suffix", "seconds"), [("mkv", 0.04), ("mp4", 0.04)])
+async def test_a_video_of_one_picture_has_facts(suffix: str, seconds: float, decoder: Decoder, clips: Path) -> None:
+    file = clips / f"one.{suffix}"
+    draw(file, [DrawnScene(seconds, "navy", (("One picture", 30),))], (640, 360))
+    facts = await decoder.facts(file, silent)
+    assert [text.text for text in facts.texts] == ["One picture"]
+    assert len(facts.shots) == 1
+    assert 0 < facts.seconds < 1
+    assert len(await decoder.frames(file, (0.0, 0.04), 4, 160)) == 1
+
+
+async def test_a_video_that_claims_no_frame_rate_has_facts(decoder: Decoder, clips: Path) -> None:
+    """An AVI whose header says 0 pictures a second."""
+    file = clips / "rate.avi"
+    draw(file, [DrawnScene(0.6, "red"), DrawnScene(0.6, "blue")], (320, 180))
+    content = bytearray(file.read_bytes())
+    rate = content.index(b"strh") + 8 + 24
+    assert struct.unpack_from("<I", content, rate)[0] > 0
+    content[rate : rate + 4] = bytes(4)
+    file.write_bytes(content)
+    found = await decoder.inspect(file)
+    facts = await decoder.facts(file, silent)
+    assert math.isfinite(found.fps)
+    assert [shot.colour for shot in facts.shots] == ["red", "blue"]
+    assert 0 < facts.seconds < 60
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
+@pytest.mark.parametrize(("ground", "ink"), [("white", "black"), ("noise", "white"), ("teal", "yellow")])
+def test_lines_of_all_sizes_are_read_in_one_look(width: int, height: int, ground: str, ink: str) -> None:
+    """Every height, at the top left and at the bottom right, plain and on a restless ground, as JPEG leaves it."""
+    plain = Image.new("RGB", (width, height), "black" if ground == "noise" else ground)
+    if ground == "noise":
+        dots = np.random.default_rng(4).integers(0, 90, (height // 8, width // 8, 3)).astype(np.uint8)
+        plain = Image.fromarray(dots).resize((width, height))
+    pen, truth = ImageDraw.Draw(plain), set()
+    for place, left, top in (("here", 40, 40), ("there", width - 620, height - 420)):
+        for text, size in lines(place):
+            pen.text((left, top), text, ink, ImageFont.load_default(size))
+            top += size * 2
+            truth.add(text)
+    packed = io.BytesIO()
+    plain.save(packed, "JPEG", quality=75)
+    picture = np.ascontiguousarray(np.asarray(Image.open(packed))[:, :, ::-1])
+    assert {line.text for line in Reader(width, height).read(picture)} == truth
+
+
+async def test_words_that_come_one_by_one_are_read_beside_what_stays(decoder: Decoder, clips: Path) -> None:
+    """Only what changed is read again, and a line that grows is read as a whole."""
+    stays = (("This line stays", 24), ("so does this", 16))
+    grown = ("Typed", "Typed slowly", "Typed slowly here")
+    scenes = [DrawnScene(1.2, "navy", (*stays, (text, 24)), Ball("gold", 20)) for text in grown]
+    draw(clips / "typed.mp4", scenes, (640, 360))
+    facts = await decoder.facts(clips / "typed.mp4", silent)
+    texts = {text.text: text for text in facts.texts}
+    assert set(texts) == {"This line stays", "so does this", *grown}
+    for text, _ in stays:
+        assert (texts[text].start, texts[text].end) == pytest.approx((0.0, 3.6))
+    assert texts["Typed slowly"].start == pytest.approx(1.2, abs=1.0)
 
 
 async def test_scenes_of_a_second_are_shots(decoder: Decoder, clips: Path) -> None:
@@ -100,7 +218,7 @@ async def test_facts_survive_being_kept(decoder: Decoder, short: tuple[Path, obj
 
 async def test_progress_is_told(decoder: Decoder, clips: Path) -> None:
     told: list[tuple[float, float]] = []
-    draw(clips / "long.mp4", [DrawnScene(2, colour, lines("x")) for colour in ("navy", "white")])
+    draw(clips / "long.mp4", [DrawnScene(2, colour, lines("x")) for colour in ("navy", "white")], (960, 540), fps=5)
     await decoder.facts(clips / "long.mp4", lambda seconds, of: told.append((seconds, of)))
     assert told
     assert told == sorted(told)

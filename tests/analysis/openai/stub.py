@@ -14,7 +14,7 @@ import base64
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from types import TracebackType
 from typing import Any, Self
@@ -31,12 +31,17 @@ MODELS = "/v1/models"
 
 @dataclass(frozen=True)
 class Reply:
-    """What the stub does with a request. `how`: `answer`; `hang` until the client goes; `reset`; `half` of the body."""
+    """What the stub does with a request. `how`: `answer`; `hang` until the client goes; `reset`; `half` of the body.
+    With `after`, an answer comes only when that event is set; a client that goes meanwhile was dropped. `late` are the
+    seconds that the model thinks about it.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     how: str = "answer"
+    after: asyncio.Event | None = None
+    late: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,16 @@ def hang() -> Reply:
     return Reply(how="hang")
 
 
+def held(after: asyncio.Event, reply: Reply) -> Reply:
+    """A reply that comes when the event is set."""
+    return replace(reply, after=after)
+
+
+def late(seconds: float, reply: Reply) -> Reply:
+    """A reply that takes the model so long."""
+    return replace(reply, late=seconds)
+
+
 def reset() -> Reply:
     """The connection is reset."""
     return Reply(how="reset")
@@ -167,6 +182,11 @@ class Stub:
         """The base URL."""
         host, port = self._server.sockets[0].getsockname()
         return f"http://{host}:{port}/v1"
+
+    @property
+    def at_once(self) -> int:
+        """How many requests are being answered now."""
+        return self._at_once
 
     @property
     def counts(self) -> Counter[str]:
@@ -227,11 +247,12 @@ class Stub:
     async def _reply(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         self.seen.append(seen)
         reply = self._choose(seen)
-        if reply.how == "hang":
+        if reply.how == "hang" or (reply.after is not None and not await _set_before_gone(reply.after, reader)):
             self.hanging.set()
             await _gone(reader)
             self.dropped.set()
             return False
+        await asyncio.sleep(reply.late)
         if reply.how == "reset":
             writer.transport.abort()
             return False
@@ -266,3 +287,13 @@ async def _gone(reader: asyncio.StreamReader) -> None:
         await reader.read(1)
     except ConnectionError:
         return
+
+
+async def _set_before_gone(event: asyncio.Event, reader: asyncio.StreamReader) -> bool:
+    """Whether the event was set before the client went."""
+    going, waiting = asyncio.create_task(_gone(reader)), asyncio.create_task(event.wait())
+    await asyncio.wait([going, waiting], return_when=asyncio.FIRST_COMPLETED)
+    for task in (going, waiting):
+        task.cancel()
+    await asyncio.gather(going, waiting, return_exceptions=True)
+    return event.is_set()

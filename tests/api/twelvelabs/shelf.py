@@ -55,15 +55,17 @@ class Shelf:
 
 
 @asynccontextmanager
-async def open_shelf(data: Path, fetch: Fetch = LOOPBACK, **analysis: Any) -> AsyncIterator[Shelf]:
-    """Open it; sandboxes are weak where the machine has none."""
+async def open_shelf(
+    data: Path, fetch: Fetch = LOOPBACK, fetcher: Fetcher | None = None, **analysis: Any
+) -> AsyncIterator[Shelf]:
+    """Open it; sandboxes are weak where the machine has none. `fetcher` takes the place of one made of `fetch`."""
     data.mkdir(parents=True, exist_ok=True)
     async with open_house(data) as house:
         settings = house.services.settings.model_copy(
             update={"analysis": Analysis(sandbox="weak", **analysis), "fetch": fetch}
         )
         files = AssetFiles(None, data / "assets", data / "asset-spool")
-        fetcher, decoder = Fetcher(fetch), Decoder(settings.analysis)
+        fetcher, decoder = fetcher or Fetcher(fetch), Decoder(settings.analysis)
         intake = Intake(house.services.store, files, decoder, fetcher, house.clock, settings.analysis, WORKER)
         services = replace(house.services, settings=settings, intake=intake, fetcher=fetcher)
         app = create_app(services, routes())

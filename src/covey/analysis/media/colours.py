@@ -7,9 +7,13 @@ from numpy.typing import NDArray
 NAMES = ("black", "white", "grey", "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown")
 
 # Hue is 0 to 179, as OpenCV has it: the names of hues and where each ends. Red begins again at the top.
-_HUES = ((8, "red"), (20, "orange"), (33, "yellow"), (82, "green"), (98, "cyan"), (128, "blue"), (150, "purple"))
+_HUES = ((8, "red"), (20, "orange"), (33, "yellow"), (82, "green"), (98, "cyan"), (128, "blue"), (155, "purple"))
 _PINK_ENDS = 170
 _BLACK_BELOW, _WHITE_ABOVE, _GREY_BELOW, _BROWN_BELOW = 45, 200, 40, 150
+
+# A pale red is pink, a dull and dark one is brown.
+_PALE_BELOW, _PALE_ABOVE = 100, 200
+_DULL_BELOW, _DARK_BELOW = 200, 180
 
 
 def _table() -> NDArray[np.uint8]:
@@ -29,6 +33,9 @@ def areas(hsv: NDArray[np.uint8]) -> dict[str, int]:
     hue, saturation, value = cv2.split(hsv)
     named = _BY_HUE[hue]
     named[(named == NAMES.index("orange")) & (value < _BROWN_BELOW)] = NAMES.index("brown")
+    red = named == NAMES.index("red")
+    named[red & (saturation < _PALE_BELOW) & (value > _PALE_ABOVE)] = NAMES.index("pink")
+    named[red & (saturation < _DULL_BELOW) & (value < _DARK_BELOW)] = NAMES.index("brown")
     faint = saturation < _GREY_BELOW
     named[faint] = NAMES.index("grey")
     named[faint & (value > _WHITE_ABOVE)] = NAMES.index("white")

@@ -3,8 +3,11 @@
 BROKEN = "video_file_broken"
 """The file is damaged, or of no kind that is read here."""
 
-TOO_LARGE = "video_resolution_too_large"
+TOO_LARGE = "video_resolution_too_high"
 """Its pictures are larger than a decoder takes."""
+
+TOO_SMALL = "video_resolution_too_low"
+"""Its pictures are smaller than the settings ask for."""
 
 NO_VIDEO = "no_video_track"
 """It has sound, but nothing to see."""

@@ -4,11 +4,13 @@ from typing import Any, BinaryIO
 
 import av
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from covey.analysis.media.errors import BROKEN, Undecodable
 from covey.analysis.media.facts import Inspection
 from covey.analysis.media.opening import is_image, opened, pictures, reason
+from covey.analysis.media.showing import size
 
 _PDF = b"%PDF-"
 _DIFFERS = 1.0
@@ -38,23 +40,25 @@ def _image(container: InputContainer, seen: VideoStream | None) -> Inspection:
     frame = next(iter(container.decode(seen)), None)
     if frame is None:
         raise Undecodable(BROKEN, "It has no picture")
-    return Inspection("image", 0.0, frame.width, frame.height, 0.0, seen.codec_context.name, "", container.format.name)
+    width, height = size(frame)
+    return Inspection("image", 0.0, width, height, 0.0, seen.codec_context.name, "", container.format.name)
 
 
 def _timed(container: InputContainer, seen: VideoStream | None) -> Inspection:
     sound = next(iter(container.streams.audio), None)
     warnings: list[str] = []
-    seconds = _measure(container, seen, warnings)
+    seconds, first = _measure(container, seen, warnings)
     if seconds <= 0:
         raise Undecodable(BROKEN, "Nothing in it can be decoded")
+    width, height = size(first) if isinstance(first, VideoFrame) else (0, 0)
     claimed = (container.duration or 0) / av.time_base
     if abs(claimed - seconds) > _DIFFERS:
         warnings.append(f"Its header says {claimed:.1f} s, what is in it lasts {seconds:.1f} s")
     return Inspection(
         kind="video" if seen else "audio",
         seconds=round(seconds, _DIGITS),
-        width=seen.width if seen else 0,
-        height=seen.height if seen else 0,
+        width=width,
+        height=height,
         fps=rate(seen) if seen else 0.0,
         video_codec=seen.codec_context.name if seen else "",
         audio_codec=sound.codec_context.name if sound else "",
@@ -69,14 +73,15 @@ def rate(seen: VideoStream) -> float:
     return round(float(told), _DIGITS) if told else 0.0
 
 
-def _measure(container: InputContainer, seen: VideoStream | None, warnings: list[str]) -> float:
-    """How long the packets last, in seconds. The first pictures are decoded: a file without one is broken."""
-    first, last, decoded, tries = None, 0.0, 0, 0
+def _measure(container: InputContainer, seen: VideoStream | None, warnings: list[str]) -> tuple[float, object]:
+    """How long the packets last, in seconds, and the first picture or sound: a file without one is broken."""
+    first, last, tries = None, 0.0, 0
+    decoded: object = None
     try:
         for packet in container.demux(seen or container.streams.audio[0]):
-            if not decoded and (tries < _TRIES or packet.size == 0):
+            if decoded is None and (tries < _TRIES or packet.size == 0):
                 tries += 1
-                decoded += _decodes(packet)
+                decoded = _decoded(packet)
             if packet.pts is None or packet.time_base is None:
                 continue
             start = float(packet.pts * packet.time_base)
@@ -84,13 +89,14 @@ def _measure(container: InputContainer, seen: VideoStream | None, warnings: list
             last = max(last, start + float((packet.duration or 0) * packet.time_base))
     except av.FFmpegError as error:
         warnings.append(f"It is damaged after {max(last - (first or 0.0), 0.0):.1f} s: {reason(error)}")
-    if not decoded:
+    if decoded is None:
         raise Undecodable(BROKEN, "Nothing in it can be decoded")
-    return last - (first or 0.0)
+    return last - (first or 0.0), decoded
 
 
-def _decodes(packet: "av.Packet[Any]") -> int:
+def _decoded(packet: "av.Packet[Any]") -> object:
+    """The first of what is in the packet, None if nothing is."""
     try:
-        return len(packet.decode())
+        return next(iter(packet.decode()), None)
     except av.FFmpegError:
-        return 0
+        return None

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from covey.analysis.media.errors import BROKEN, NO_VIDEO, Undecodable
 from covey.analysis.media.facts import Frame
 from covey.analysis.media.opening import is_image, opened, pictures
+from covey.analysis.media.showing import shown
 
 AUDIO_RATE = 16_000
 _JPEG_QUALITY = 85
@@ -99,9 +100,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 
 def _jpeg(frame: VideoFrame, side: int) -> bytes:
-    scale = min(1.0, side / max(frame.width, frame.height))
-    width, height = (max(2, round(length * scale)) for length in (frame.width, frame.height))
-    picture = frame.to_ndarray(format="bgr24", width=width, height=height, interpolation="AREA")
+    picture = shown(frame, "bgr24", side)
     _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     return encoded.tobytes()
 

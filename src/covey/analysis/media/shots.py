@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from covey.analysis.media.changes import difference
 from covey.analysis.media.colours import areas
 from covey.analysis.media.facts import Shot
 
@@ -20,6 +21,10 @@ SMALL = 256
 """The longer side of the pictures that are looked at, in pixels."""
 
 CUT_SCORE = 27.0
+CUT_SHARE, CUT_CHANGE = 0.8, 40.0
+"""A picture of which so much has changed, by so much in the mean, is a cut, too: from teal to dark green hue,
+saturation and brightness hardly change."""
+
 SHORTEST_SHOT = 0.4
 """Seconds. What is shorter is a flash."""
 
@@ -35,7 +40,7 @@ class Shots:
     def __init__(self) -> None:
         self._shots: list[Shot] = []
         self._start: float | None = None
-        self._before: Picture | None = None
+        self._before: tuple[Picture, Picture] | None = None
         self._looked: tuple[float, Picture] | None = None
         self._colours: Counter[str] = Counter()
         self._moved: list[float] = []
@@ -48,11 +53,11 @@ class Shots:
     def take(self, seconds: float, picture: Picture) -> bool:
         """One picture (RGB). True if a shot begins with it."""
         hsv: Picture = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(np.uint8, copy=False)
-        cut = self._start is None or self._is_cut(seconds, hsv)
+        cut = self._start is None or self._is_cut(seconds, picture, hsv)
         if cut:
             self._end(seconds)
             self._start = seconds
-        self._before = hsv
+        self._before = (picture, hsv)
         if self._looked is None or seconds - self._looked[0] >= _LOOK_SECONDS:
             self._look(seconds, picture, hsv)
         return cut
@@ -62,17 +67,22 @@ class Shots:
         self._end(seconds)
         return tuple(self._shots)
 
-    def _is_cut(self, seconds: float, hsv: Picture) -> bool:
+    def _is_cut(self, seconds: float, picture: Picture, hsv: Picture) -> bool:
         if self._before is None or seconds - self.start < SHORTEST_SHOT:
             return False
-        means: Any = cv2.mean(cv2.absdiff(hsv, self._before))
-        return float(sum(means[:3])) / 3 >= CUT_SCORE
+        means: Any = cv2.mean(cv2.absdiff(hsv, self._before[1]))
+        if float(sum(means[:3])) / 3 >= CUT_SCORE:
+            return True
+        changed = difference(picture, self._before[0])
+        if cv2.mean(changed)[0] < CUT_CHANGE:
+            return False
+        return int(np.count_nonzero(changed > _CHANGED)) >= CUT_SHARE * changed.size
 
     def _look(self, seconds: float, picture: Picture, hsv: Picture) -> None:
         """Each channel counts by itself: a red ball on blue may be as bright as what it hides."""
         if self._looked is not None:
-            changed = cv2.absdiff(picture, self._looked[1]).max(axis=2) > _CHANGED
-            self._moved.append(float(changed.mean()))
+            changed = difference(picture, self._looked[1])
+            self._moved.append(np.count_nonzero(changed > _CHANGED) / changed.size)
         self._colours.update(areas(hsv))
         self._looked = (seconds, picture)
 

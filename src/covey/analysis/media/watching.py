@@ -14,8 +14,9 @@ from covey.analysis.media.errors import BROKEN, LIMIT, NO_VIDEO, Undecodable
 from covey.analysis.media.facts import Facts
 from covey.analysis.media.inspecting import rate
 from covey.analysis.media.opening import is_image, opened, pictures, reason
-from covey.analysis.media.reading import Notice, Reader, Screen
+from covey.analysis.media.reading import Watcher
 from covey.analysis.media.shots import SMALL, Shots
+from covey.analysis.media.showing import Picture, shown, size
 
 READ_SECONDS = 1.0
 """A picture is read so often, and after every cut."""
@@ -56,9 +57,9 @@ class _Pass:
         self._fps = 0.0 if is_image(container) else rate(seen)
         self._step = 1 / (self._fps or _GUESSED_RATE)
         self._claimed = (container.duration or 0) / av.time_base
-        self._shots, self._screen, self._notice = Shots(), Screen(), Notice()
+        self._shots = Shots()
         self._size = (0, 0)
-        self._reader: Reader | None = None
+        self._watcher: Watcher | None = None
         self._first: float | None = None
         self._now = -self._step
         self._read_at = -READ_SECONDS
@@ -73,9 +74,9 @@ class _Pass:
                 self._packet(packet)
         except av.FFmpegError as error:
             self._warnings.append(f"It is damaged after {max(self._now, 0.0):.1f} s: {reason(error)}")
-        if self._reader is None:
+        if self._watcher is None:
             raise Undecodable(BROKEN, "No picture in it can be decoded")
-        return self._facts()
+        return self._facts(self._watcher)
 
     def _packet(self, packet: "av.Packet[VideoStream]") -> None:
         if packet.pts is not None and packet.time_base is not None:
@@ -93,23 +94,25 @@ class _Pass:
 
     def _frame(self, frame: VideoFrame) -> None:
         self._now = self._time_of(frame)
-        if self._reader is None:
-            self._size = (frame.width, frame.height)
-            self._reader = Reader(*self._size)
-        scale = min(1.0, SMALL / max(self._size))
-        width, height = (max(2, round(side * scale)) for side in self._size)
-        small = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-        cut = self._shots.take(self._now, small.astype(np.uint8, copy=False))
+        if self._watcher is None:
+            self._size = size(frame)
+            self._watcher = Watcher(*self._size)
+        cut = self._shots.take(self._now, self._fitting(shown(frame, "rgb24", SMALL), SMALL))
         if cut or self._now - self._read_at >= READ_SECONDS:
-            self._read(self._reader, frame)
+            self._read(self._watcher, frame)
         self._tell(self._now, max(self._claimed, self._now))
 
-    def _read(self, reader: Reader, frame: VideoFrame) -> None:
+    def _read(self, watcher: Watcher, frame: VideoFrame) -> None:
         self._read_at = self._now
-        width, height = self._size
-        picture = frame.to_ndarray(format="bgr24", width=width, height=height).astype(np.uint8, copy=False)
-        if self._notice.changed(picture):
-            self._screen.show(self._now, reader.read(picture))
+        watcher.look(self._now, self._fitting(shown(frame, "bgr24"), max(self._size)))
+
+    def _fitting(self, picture: Picture, side: int) -> Picture:
+        """The picture in the size of the first one: a file may change its mind on the way."""
+        scale = min(1.0, side / max(self._size))
+        width, height = (max(2, round(length * scale)) for length in self._size)
+        if picture.shape[:2] == (height, width):
+            return picture
+        return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
     def _time_of(self, frame: VideoFrame) -> float:
         """Seconds after the first picture. Damaged files tell none, or tell them backwards."""
@@ -120,7 +123,7 @@ class _Pass:
             self._first = told
         return max(told - self._first, self._now, 0.0)
 
-    def _facts(self) -> Facts:
+    def _facts(self, watcher: Watcher) -> Facts:
         decoded = max(self._now, 0.0) + self._step
         seconds = max(decoded, self._packets_end - (self._first or 0.0))
         if self._errors:
@@ -135,6 +138,6 @@ class _Pass:
             fps=self._fps,
             has_audio=bool(self._container.streams.audio),
             shots=self._shots.finish(decoded),
-            texts=self._screen.finish(decoded),
+            texts=watcher.finish(decoded),
             warnings=tuple(self._warnings),
         )

@@ -41,6 +41,7 @@ class WorkspaceDefaults(BaseModel):
     onInvalid: OnInvalid | None = None
     trunk: Annotated[str, Field(pattern="^[a-z0-9_-]{1,40}$")] | None = None
     prices: WorkspacePrices | None = None
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
 
 class NewWorkspace(BaseModel):

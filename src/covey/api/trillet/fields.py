@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from covey.api.budget import amount
 from covey.api.errors import sentence
 from covey.calls.intake import Encoding, OnDuplicate, OnInvalid
 from covey.domain.errors import BadRequest
@@ -66,6 +67,8 @@ class StartFields:
     allow_duplicate: bool
     cap: int | None
     pace: float | None
+    max_cost: int | None
+    """In millionths."""
 
 
 NAMES = frozenset(
@@ -84,6 +87,7 @@ NAMES = frozenset(
         "maxConcurrent",
         "callsPerSecond",
         "expiresAt",
+        "maxCost",
     }
 )
 
@@ -106,6 +110,11 @@ SCHEMAS: dict[str, Any] = {
     "maxConcurrent": {"type": "integer", "minimum": 1, "maximum": 100_000, "description": "The most calls at once"},
     "callsPerSecond": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
     "expiresAt": {"type": "string", "format": "date-time", "description": "When what still waits is cancelled"},
+    "maxCost": {
+        "type": "string",
+        "pattern": r"^\d{1,12}(\.\d{1,6})?$",
+        "description": "What the batch may cost at most, in the unit of the workspace's prices, such as 25.00",
+    },
 }
 
 
@@ -131,6 +140,7 @@ def parse(fields: Mapping[str, str], now: datetime) -> StartFields:
         allow_duplicate=_boolean("allowDuplicate", given.get("allowDuplicate", "false")),
         cap=_optional(given, "maxConcurrent", cap),
         pace=_optional(given, "callsPerSecond", pace),
+        max_cost=_optional(given, "maxCost", lambda text: amount("maxCost", text)),
     )
 
 

@@ -200,6 +200,9 @@ class BatchStatus(TypedDict):
     callsPerSecond: float | None
     outcomes: dict[str, int]
     holding: HoldingOut | None
+    maxCost: str | None
+    spent: str
+    deletesAt: int | None
     error: NotRequired[str]
 
 
@@ -227,6 +230,9 @@ class BatchProgress(TypedDict):
     live: bool
     outcomes: dict[str, int]
     holding: HoldingOut | None
+    maxCost: str | None
+    spent: str
+    deletesAt: int | None
     error: NotRequired[str]
 
 
@@ -254,6 +260,9 @@ class BatchRow(TypedDict):
     agentId: str
     outcomes: dict[str, int]
     holding: HoldingOut | None
+    maxCost: str | None
+    spent: str
+    deletesAt: int | None
     error: NotRequired[str]
 
 

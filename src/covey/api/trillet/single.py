@@ -45,6 +45,7 @@ class NewCall(BaseModel):
     metadata: dict[str, Any] | None = None
     trunk: Annotated[str, Field(max_length=40)] | None = None
     region: Annotated[str, Field(max_length=2)] | None = None
+    maxCost: Annotated[str, Field(max_length=40)] | None = None
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -76,6 +77,7 @@ async def start_call(ctx: Ctx, body: NewCall) -> Response:
     if body.callback_url is not None:
         check_address(ctx, "callback_url", body.callback_url)
     named = {"agentId": body.call_agent_id, "trunk": body.trunk or "", "region": body.region or ""}
+    named["maxCost"] = body.maxCost or ""
     plan = await understand(ctx, parse(named, ctx.services.clock.now()))
     values = {name: _text(value) for name, value in (body.dynamic_variables or {}).items()}
     _check_placeholders(plan, values)
@@ -106,6 +108,8 @@ def _single(ctx: Context, plan: Plan, body: NewCall, ident: str, columns: tuple[
         hours=plan.trunk.settings.hours,
         keep=plan.keep,
         prices=plan.prices,
+        max_cost=plan.budget.max_cost,
+        run_cost=plan.budget.run_cost,
         notes={"live": plan.trunk.live, "agentId": words.agent_out(plan.agent.id)},
     )
 

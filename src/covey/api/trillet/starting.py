@@ -1,6 +1,7 @@
 """Starting batches: the form, its agent, its trunk and its list become a batch, or nothing does (contract 3, 12.3)."""
 
 import hashlib
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
+from covey.api.budget import ANYTHING, Budget, budget
 from covey.api.context import Context
 from covey.api.errors import Answer
 from covey.api.idempotency import HEADER, once
@@ -28,7 +30,7 @@ from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplica
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.ids import new_id
-from covey.domain.usage import Prices
+from covey.domain.usage import Prices, Units
 from covey.engine.submission import settled
 from covey.settings import TrunkKind
 
@@ -60,6 +62,7 @@ class Plan:
     max_tries: int
     keep: timedelta | None
     prices: Prices
+    budget: Budget
 
 
 async def start(ctx: Context) -> Answer:
@@ -111,7 +114,7 @@ def _report(found: CheckedList, plan: Plan) -> out.ValidationReport:
         "message": refusal.message if refusal else f"{found.total:,} calls would be placed",
         "trunk": plan.trunk.name,
         "live": plan.trunk.live,
-        "warnings": list(plan.agent.warnings),
+        "warnings": [*plan.agent.warnings, *plan.budget.warnings],
         **found.report.as_json(),  # type: ignore[typeddict-item]
     }
     return report
@@ -138,7 +141,18 @@ async def understand(ctx: Context, fields: StartFields) -> Plan:
         on_duplicate=fields.on_duplicate,
         zones=trunk.settings.hours is not None,
     )
-    return Plan(fields, agent, trunk, options, retry, tries, await kept(ctx), prices_of(workspace, KIND))
+    prices = prices_of(workspace, KIND)
+    budget = budget_of(fields.max_cost, prices, agent, trunk)
+    return Plan(fields, agent, trunk, options, retry, tries, await kept(ctx), prices, budget)
+
+
+def budget_of(max_cost: int | None, prices: Prices, agent: FrozenAgent, trunk: TrunkFacts) -> Budget:
+    """What a batch may cost, and what its longest call costs: as long as agent and trunk let people talk. Raises
+    BadRequest without prices."""
+    if max_cost is None:
+        return ANYTHING
+    longest = min(agent.body.get("longest_seconds") or math.inf, trunk.settings.longest_seconds)
+    return budget("maxCost", max_cost, prices, Units(seconds=longest), KIND)
 
 
 async def kept(ctx: Context) -> timedelta | None:
@@ -177,7 +191,7 @@ async def _start(ctx: Context, fields: StartFields, upload: Upload, ident: str) 
         new = _batch(ctx, plan, found, ident, print_of_list)
         async with _skipped_kept(ctx, found, ident):
             batch = await submit(ctx, new, found.pieces(), fields.allow_duplicate)
-    return started(batch, plan.agent.warnings)
+    return started(batch, [*plan.agent.warnings, *plan.budget.warnings])
 
 
 def fingerprint(sha256: str, agent: str) -> str:
@@ -206,6 +220,8 @@ def _batch(ctx: Context, plan: Plan, found: CheckedList, ident: str, print_of_li
         fingerprint=print_of_list,
         keep=plan.keep,
         prices=plan.prices,
+        max_cost=plan.budget.max_cost,
+        run_cost=plan.budget.run_cost,
         notes={
             "live": plan.trunk.live,
             "agentId": words.agent_out(plan.agent.id),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from covey.api.prices import money
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.calls.config import Row
@@ -79,6 +80,7 @@ def status(
         "callsPerSecond": batch.pace,
         "outcomes": dict(outcomes),
         "holding": holding_out(holding),
+        **_life(batch),  # type: ignore[typeddict-item]
     }
     if batch.stop_message:
         found["error"] = batch.stop_message
@@ -90,7 +92,7 @@ def flat_progress(
 ) -> out.BatchProgress:
     """A batch's progress (contract section 5)."""
     found: out.BatchProgress = {
-        **progress(batch, recent),  # type: ignore[typeddict-item]
+        **progress(batch, recent),
         "status": words.batch_word(batch),
         "isComplete": batch.ended,
         "name": batch.name,
@@ -100,6 +102,7 @@ def flat_progress(
         "live": bool(batch.notes.get("live")),
         "outcomes": dict(outcomes),
         "holding": holding_out(holding),
+        **_life(batch),  # type: ignore[typeddict-item]
     }
     if batch.stop_message:
         found["error"] = batch.stop_message
@@ -130,10 +133,20 @@ def batch_row(batch: Batch, outcomes: Mapping[str, int], holding: Holding | None
         "agentId": str(batch.notes.get("agentId", "")),
         "outcomes": dict(outcomes),
         "holding": holding_out(holding),
+        **_life(batch),  # type: ignore[typeddict-item]
     }
     if batch.stop_message:
         found["error"] = batch.stop_message
     return found
+
+
+def _life(batch: Batch) -> dict[str, Any]:
+    """What it costs, and when it is deleted."""
+    return {
+        "maxCost": None if batch.max_cost is None else money(batch.max_cost),
+        "spent": money(batch.counts.spent),
+        "deletesAt": words.maybe_millis(batch.deletes_at),
+    }
 
 
 def is_paused(batch: Batch) -> bool:

@@ -26,7 +26,7 @@ COLLECTION = "assets"
 router = family("Assets")
 AssetId = Annotated[str, Path(description="24 hex digits")]
 
-_NO_ROOM = {"model": Problem, "description": "The server has no room for the file now"}
+NO_ROOM = {"model": Problem, "description": "The server has no room for the file now"}
 _FORM = multipart(
     {
         "method": {"type": "string", "enum": [DIRECT, URL]},
@@ -49,7 +49,7 @@ _FORM = multipart(
     responses={
         201: {"model": out.AssetOut, "description": "It is there, and is being looked at"},
         **flat(408, 413),
-        507: _NO_ROOM,
+        507: NO_ROOM,
     },
     openapi_extra=_FORM,
 )
@@ -147,10 +147,14 @@ async def delete_asset(
     return Response(status_code=204)
 
 
+class NoAssets(Unavailable):
+    """This server keeps no assets."""
+
+
 def intake_of(ctx: Context) -> Intake:
-    """What takes assets in. Raises Unavailable in a server that was wired without."""
+    """What takes assets in. Raises NoAssets in a server that was wired without."""
     if ctx.services.intake is None:
-        raise Unavailable("This server keeps no assets")
+        raise NoAssets
     return ctx.services.intake
 
 
@@ -196,10 +200,10 @@ def _meaning(upload: Upload) -> dict[str, Any]:
     name = fields.get("filename") or upload.name
     if not name and method == DIRECT:
         name = "asset"
-    return {"name": _name(name), "method": method, "url": url, "notes": _notes(fields.get("user_metadata"))}
+    return {"name": asset_name(name), "method": method, "url": url, "notes": _notes(fields.get("user_metadata"))}
 
 
-def _name(given: str) -> str:
+def asset_name(given: str) -> str:
     """The last part of a name, printable, of a fair length."""
     last = given.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return "".join(sign for sign in last if sign.isprintable())[:LONGEST_NAME]
@@ -215,6 +219,11 @@ def _notes(given: str | None) -> Mapping[str, Any]:
         raise BadRequest("user_metadata: it is not valid JSON", code=INVALID) from None
     if not isinstance(notes, dict):
         raise BadRequest("user_metadata: it is not a JSON object", code=INVALID)
+    return kept_notes(notes)
+
+
+def kept_notes(notes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is kept of an owner's JSON object. Raises BadRequest."""
     for name, value in notes.items():
         fine = isinstance(value, str | int | float | bool | None) or (
             isinstance(value, list) and all(isinstance(one, str) for one in value)

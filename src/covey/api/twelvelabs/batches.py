@@ -15,7 +15,7 @@ from covey.api.streaming import streamed
 from covey.api.trillet.starting import made
 from covey.api.twelvelabs import listing, views, words
 from covey.api.twelvelabs import schemas as out
-from covey.api.twelvelabs.creating import check_assets, submit, understand
+from covey.api.twelvelabs.creating import budget_of, check_assets, submit, understand
 from covey.api.twelvelabs.requests import CreateBatch
 from covey.api.twelvelabs.routing import batch_router, nested
 from covey.domain.batch import Batch, StopReason
@@ -60,8 +60,9 @@ async def create(ctx: Ctx, body: CreateBatch) -> Response:
 
     async def work(ident: str) -> Answer:
         asked = await understand(ctx, body)
-        await check_assets(ctx, asked)
-        batch = await submit(ctx, asked, ident)
+        longest = await check_assets(ctx, asked)
+        money = await budget_of(ctx, asked, body.max_cost, longest)
+        batch = await submit(ctx, asked, ident, max_cost=money.max_cost, run_cost=money.run_cost)
         tasks = [(item_id(batch.id, seq), custom) for seq, (_, custom) in enumerate(asked.items)]
         return Answer(views.created(batch, tasks), 201)
 

@@ -1,12 +1,14 @@
 """Making batches and single tasks: all or nothing, in the order of checks of `contracts/twelvelabs.md` 13.5."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from covey.analysis.backend import most_tokens
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Mode, Wanted, lane_of
+from covey.api.budget import ANYTHING, NO_PRICES, Budget, amount, budget
 from covey.api.context import Context
 from covey.api.errors import Unsure
 from covey.api.prices import prices_of
@@ -16,11 +18,15 @@ from covey.api.twelvelabs.rules import Checker, check_video, model_of
 from covey.domain.asset import Asset, AssetState
 from covey.domain.batch import Batch, NewBatch, NewItem, Quota
 from covey.domain.errors import BadRequest, Conflict, TooMany, Unavailable
-from covey.settings import Analysis
+from covey.domain.usage import Units
+from covey.settings import Analysis, ModelKind
 
 PIECE = 200
 MAX_TRIES = 3
 """How often a model is asked about one item."""
+
+ROUNDS = 2
+"""An answer that is not as asked is put right once: so often are tokens used for one item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,9 @@ def input_of(video: Any, own: Wanted) -> ItemInput:
     return _input(video.asset_id, video.url, own, "video")
 
 
-async def check_assets(ctx: Context, asked: Asked) -> None:
-    """The assets are there, ready, and no more than a batch may be about. Raises NotFound, Conflict, BadRequest."""
+async def check_assets(ctx: Context, asked: Asked) -> float:
+    """The assets are there, ready, and no more than a batch may be about; the seconds of the longest window. Raises
+    NotFound, Conflict, BadRequest."""
     named = list(dict.fromkeys(given.asset for given, _ in asked.items if given.asset))
     found = await ctx.services.store.assets_among(ctx.workspace, named) if named else {}
     for one in named:
@@ -82,21 +89,41 @@ async def check_assets(ctx: Context, asked: Asked) -> None:
         if found[one].state is not AssetState.ready:
             state = found[one].state.value
             raise Conflict(f"The asset {one} is {state}, not ready", code="asset_not_ready", asset_id=one, status=state)
-    _check_hours(asked, found, ctx.services.settings.analysis)
-
-
-def _check_hours(asked: Asked, found: Mapping[str, Asset], analysis: Analysis) -> None:
-    """Windows that are too long fail alone, so they count no more than a window may last."""
-    seconds = 0.0
-    for given, _ in asked.items:
-        if given.asset is not None:
-            merged = given.wanted.over(asked.config.defaults)
-            lasts = found[given.asset].seconds or 0.0
-            end = min(lasts, merged.end_time if merged.end_time is not None else lasts)
-            seconds += min(max(0.0, end - (merged.start_time or 0.0)), analysis.window_seconds)
-    if seconds > analysis.hours * 3600:
-        hours = seconds / 3600
+    analysis = ctx.services.settings.analysis
+    known = [_window(asked, given, found[given.asset], analysis) for given, _ in asked.items if given.asset]
+    if sum(known) > analysis.hours * 3600:
+        hours = sum(known) / 3600
         raise BadRequest(f"requests: {hours:,.1f} hours of video are more than the {analysis.hours:,g} of a batch")
+    return max(known) if len(known) == len(asked.items) else analysis.window_seconds
+
+
+def _window(asked: Asked, given: ItemInput, asset: Asset, analysis: Analysis) -> float:
+    """How long an item's window is. One that is too long fails alone, so it counts no more than a window may last."""
+    merged = given.wanted.over(asked.config.defaults)
+    lasts = asset.seconds or 0.0
+    end = min(lasts, merged.end_time if merged.end_time is not None else lasts)
+    return min(max(0.0, end - (merged.start_time or 0.0)), analysis.window_seconds)
+
+
+async def budget_of(ctx: Context, asked: Asked, text: str | None, seconds: float) -> Budget:
+    """What the batch may cost, and what is reserved for one item: its price, the longest window, and both rounds of
+    tokens that an answer which has to be put right takes. Raises BadRequest where that is not known."""
+    if text is None:
+        return ANYTHING
+    prices = prices_of(await ctx.workspace_settings(), KIND)
+    model = ctx.services.settings.models[asked.config.model]
+    tokens_in = 0 if model.kind is ModelKind.local_facts else model.context_tokens
+    if tokens_in is None and prices.token_in:
+        raise BadRequest(
+            f"max_cost: tokens in have a price, and how many the model {asked.config.model} reads at most is not "
+            f"known; whoever runs the server says so as context_tokens of models.{asked.config.model}",
+            code=NO_PRICES,
+        )
+    tokens_out = max(
+        most_tokens(asked.config.mode, given.wanted.over(asked.config.defaults)) for given, _ in asked.items
+    )
+    longest = Units(seconds, ROUNDS * (tokens_in or 0), ROUNDS * tokens_out)
+    return budget("max_cost", amount("max_cost", text), prices, longest, KIND)
 
 
 async def submit(ctx: Context, asked: Asked, ident: str, **more: Any) -> Batch:
@@ -116,6 +143,7 @@ async def submit(ctx: Context, asked: Asked, ident: str, **more: Any) -> Batch:
         deletes_at=None if days is None else now + timedelta(days=days),
         max_tries=MAX_TRIES,
         repeatable=True,
+        self_pausing=False,
         prices=prices_of(await ctx.workspace_settings(), KIND),
         **more,
     )

@@ -1,7 +1,9 @@
 """Pages of batches and of tasks, filtered, with totals that are right.
 
 The database filters by its own states. Where this API's words say less or more than those (a mode, `processing`, which
-a stopping batch may read as or not), the batches are gone through one by one, newest first.
+a stopping batch may read as or not), the batches are gone through one by one, newest first. Such a page costs a look
+at every batch of the workspace in those states, 200 at a time: what retention keeps bounds it, thirty days' worth
+unless it is set otherwise. Nothing is held but the page.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -86,12 +86,14 @@ class BatchItem(Defaults):
 
 
 class CreateBatch(Part):
-    """A batch: up to a thousand videos, all in one mode."""
+    """A batch: up to a thousand videos, all in one mode. `max_cost` is Covey's own: what the batch may cost at most, a
+    decimal number as text, in the unit of the workspace's prices."""
 
     model_name: ModelName
     analysis_mode: Mode
     requests: Annotated[list[BatchItem], Field(min_length=1)]
     defaults: Defaults | None = None
+    max_cost: Annotated[str, Field(max_length=40)] | None = None
 
 
 class TaskVideo(Part):

@@ -74,7 +74,8 @@ class HookState(TypedDict):
 
 @closed
 class BatchOut(TypedDict):
-    """A batch as it is now; the counters add up to `total_items`. `deletes_at` is when it is removed."""
+    """A batch as it is now; the counters add up to `total_items`. Covey's own are `deletes_at`, when it is removed, and
+    money in the unit of the workspace's prices: `spent`, and `max_cost` where the create said one."""
 
     batch_id: str
     analysis_mode: ModeWord
@@ -86,6 +87,8 @@ class BatchOut(TypedDict):
     ready_items: int
     failed_items: int
     canceled_items: int
+    spent: str
+    max_cost: NotRequired[str]
     created_at: str
     expires_at: str | None
     completed_at: NotRequired[str]
@@ -159,8 +162,17 @@ class VideoSource(TypedDict):
 
 
 @closed
+class ItemProgress(TypedDict):
+    """How far a task is that is being processed: seconds of its video."""
+
+    seconds_done: float
+    seconds: float
+
+
+@closed
 class TaskOut(TypedDict):
-    """A task as it is now; `batch_id` only if it is an item of a batch."""
+    """A task as it is now; `batch_id` only if it is an item of a batch, `progress` (Covey's own) only while the process
+    that is asked works on it."""
 
     task_id: str
     custom_id: str | None
@@ -168,6 +180,8 @@ class TaskOut(TypedDict):
     status: TaskWord
     created_at: str
     completed_at: NotRequired[str]
+    deletes_at: NotRequired[str]
+    progress: NotRequired[ItemProgress]
     video_source: VideoSource
     request_params: dict[str, Any]
     result: NotRequired[Generated]

@@ -5,12 +5,16 @@ flat      {"code", "message", "details"?}                everything else
 both      401 and 403
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 PREFIX = "/v1.3"
 BATCHES = f"{PREFIX}/analyze/batches"
 ASSETS = f"{PREFIX}/assets"
+UPLOADS = f"{ASSETS}/multipart-uploads"
+CHUNK = re.compile(rf"{re.escape(UPLOADS)}/[0-9a-f]{{24}}/chunks/[1-9][0-9]{{0,6}}")
+REPORT = re.compile(rf"{re.escape(UPLOADS)}/[0-9A-Fa-f]{{24}}")
 
 CODES = {
     "bad_request": "parameter_invalid",
@@ -30,6 +34,12 @@ _NESTED = (503, 504)
 def speaks(path: str) -> bool:
     """Whether a path belongs to this API."""
     return path == PREFIX or path.startswith(PREFIX + "/")
+
+
+def is_chunk(method: str, path: str) -> bool:
+    """Whether a request brings a chunk to its signed address: its route takes no key, but checks the signature before
+    it reads a byte."""
+    return method == "PUT" and CHUNK.fullmatch(path) is not None
 
 
 def shaped(path: str, status: int, code: str, message: str, details: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,10 @@ async def list_tasks(ctx: Ctx) -> Response:
     about += [query["video_url"]] if query.get("video_url") else []
     found, total = await listing.tasks(ctx, statuses, modes, about, (number - 1) * size, size)
     answer: out.TaskPage = {
-        "data": [views.task_object(batch, item, listed=True) for batch, item in found],
+        "data": [
+            views.task_object(batch, item, listed=True, progress=ctx.services.board.of(item.id))
+            for batch, item in found
+        ],
         "page_info": views.page_info(number, size, total),
     }
     return Answer(answer)
@@ -97,7 +100,8 @@ async def list_tasks(ctx: Ctx) -> Response:
 async def retrieve(ctx: Ctx, task_id: TaskId) -> Response:
     """A task as it is now, with its result once it is ready."""
     batch, item = await singles.find(ctx, task_id)
-    return Answer(views.task_object(batch, item, seconds=await _lasts(ctx, item)))
+    progress = ctx.services.board.of(item.id)
+    return Answer(views.task_object(batch, item, seconds=await _lasts(ctx, item), progress=progress))
 
 
 async def _lasts(ctx: Context, item: Item) -> float | None:

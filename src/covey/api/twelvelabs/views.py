@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from covey.analysis.config import AnalysisConfig, ItemInput, Wanted
+from covey.api.prices import money
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs import words
 from covey.domain.batch import Batch
@@ -39,6 +40,7 @@ def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) 
         "ready_items": counts.succeeded,
         "failed_items": counts.failed,
         "canceled_items": counts.canceled,
+        "spent": money(counts.spent),
         "created_at": words.time(batch.created_at),
         "expires_at": words.time(batch.expires_at) if batch.expires_at else None,
     }
@@ -46,6 +48,8 @@ def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) 
         found[_ENDED_AT[word]] = words.time(batch.completed_at)  # type: ignore[literal-required]
     if batch.deletes_at is not None:
         found["deletes_at"] = words.time(batch.deletes_at)
+    if batch.max_cost is not None:
+        found["max_cost"] = money(batch.max_cost)
     if webhooks:
         found["webhooks"] = list(webhooks)
     return found
@@ -75,7 +79,7 @@ def hooks(deliveries: Sequence[tuple[str, Delivery]]) -> list[out.HookState]:
     for url, delivery in deliveries:
         delivered = delivery.state is DeliveryState.delivered
         hook: out.HookState = {"url": _public(url), "delivered": delivered, "attempts": delivery.attempts}
-        if not delivered and delivery.attempts:
+        if not delivered and (delivery.error or delivery.status):
             hook["last_error"] = delivery.error or f"The endpoint answered {delivery.status}"
         found.append(hook)
     return found
@@ -147,8 +151,16 @@ def _escaped(one: str) -> str:
     return f"\\u{0xD800 + ((code - 0x10000) >> 10):04x}\\u{0xDC00 + ((code - 0x10000) & 0x3FF):04x}"
 
 
-def task_object(batch: Batch, item: Item, *, listed: bool = False, seconds: float | None = None) -> out.TaskOut:
-    """A task; in lists prompts are cut and schemas left out. `seconds` is the length of its video, where known."""
+def task_object(
+    batch: Batch,
+    item: Item,
+    *,
+    listed: bool = False,
+    seconds: float | None = None,
+    progress: tuple[float, float] | None = None,
+) -> out.TaskOut:
+    """A task; in lists prompts are cut and schemas left out. `seconds` is the length of its video, where known;
+    `progress` how many seconds of how many are done, while this process works on it."""
     config, given = AnalysisConfig.load(batch.config), ItemInput.load(item.input)
     found: out.TaskOut = {
         "task_id": item.id,
@@ -160,6 +172,10 @@ def task_object(batch: Batch, item: Item, *, listed: bool = False, seconds: floa
     }
     if batch.origin != SINGLE:
         found["batch_id"] = batch.id
+    if progress is not None and item.state is ItemState.active:
+        found["progress"] = {"seconds_done": round(progress[0], 3), "seconds": round(progress[1], 3)}
+    if batch.deletes_at is not None:
+        found["deletes_at"] = words.time(batch.deletes_at)
     ended = _ended_at(batch, item)
     if ended is not None:
         found["completed_at"] = words.time(ended)

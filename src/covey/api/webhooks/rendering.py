@@ -16,6 +16,7 @@ from covey.api.trillet.historyviews import history_call
 from covey.api.trillet.words import batch_out, call_out, iso
 from covey.api.twelvelabs.views import batch_object
 from covey.api.webhooks.events import TEST, type_of
+from covey.api.webhooks.recent import Recent
 from covey.api.webhooks.signing import Style, message_id
 from covey.calls.config import KIND as CALLS
 from covey.domain.batch import Batch
@@ -48,6 +49,7 @@ class Rendering:
 
     def __init__(self, store: Reading) -> None:
         self._store = store
+        self._recent = Recent[tuple[Batch, list[Item]]]()
 
     async def message(self, due: Due) -> Message | None:
         """What to send; None if the endpoint did not ask for this."""
@@ -83,7 +85,7 @@ class Rendering:
         named = {} if single else {"batchId": batch_out(delivery.batch)}
         if seq is not None:
             named["callId"] = call_out(delivery.batch, seq)
-            found = await self._there(delivery.batch, seq)
+            found = await self._there(delivery, seq)
             if found is not None:
                 return {**named, **snapshot, "call": history_call(*found)}
         return {**named, **snapshot}
@@ -100,7 +102,7 @@ class Rendering:
 
     async def _task(self, delivery: Delivery) -> Mapping[str, Any]:
         """A task, without its result and what was asked: whoever is told of it reads them by its id."""
-        found = await self._there(delivery.batch, 0)
+        found = await self._there(delivery, 0)
         data: dict[str, Any] = {"id": item_id(delivery.batch, 0), "custom_id": None}
         if found is None:
             return {**data, "status": type_of_task(delivery.data)}
@@ -112,11 +114,16 @@ class Rendering:
             data["error"] = {"message": item.last.message}
         return data
 
-    async def _there(self, batch: str, seq: int) -> tuple[Batch, Item] | None:
+    async def _there(self, delivery: Delivery, seq: int) -> tuple[Batch, Item] | None:
+        """An item and its batch, as they were after this event or later."""
+        batch, store = delivery.batch, self._store
         try:
-            return await self._store.batch(batch), await self._store.item(batch, seq)
+            found, items = await self._recent.get(
+                (batch, seq, delivery.at), lambda: store.items(batch, after=seq - 1, limit=1)
+            )
         except NotFound:
             return None
+        return next(((found, item) for item in items if item.seq == seq), None)
 
 
 def type_of_task(snapshot: Json) -> str:

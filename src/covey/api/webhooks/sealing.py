@@ -3,14 +3,13 @@
 import os
 import secrets
 from pathlib import Path
-
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from typing import TYPE_CHECKING
 
 from covey.domain.errors import BadRequest
 from covey.settings import Settings
+
+if TYPE_CHECKING:  # the library takes seven megabytes, which a server without webhooks does not need
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FILE_NAME = "secret.key"
 
@@ -43,19 +42,26 @@ class Sealer:
 
     def open(self, sealed: bytes, about: str) -> str:
         """What was sealed. Raises SealBroken."""
+        from cryptography.exceptions import InvalidTag
+
         nonce, text = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
             return self._key().decrypt(nonce, text, about.encode()).decode()
         except (InvalidTag, ValueError, BadRequest):
             raise SealBroken((SealBroken.__doc__ or "").strip()) from None
 
-    def _key(self) -> AESGCM:
+    def _key(self) -> "AESGCM":
         if self._cipher is None:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
             self._cipher = AESGCM(self._derived())
         return self._cipher
 
     def _derived(self) -> bytes:
         if self._secret is not None:
+            from cryptography.hazmat.primitives.hashes import SHA256
+            from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
             given = self._secret.get_secret_value().encode()
             return HKDF(SHA256(), _KEY, salt=None, info=b"covey webhook secrets").derive(given)
         if self._shared:

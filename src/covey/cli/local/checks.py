@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from covey.cli.local import database
+from covey.cli.local import analysing, database
 from covey.cli.local.finding import Finding
 from covey.cli.local.folder import Folder, folder_of
 from covey.cli.output import clean, data, put_json
@@ -70,6 +70,7 @@ def _findings(file: Path | None) -> Iterator[Finding]:
     yield _port(settings, folder)
     yield _profile()
     yield from _trunks(settings)
+    yield from analysing.findings(settings)
 
 
 def _folder(settings: Settings, folder: Folder) -> Finding:

@@ -1,0 +1,95 @@
+"""`maxCost` on the wire, what it has cost, when it is deleted, and the settings behind them."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from covey.analysis.assetfiles import FilesUnavailable
+from tests.api.house import BUSY, PREFIX, House, succeeded
+
+PRICES = {"calls": {"perItem": "0.5", "perSecond": "0.01"}}
+
+
+async def settle(house: House, **settings: Any) -> Any:
+    """Change the workspace's settings; the answer."""
+    headers = house.headers("admin")
+    return await house.client.patch("/v1/admin/workspaces/ws-one", json={"settings": settings}, headers=headers)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "much", "1e3", "1.0000001", "0.0000001", "1" * 13])
+async def test_amounts_that_are_none(house: House, text: str) -> None:
+    await settle(house, prices=PRICES)
+    answer = await house.start(maxCost=text)
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_amount")
+    assert "maxCost" in answer.json()["message"]
+
+
+async def test_without_prices_nothing_would_count(house: House) -> None:
+    answer = await house.start(maxCost="10")
+    assert (answer.status_code, answer.json()["error"]) == (400, "no_prices")
+    assert "prices.calls" in answer.json()["message"]
+
+
+async def test_a_batch_stops_where_its_money_ends_and_says_so(house: House) -> None:
+    await settle(house, prices=PRICES)
+    agent = await house.agent(longestSeconds=100)
+    batch = await house.batch(agent=agent, maxCost="2.00", trunk="simulated")
+    found = await house.json(f"{PREFIX}/{batch}")
+    assert (found["maxCost"], found["spent"], found["deletesAt"]) == ("2", "0", None)
+    [first] = await house.claim(3, "simulated")  # 0.5 + 100 * 0.01 is reserved for each
+    await house.finish(first, succeeded())
+    assert await house.claim(3, "simulated") == []
+    found = await house.json(f"{PREFIX}/{batch}")
+    assert (found["status"], found["spent"]) == ("cancelled", "0.92")
+    assert "money" in found["error"]
+    listed = (await house.json(PREFIX))["batches"][0]
+    assert (listed["maxCost"], listed["spent"]) == ("2", "0.92")
+    assert (await house.json(f"{PREFIX}/{batch}/status"))["spent"] == "0.92"
+
+
+async def test_a_start_that_pays_for_nothing_warns(house: House) -> None:
+    await settle(house, prices=PRICES)
+    answer = await house.start(maxCost="0.10", trunk="simulated")
+    assert answer.status_code == 200
+    assert "nothing will be started" in answer.json()["warnings"][-1]
+
+
+async def test_a_single_call_has_a_most_too(house: House) -> None:
+    await settle(house, prices=PRICES)
+    body = {"to": "+12125550101", "call_agent_id": await house.agent(greeting="Hello"), "maxCost": "7"}
+    answer = await house.client.post("/v1/api/call", json=body)
+    assert answer.status_code == 200, answer.text
+    batch = f"batch_{answer.json()['call_id'].removeprefix('call_')[:18]}000000"
+    assert (await house.json(f"{PREFIX}/{batch}"))["maxCost"] == "7"
+    refused = await house.client.post("/v1/api/call", json={**body, "maxCost": "seven"})
+    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize("days", [0, 36_501, 1.5, "week"])
+async def test_retention_that_is_none(house: House, days: Any) -> None:
+    answer = await settle(house, retention_days=days)
+    assert answer.status_code == 400
+    assert "retention_days" in answer.json()["message"]
+
+
+async def test_calls_are_deleted_so_many_days_after_their_end(house: House) -> None:
+    assert (await settle(house, retention_days=7)).status_code == 200
+    batch = await house.batch(trunk="simulated")
+    for taken in await house.claim(3, "simulated"):
+        await house.finish(taken, BUSY)
+    found = await house.json(f"{PREFIX}/{batch}")
+    ended = found["progress"]["completedTime"]
+    assert found["deletesAt"] == ended + timedelta(days=7) / timedelta(milliseconds=1)
+
+
+async def test_what_is_no_database_is_not_called_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(*_: object) -> None:
+        raise FilesUnavailable
+
+    assert house.services.intake is not None
+    monkeypatch.setattr(house.services.intake, "delete", away)
+    answer = await house.client.delete("/v1.3/assets/" + "6" * 24)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    error = answer.json()["error"]
+    assert (error["code"], "assets lie" in error["message"]) == ("storage_unavailable", True)

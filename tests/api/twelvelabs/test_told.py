@@ -1,0 +1,109 @@
+"""Receivers that check what they get accept every delivery of batches' whole lives, through a change of secrets."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from standardwebhooks import Webhook
+
+from covey.api.webhooks.events import KNOWN
+from covey.api.webhooks.routes import sender_of
+from covey.api.webhooks.signing import Style
+from covey.engine.deliveries import Deliveries
+from covey.fetch import Fetcher
+from covey.settings import Fetch
+from tests.api.test_webhooks import HOOKS, Got, Receiver, check_twelvelabs, receiver
+from tests.api.twelvelabs.lab import Lab, open_lab
+
+BATCHES, TASKS = "/v1.3/analyze/batches", "/v1.3/analyze/tasks"
+
+
+def accepted(style: Style, secret: str, got: Got) -> Any:
+    """What a receiver that holds this secret makes of it; it raises if it does not accept it."""
+    return check_twelvelabs(got, secret) if style is Style.twelvelabs else Webhook(secret).verify(got.body, got.headers)
+
+
+async def live(lab: Lab) -> str:
+    """One batch that ends, held in its middle, paused and resumed; one that is cancelled; two tasks. The first's id."""
+    held = await lab.create("hello", "fail", "hold")
+    await lab.echo.holding(1)
+    await lab.services.store.pause(held["batch_id"], "by hand")
+    await lab.services.store.resume(held["batch_id"])
+    stopped = await lab.create("hold", "hold")
+    await lab.echo.holding(3)
+    answer = await lab.client.post(f"{BATCHES}/{stopped['batch_id']}/cancel")
+    assert answer.status_code == 202, answer.text
+    return str(held["batch_id"])
+
+
+async def after(lab: Lab, held: str) -> None:
+    """What comes after the change of secrets: tasks, and the end of the first batch."""
+    await lab.create("release")
+    await lab.until(f"{BATCHES}/{held}", "completed")
+    for prompt in ("hello", "fail"):
+        body = lab.body(prompt)
+        one = {"model_name": body["model_name"], "video": body["requests"][0]["video"], "prompt": prompt}
+        answer = await lab.client.post(TASKS, json=one)
+        assert answer.status_code < 300, answer.text
+        await lab.until(f"{TASKS}/{answer.json()['task_id']}", "ready", "failed")
+
+
+async def everything(lab: Lab, there: Receiver, events: int, loop: Deliveries) -> list[Got]:
+    """The next deliveries, so many."""
+    loop.look()
+    return [await there.next() for _ in range(events)]
+
+
+async def test_every_delivery_of_whole_lives_is_accepted_through_a_rotation(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        lab = await stack.enter_async_context(open_lab(tmp_path))
+        fetcher = Fetcher(Fetch(allow=(ip_network("127.0.0.0/8"),)))
+        object.__setattr__(lab.services, "fetcher", fetcher)
+        loop = Deliveries(lab.services.store, lab.clock, sender_of(lab.services), timedelta(seconds=20))
+        stack.push_async_callback(loop.stop)
+        there = {style: await stack.enter_async_context(receiver()) for style in Style}
+        lab.client.headers["x-workspace-id"] = "ws-one"
+        made: dict[Style, Any] = {}
+        for style in Style:
+            body = {"url": there[style].url, "style": style.value, "events": list(KNOWN[style])}
+            answer = await lab.client.post(HOOKS, json=body)
+            assert answer.status_code == 200, answer.text
+            made[style] = answer.json()
+        loop.start()
+
+        held = await live(lab)
+        first = {
+            Style.standard: await everything(lab, there[Style.standard], 6, loop),
+            Style.twelvelabs: [],
+        }
+        new = {}
+        for style in Style:
+            answer = await lab.client.post(f"{HOOKS}/{made[style]['id']}/rotate", json={"overlapHours": 1})
+            new[style] = answer.json()["secret"]
+        await after(lab, held)
+        words: dict[Style, Counter[str]] = {style: Counter() for style in Style}
+        for style in Style:
+            for got in first[style]:
+                words[style][accepted(style, made[style]["secret"], got)["type"]] += 1
+        wanted = {
+            Style.standard: {
+                "batch.started": 3, "batch.paused": 1, "batch.resumed": 1, "batch.completed": 2, "batch.canceled": 1,
+                "item.succeeded": 6, "item.failed": 2,
+            },
+            Style.twelvelabs: {
+                "analyze.batch.completed": 2, "analyze.batch.canceled": 1, "analyze.task.ready": 1,
+                "analyze.task.failed": 1,
+            },
+        }  # fmt: skip
+        async with asyncio.timeout(15):
+            for style in Style:
+                while words[style].total() < sum(wanted[style].values()):
+                    got = await there[style].next()
+                    told = accepted(style, new[style], got)
+                    assert accepted(style, made[style]["secret"], got) == told, "the old secret is valid for an hour"
+                    words[style][told["type"]] += 1
+        assert words == wanted
