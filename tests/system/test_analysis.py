@@ -227,9 +227,12 @@ async def test_ten_bad_ones_in_a_batch_of_fifty(tmp_path: Path) -> None:
             now = await _ended(client, batch.batch_id)
         lines = [line async for line in client.analyses.results(batch.batch_id)]
         tasks = [await client.analyses.task(task) for task in batch.tasks]
+        refused = await client.analyses.create([wrong[-1]] * 40, model="local-facts")
+        all_failed = await _ended(client, refused.batch_id)
         assert server.process is not None
         assert server.process.poll() is None
     assert (now.status, now.ready_items, now.failed_items) == ("completed", 40, 10)
+    assert (all_failed.status, all_failed.failed_items) == ("completed", 40)
     codes = [line.get("error", {}).get("code") for line in lines]
     assert codes[4::5] == CODES
     assert Counter(codes)[None] == 40
