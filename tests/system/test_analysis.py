@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.serving import served
+from benchmarks.serving import children, served
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
@@ -241,6 +241,37 @@ async def test_ten_bad_ones_in_a_batch_of_fifty(tmp_path: Path) -> None:
     assert len(kept) == 2
     for said in (*map(str, lines), *map(str, tasks), *kept, (tmp_path / "server.log").read_text()):
         assert "canary" not in said.lower()
+
+
+async def test_kill_9_with_videos_in_hand_loses_none_and_leaves_no_decoder(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    draw(film, [DrawnScene(5, colour, ((colour.title(), 40),)) for colour in ("navy", "gold", "teal")], (640, 360))
+    asked = {"prompt": {"input_text": "What text is on screen?"}}
+    async with served(tmp_path, '[analysis]\nsandbox = "weak"\n') as server:
+        async with server.client() as client:
+            ids = [(await client.assets.ready((await client.assets.upload(film)).id)).id for _ in range(4)]
+            requests = [{"video": {"type": "asset_id", "asset_id": asset}} for asset in ids]
+            batch = (await client.analyses.create(requests, model="local-facts", defaults=asked)).batch_id
+            async with asyncio.timeout(20):
+                while (await client.analyses.get(batch)).processing_items < 2 or not _decoders(server.pid):
+                    await asyncio.sleep(0.02)
+        decoders = _decoders(server.pid)
+        server.kill()
+        async with asyncio.timeout(5):
+            while any(Path(f"/proc/{pid}/cmdline").exists() for pid in decoders):
+                await asyncio.sleep(0.05)
+        await server.start()
+        async with server.client() as client:
+            now = await _ended(client, batch)
+            lines = [line async for line in client.analyses.results(batch)]
+            used = (await client.usage.get())["totals"]
+    assert (now.status, now.ready_items) == ("completed", 4)
+    assert [("Navy" in line["data"]["data"], "Teal" in line["data"]["data"]) for line in lines] == [(True, True)] * 4
+    assert [(total["items"], total["seconds"]) for total in used] == [(4, 60.0)]
+
+
+def _decoders(parent: int) -> list[int]:
+    return children(parent, "covey.analysis.media.child")
 
 
 async def _ended(client: CoveyClient, batch: str) -> AnalysisBatch:
