@@ -150,7 +150,16 @@ async def test_the_style_of_the_other_api(house: House) -> None:
         store = house.services.store
         held = await store.endpoint("ws-one", made["id"])
         batch = await house.planted()
-        ended = {"kind": "analysis", "origin": "batch", "counts": {"total": 3, "succeeded": 3, "failed": 0}}
+        at = round(NOW.timestamp() * 1e6)
+        counts = {"total": 6, "waiting": 0, "active": 0, "succeeded": 3, "failed": 2, "canceled": 1}
+        ended: dict[str, Any] = {
+            "kind": "analysis",
+            "origin": "batch",
+            "lane": "model:local-facts",
+            "mode": "general",
+            "counts": counts,
+        }
+        ended |= {"createdAt": at, "expiresAt": at + 86_400_000_000}
         one = Delivery(
             batch.removeprefix("batch_")[:-1] + "7",
             made["id"],
@@ -158,7 +167,7 @@ async def test_the_style_of_the_other_api(house: House) -> None:
             "0" * 24,
             None,
             "batch.completed",
-            house.clock.now(),
+            NOW + timedelta(hours=1),
             ended,
             DeliveryState.waiting,
             1,
@@ -172,7 +181,21 @@ async def test_the_style_of_the_other_api(house: House) -> None:
     assert first["id"].startswith("whe_")
     assert len(first["id"]) == 36
     assert first["type"] == "analyze.batch.completed"
-    assert (first["data"]["status"], first["data"]["ready_items"]) == ("completed", 3)
+    assert first["data"] == {
+        "batch_id": "0" * 24,
+        "analysis_mode": "general",
+        "model_name": "local-facts",
+        "status": "completed",
+        "total_items": 6,
+        "queued_items": 0,
+        "processing_items": 0,
+        "ready_items": 3,
+        "failed_items": 2,
+        "canceled_items": 1,
+        "created_at": "2026-07-01T12:00:00.000Z",
+        "expires_at": "2026-07-02T12:00:00.000Z",
+        "completed_at": "2026-07-01T13:00:00.000Z",
+    }
 
 
 @pytest.mark.parametrize(
@@ -409,6 +432,26 @@ def test_tries_grow_apart_and_end() -> None:
     assert next_try(_due(1), NOW, settings, timedelta(hours=25)) is None
 
 
+@pytest.mark.parametrize("said", ["Fri, 31 Dec 9999 23:59:59 -2300", "999999999"])
+def test_a_receiver_that_wants_to_be_asked_too_late_is_not_asked_again(said: str) -> None:
+    wait = retry_after(Fetched(503, {"retry-after": said}, b""), NOW)
+    assert wait is not None
+    assert next_try(_due(1), NOW, Webhooks(), wait) is None
+
+
+async def test_a_date_beyond_all_calendars_is_tried_again_as_usual(house: House) -> None:
+    answer = "503 Service Unavailable\r\nRetry-After: Mon, 01 Jan 99999999999 00:00:00 GMT"
+    async with receiver(answer) as there, delivering(house) as loop:
+        made = await endpoint(house, there.url, events=["batch.completed"])
+        await house.planted()
+        for taken in await house.claim(3):
+            await house.finish(taken, succeeded())
+        loop.look()
+        await there.next()
+        waiting = await _listed(house, f"{HOOKS}/{made['id']}", 1, "waiting")
+    assert waiting["error"] == "The receiver answered 503"
+
+
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
@@ -419,6 +462,11 @@ def test_tries_grow_apart_and_end() -> None:
         ("-5", None),
         ("", None),
         ("9" * 30, None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999", None),
+        ("Mon, 01 Jan 2026 25:61:61 GMT", None),
+        ("Thu, 01 Jan 0001 00:00:00 +2359", 0.0),
     ],
 )
 def test_a_receiver_may_say_when(said: str, seconds: float | None) -> None:

@@ -8,7 +8,14 @@ import pytest
 
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import DeliveryState, Endpoint
-from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS, ORPHANED, QUICK_AT_ONCE
+from covey.store.operations.webhooks import (
+    AT_ONCE,
+    FAILING_WITHIN,
+    LATE_COMERS,
+    LOOKED_AT_EVERY,
+    ORPHANED,
+    QUICK_AT_ONCE,
+)
 from covey.store.ports import Due, Tried
 
 from .conftest import Scene
@@ -309,3 +316,80 @@ async def test_the_endpoint_of_a_batch_that_never_came_goes_after_an_hour(scene:
     scene.clock.advance(LATE_COMERS.total_seconds())
     await scene.store.sweep_deliveries(scene.now)
     await listens(scene, "never")
+
+
+async def test_what_waits_of_a_deleted_batch_is_still_delivered(scene: Scene) -> None:
+    await listens(scene)
+    batch = await scene.submit(1)
+    await listens(scene, "own", batch=batch)
+    await scene.store.pause(batch, "p")
+    before = {due.endpoint.id: due.delivery.id for due in await claim(scene)}
+    await scene.store.settle_deliveries([(id_, FINE) for id_ in before.values()])
+    await scene.store.resume(batch)
+    given_up = [due.delivery.id for due in await claim(scene)]
+    await scene.store.settle_deliveries([(id_, refused(scene, None)) for id_ in given_up])
+    await scene.stop(batch)
+    ends = {due.endpoint.id: due.delivery.id for due in await claim(scene)}
+    await scene.store.settle_deliveries([(id_, refused(scene, 3600)) for id_ in ends.values()])
+    await scene.store.erase_batch(batch)
+    while batch not in await scene.store.sweep_erased(1):
+        pass
+    await scene.store.sweep_deliveries(scene.after(-1))
+    left = await scene.store.deliveries("w", batch=batch)
+    assert {one.id for one in left} == set(ends.values()), "what had ended went with the batch"
+
+    scene.clock.advance(3600)
+    await scene.store.sweep_deliveries(scene.after(-7200))
+    due = await claim(scene)
+    assert {one.endpoint.id: one.delivery.id for one in due} == ends
+    assert {one.delivery.data["counts"]["canceled"] for one in due} == {1}
+    await scene.store.settle_deliveries([(one.delivery.id, FINE) for one in due])
+    assert {(await scene.store.delivery("w", id_)).state for id_ in ends.values()} == {DeliveryState.delivered}
+    scene.clock.advance(LOOKED_AT_EVERY.total_seconds())
+    await scene.store.sweep_deliveries(scene.after(-7200))
+    with pytest.raises(NotFound):
+        await the(scene, "own")
+    assert (await the(scene)).id == "hook"
+    assert [one.id for one in await scene.store.deliveries("w")] == [ends["hook"]]
+
+
+@pytest.mark.parametrize("tried", [FINE, GONE, Tried(503, "503", None)], ids=["delivered", "gone", "given up"])
+async def test_the_endpoint_of_a_deleted_batch_goes_with_its_last_delivery(scene: Scene, tried: Tried) -> None:
+    batch = await scene.submit(1)
+    await listens(scene, "own", batch=batch)
+    await scene.stop(batch)
+    await scene.store.erase_batch(batch)
+    while batch not in await scene.store.sweep_erased():
+        pass
+    for _ in range(3):
+        scene.clock.advance(LOOKED_AT_EVERY.total_seconds())
+        await scene.store.sweep_deliveries(scene.after(-7200))
+    [due] = await claim(scene)
+    assert due.endpoint.id == "own"
+    await scene.store.settle_deliveries([(due.delivery.id, tried)])
+    scene.clock.advance(LOOKED_AT_EVERY.total_seconds())
+    await scene.store.sweep_deliveries(scene.after(-7200))
+    with pytest.raises(NotFound):
+        await the(scene, "own")
+    assert await scene.store.sweep_deliveries(scene.after(-7200)) == 1, "its delivery goes too"
+    scene.clock.advance(LATE_COMERS.total_seconds())
+    await scene.store.sweep_deliveries(scene.after(-7200))
+    await listens(scene, "own")
+
+
+async def test_an_endpoint_that_was_off_goes_with_its_batch(scene: Scene) -> None:
+    batch = await scene.submit(1)
+    await listens(scene, "own", batch=batch)
+    await scene.store.pause(batch, "p")
+    [due] = await claim(scene)
+    await scene.store.settle_deliveries([(due.delivery.id, GONE)])
+    scene.clock.advance(LATE_COMERS.total_seconds())
+    await scene.store.sweep_deliveries(scene.after(-7200))
+    await scene.stop(batch)
+    assert (await the(scene, "own")).off_at is not None
+    await scene.store.erase_batch(batch)
+    while batch not in await scene.store.sweep_erased():
+        pass
+    await scene.store.sweep_deliveries(scene.after(-7200))
+    with pytest.raises(NotFound):
+        await the(scene, "own")

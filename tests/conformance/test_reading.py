@@ -1,5 +1,6 @@
 """Looking: lists, filters, pages, items in every state; counts and page from one snapshot."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +202,60 @@ async def test_items_by_what_they_are_about(scene: Scene) -> None:
     ]
     assert len(await scene.store.by_ref("w", "a", limit=2)) == 2
     assert await scene.store.by_ref("w", "none") == []
+
+
+async def test_items_by_what_they_are_about_come_in_pages_and_by_state_and_kind(scene: Scene) -> None:
+    first = await scene.submit(refs("a", "b", "a", "a"))
+    await scene.finish(await scene.take(1))
+    await scene.take(1)
+    scene.clock.advance(1)
+    stopped = await scene.submit(refs("a"), kind="other")
+    await scene.stop(stopped)
+    await scene.submit(refs("a"), workspace="other")
+    look, count = scene.store.by_ref, scene.store.count_by_ref
+    everything = [(stopped, 0), (first, 0), (first, 2), (first, 3)]
+    pages = [await look("w", "a", 2, offset=offset) for offset in (0, 2, 4)]
+    assert [(item.batch, item.seq) for page in pages for item in page] == everything
+    assert (await count("w", "a"), await count("w", "none"), await count("w", "a", kind="other")) == (4, 0, 1)
+    assert [item.batch for item in await look("w", "a", kind="other")] == [stopped]
+    for state in ItemState:
+        alike = [item for item in await look("w", "a") if item.state is state]
+        assert await look("w", "a", states=[state]) == alike
+        assert await count("w", "a", states=[state]) == len(alike)
+    assert await count("w", "a", states=[ItemState.succeeded, ItemState.canceled]) == 2
+
+
+async def test_what_may_be_large_is_left_out_of_what_is_read_bare(scene: Scene) -> None:
+    batch = await scene.submit(refs("a", "b"))
+    whole, items = await scene.store.items(batch)
+    bare, bare_items = await scene.store.items(batch, bare=True)
+    assert whole.config == (await scene.store.batch(batch)).config != b""
+    assert all(item.input for item in items)
+    assert bare == replace(whole, config=b"", read_at=bare.read_at)
+    assert bare_items == [replace(item, input=b"") for item in items]
+    assert (await scene.store.batch(batch, "w", bare=True)).config == b""
+    assert [item.input for item in await scene.store.by_ref("w", "a", bare=True)] == [b""]
+    assert [found.config for found in (await scene.store.batches("w"))[0]] == [b""]
+    with pytest.raises(NotFound):
+        await scene.store.batch(batch, "other", bare=True)
+
+
+async def test_items_are_totalled_over_the_batches_of_a_kind(scene: Scene) -> None:
+    assert set((await scene.store.item_totals("w", "k1")).values()) == {0}
+    await scene.submit(5, kind="k1")
+    await scene.finish(await scene.take(2))
+    await scene.take(1)
+    await scene.submit(1, kind="k1", origin="single")
+    await scene.submit(7, kind="k2")
+    await scene.submit(7, kind="k1", workspace="other")
+    totals = await scene.store.item_totals("w", "k1")
+    assert totals == {
+        ItemState.waiting: 3,
+        ItemState.active: 1,
+        ItemState.succeeded: 2,
+        ItemState.failed: 0,
+        ItemState.canceled: 0,
+    }
 
 
 async def test_the_items_that_ended_last_come_newest_first(scene: Scene) -> None:

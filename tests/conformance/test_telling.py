@@ -1,6 +1,7 @@
 """What is told of a batch, to whom, and that it is told in the very transaction in which it happens."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from covey.domain.webhook import BATCH_EVENTS, ITEM_EVENTS, DeliveryState, Endpo
 from covey.store.operations import control
 from covey.store.operations import database as operating
 from covey.store.operations.store import OperationStore
-from covey.store.ports import Store
+from covey.store.ports import Store, Tried
 
 from .conftest import WORKER, Scene
 from .databases import Database
@@ -42,7 +43,7 @@ async def told(scene: Scene, name: str = "hook", workspace: str = "w", *, items:
 
 async def test_a_batch_is_told_of_from_its_start_to_its_end(scene: Scene) -> None:
     await listens(scene)
-    batch = await scene.submit(3, name="calls")
+    batch = await scene.submit(3, name="calls", expires_at=scene.after(60), notes={"analysis_mode": "general"})
     assert await told(scene) == {}
     bite = await scene.take()
     assert await told(scene) == {"batch.started": 1}
@@ -61,6 +62,8 @@ async def test_a_batch_is_told_of_from_its_start_to_its_end(scene: Scene) -> Non
         "lane": "lane",
         "origin": "batch",
         "createdAt": round(scene.now.timestamp() * 1_000_000),
+        "expiresAt": round(scene.after(60).timestamp() * 1_000_000),
+        "mode": "general",
         "counts": {"total": 3, "waiting": 0, "active": 0, "succeeded": 2, "failed": 1, "canceled": 0},
         "data": {},
     }
@@ -237,9 +240,12 @@ async def test_an_endpoint_of_a_batch_hears_of_no_other_and_goes_with_it(scene: 
     assert {one.batch for one in page} == {mine}
     assert Counter(one.type for one in page) == {"batch.started": 1, "item.succeeded": 1, "batch.completed": 1}
     assert await scene.store.endpoints("w") == []
+    due = await scene.store.claim_deliveries(timedelta(seconds=45), 9, {})
+    await scene.store.settle_deliveries([(one.delivery.id, Tried(200, None, None)) for one in due])
     await scene.store.erase_batch(mine)
     while mine not in await scene.store.sweep_erased(2):
         pass
+    await scene.store.sweep_deliveries(scene.now)
     assert await scene.store.deliveries("w", batch=mine) == []
     with pytest.raises(NotFound, match="no endpoint"):
         await scene.store.endpoint("w", "callback")

@@ -128,7 +128,9 @@ class AnalysisRunner:
 
     def _config(self, run: Run) -> AnalysisConfig:
         config = self._frozen.get(run.batch)
-        if config is None:
+        if config is not None:
+            self._frozen.move_to_end(run.batch)
+        else:
             try:
                 config = AnalysisConfig.model_validate(run.config)
             except ValidationError as error:

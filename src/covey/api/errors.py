@@ -46,6 +46,15 @@ class BodyTooLarge(HTTPException):
         super().__init__(413, f"The body is larger than the limit of {limit:,} bytes")
 
 
+class BodyUnfit(HTTPException):
+    """The body is not what the route takes; passes through the framework unchanged. `first` is what is wrong with it,
+    in pydantic's form."""
+
+    def __init__(self, first: Mapping[str, Any]) -> None:
+        super().__init__(400, str(first["msg"]))
+        self.first = first
+
+
 class BodyTooSlow(HTTPException):
     """The body did not come in time."""
 
@@ -63,8 +72,9 @@ class Answer(Response):
     ) -> None:
         """`content` is anything orjson writes; `raw` is JSON that is ready."""
         super().__init__(orjson.dumps(content) if raw is None else raw, status, headers)
-        self.kept: bytes = bytes(self.body)
-        """What an Idempotency-Key keeps of it: all, unless a secret is shown once."""
+        self.kept: bytes | None = bytes(self.body) if status < 500 else None
+        """What an Idempotency-Key keeps of it: all, unless a secret is shown once. None: nothing, the key is forgotten,
+        and who asks again has it done again."""
 
 
 def rendered(error: CoveyError, request_id: str | None = None, path: str = "") -> dict[str, Any]:
@@ -104,6 +114,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CoveyError, _covey)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(BodyUnfit, _invalid)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -134,8 +145,9 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    first, path = error.errors()[0], request.url.path
+    assert isinstance(error, (RequestValidationError, BodyUnfit))
+    first = error.first if isinstance(error, BodyUnfit) else error.errors()[0]
+    path = request.url.path
     if shapes.speaks(path):
         return Answer(shapes.shaped(path, 400, *shapes.fault(first), {}), 400)
     return Answer({"error": "bad_request", "message": sentence(first)}, 400)

@@ -1,9 +1,9 @@
 """`Idempotency-Key` on every POST (contract 12.6): one key and one meaning, one answer.
 
 The meaning is the route, the workspace and the values; never the raw body, whose multipart boundary differs every
-time. Answers below 500 are kept for 24 hours. A request may end without an answer: its process dies, its time is up,
-its server stops, the database fails. Before it begins it has written down which object it is about to make; so whoever
-comes next looks whether that object was made. A key whose object is there is never forgotten.
+time. Answers below 500 are kept for 24 hours, unless one says that nothing is to be kept of it. A request may end
+without an answer: its process dies, its time is up, its server stops, the database fails. Before it begins it has
+written down which object it is about to make; so whoever comes next looks whether that object was made.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Work = Callable[[str], Awaitable[Answer]]
 
 Recover = Callable[[str], Awaitable[Answer | None]]
 """The answer for an object that an earlier request was about to make; None if it was not made, and then it never will
-be: whatever that request left is out of the way."""
+be, or if it was called back because its caller went away: whatever that request left is out of the way."""
 
 
 async def once(
@@ -171,7 +171,8 @@ class _Once:
         return found
 
     async def _keep(self, answer: Answer, created: str) -> None:
+        kept = None if answer.kept is None else KeptAnswer(answer.status_code, answer.kept)
         try:
-            await self._store.keep_answer(self._meaning, KeptAnswer(answer.status_code, answer.kept))
+            await self._store.keep_answer(self._meaning, kept)
         except Unavailable:
             self._unsettled[self._place] = created

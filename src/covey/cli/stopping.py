@@ -9,7 +9,7 @@ from covey.cli import ids
 from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, YesFlag, clean, put, put_json, say
 from covey.cli.session import confirm, leave, talk
-from covey.cli.view import line
+from covey.cli.view import as_batch, line
 from covey.cli.watching import follow
 from covey.client import CoveyClient
 from covey.client.models import Batch, Cancelled
@@ -79,13 +79,29 @@ def _tell(done: Cancelled, hang_up: bool) -> None:
 
 
 def pause(batch: TheBatch, as_json: JsonFlag = False) -> None:
-    """Start no more calls of a batch until it is resumed; active ones go on."""
-    talk(lambda client: _put_line(client.batches.pause(ids.batch_id(batch)), as_json), as_json=as_json)
+    """Start nothing more of a batch until it is resumed; what is active goes on."""
+
+    async def work(client: CoveyClient) -> None:
+        named = await ids.any_batch(client, batch)
+        if ids.of_calls(named):
+            await _put_line(client.batches.pause(named), as_json)
+        else:
+            _put_batch(as_batch(await client.analyses.pause(named)), as_json)
+
+    talk(work, as_json=as_json)
 
 
 def resume(batch: TheBatch, as_json: JsonFlag = False) -> None:
     """Go on with a paused batch."""
-    talk(lambda client: _put_line(client.batches.resume(ids.batch_id(batch)), as_json), as_json=as_json)
+
+    async def work(client: CoveyClient) -> None:
+        named = await ids.any_batch(client, batch)
+        if ids.of_calls(named):
+            await _put_line(client.batches.resume(named), as_json)
+        else:
+            _put_batch(as_batch(await client.analyses.resume(named)), as_json)
+
+    talk(work, as_json=as_json)
 
 
 def hang_up(
@@ -128,7 +144,10 @@ def limit(
 
 
 async def _put_line(answer: Awaitable[Batch], as_json: bool) -> None:
-    batch = await answer
+    _put_batch(await answer, as_json)
+
+
+def _put_batch(batch: Batch, as_json: bool) -> None:
     if as_json:
         put_json(batch.raw)
     else:

@@ -238,6 +238,7 @@ def as_batch(batch: AnalysisBatch) -> Batch:
         id=batch.batch_id,
         status=VIDEO_STATES.get(batch.status, batch.status),
         is_complete=batch.ended,
+        paused=batch.paused,
         total_calls=batch.total_items,
         progress=counts,
         timestamp=datetime.now(UTC),

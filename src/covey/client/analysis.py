@@ -58,6 +58,7 @@ class AnalysisBatch:
     ready_items: int = 0
     failed_items: int = 0
     canceled_items: int = 0
+    paused: bool = False
     created_at: datetime | None = None
     expires_at: datetime | None = None
     completed_at: datetime | None = None
@@ -198,6 +199,14 @@ class Analyses:
     async def cancel(self, batch_id: str) -> AnalysisBatch:
         """Cancel what is queued; what is processing goes on to its end. Raises Conflict after the batch's end."""
         return await self._transport.get(AnalysisBatch, _under(BATCHES, batch_id, "cancel"), "POST")
+
+    async def pause(self, batch_id: str) -> AnalysisBatch:
+        """Start nothing more until it is resumed; what is processing goes on. Raises Conflict after the batch's end."""
+        return await self._transport.get(AnalysisBatch, _under(BATCHES, batch_id, "pause"), "POST")
+
+    async def resume(self, batch_id: str) -> AnalysisBatch:
+        """Go on with a paused batch. Raises Conflict after the batch's end."""
+        return await self._transport.get(AnalysisBatch, _under(BATCHES, batch_id, "resume"), "POST")
 
     async def delete(self, batch_id: str) -> None:
         """Delete an ended batch with its results. Raises Conflict before its end."""

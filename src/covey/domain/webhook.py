@@ -37,7 +37,8 @@ class Endpoint:
     """Somewhere to be told.
 
     `style` names the envelope and signature, in the words of the API. `events` are what it is told of, of BATCH_EVENTS
-    and ITEM_EVENTS. `kind` limits it to batches of one kind, `batch` to a single batch, with which it goes; `singles`
+    and ITEM_EVENTS. `kind` limits it to batches of one kind, `batch` to a single batch, with which it goes once
+    nothing waits for it; `singles`
     says that the end of batches of one, which no list shows, is told too. `secrets` are encrypted, the newest first;
     each but the first has a time after which it signs no more. `off_at` and `off_reason`: it is told nothing any more.
     """
@@ -63,8 +64,8 @@ class Endpoint:
 class Delivery:
     """One event for one endpoint. `id` stays the same however often it is sent.
 
-    `seq` is the item of an item event. `data` is the batch as it was: name, kind, lane, origin and counts, with the
-    event's own data. `status` and `error` are what the last try came to.
+    `seq` is the item of an item event. `data` is the batch as it was: name, kind, lane, origin, mode, times and
+    counts, with the event's own data. `status` and `error` are what the last try came to.
     """
 
     id: str

@@ -1,6 +1,9 @@
 """Damaged and hostile files fail or succeed alone, with a code, and nothing of a neighbour is ever read."""
 
+import asyncio
 import resource
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +16,18 @@ from covey.settings import Analysis
 from tests.analysis.media import damage
 
 KNOWN_CODES = {"video_file_broken", "decoder_limit", "no_video_track", "video_resolution_too_high"}
+MOST_MEMORY = 700_000_000
+"""Bytes in memory that a decoder of many pictures stays below; the kernel's limit on it is higher."""
+
+PEAK = """
+import asyncio, resource, sys
+from pathlib import Path
+from covey.analysis.media import Decoder
+from covey.settings import Analysis
+asyncio.run(Decoder(Analysis()).facts(Path(sys.argv[1]), lambda *told: None))
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
+"""
+
 NAMING = (
     *("ffconcat", "ffconcat by its path", "hls", "hls by its url", "hls by http", "sdp", "dash", "url", "image list"),
     *("mpsub", "vobsub", "mpegts and ffconcat"),
@@ -27,26 +42,43 @@ async def everything(decoder: Decoder, file: Path) -> tuple[str, set[str]]:
     """All that a file gives, as text, and the codes it fails with."""
     said, codes = [], set()
     calls = (
-        lambda: decoder.inspect(file),
-        lambda: decoder.facts(file, silent),
-        lambda: decoder.frames(file, (0.0, 1.0), 2, 320),
-        lambda: decoder.audio(file, (0.0, 1.0)),
+        decoder.inspect(file),
+        decoder.facts(file, silent),
+        decoder.frames(file, (0.0, 1.0), 2, 320),
+        decoder.audio(file, (0.0, 1.0)),
     )
-    for call in calls:
-        try:
-            said.append(repr(await call()))
-        except Undecodable as error:
-            codes.add(error.code)
-            said.append(str(error))
+    for answer in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(answer, Undecodable):
+            codes.add(answer.code)
+            said.append(str(answer))
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            said.append(repr(answer))
     return "\n".join(said), codes
 
 
-@pytest.mark.parametrize("name", NAMING)
-async def test_a_file_that_names_another_gets_nothing(name: str, decoder: Decoder, clips: Path) -> None:
+def naming(name: str, clips: Path) -> Path:
+    """The file of that name, beside the one that it names."""
     assert set(NAMING) == set(damage.naming(clips))
     file = clips / f"naming {name}.mp4"
     file.write_bytes(damage.naming(clips)[name])
-    said, codes = await everything(decoder, file)
+    return file
+
+
+@pytest.mark.parametrize("name", NAMING)
+async def test_no_facts_of_a_file_that_is_named_by_another(name: str, decoder: Decoder, clips: Path) -> None:
+    end, said = await end_of(decoder, naming(name, clips))
+    assert end == "video_file_broken"
+    assert "anary" not in said
+    assert "4711" not in said
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if "its" in name else pytest.mark.soak) for name in NAMING]
+)
+async def test_a_file_that_names_another_gets_nothing(name: str, decoder: Decoder, clips: Path) -> None:
+    said, codes = await everything(decoder, naming(name, clips))
     assert codes == {"video_file_broken"}
     assert "anary" not in said
     assert "4711" not in said
@@ -76,10 +108,9 @@ def test_opening_refuses_by_itself(clips: Path) -> None:
 async def test_what_is_no_video_says_so(name: str, decoder: Decoder, short: tuple[Path, Truth], clips: Path) -> None:
     file = clips / f"{name}.mp4"
     file.write_bytes(damage.broken(short[0])[name])
-    for call in (decoder.inspect(file), decoder.facts(file, silent)):
-        with pytest.raises(Undecodable) as caught:
-            await call
-        assert caught.value.code == "video_file_broken"
+    calls = (decoder.inspect(file), decoder.facts(file, silent))
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(answer, Undecodable) and answer.code for answer in answers] == ["video_file_broken"] * 2
 
 
 async def test_a_truncated_stream_tells_how_much_of_it_there_is(decoder: Decoder, clips: Path) -> None:
@@ -88,10 +119,10 @@ async def test_a_truncated_stream_tells_how_much_of_it_there_is(decoder: Decoder
     draw(whole, scenes, (320, 180), options={"movflags": "faststart"}, tone=300)
     content = whole.read_bytes()
     half.write_bytes(content[: len(content) * 6 // 10])
-    facts = await decoder.facts(half, silent)
+    facts, inspected = await asyncio.gather(decoder.facts(half, silent), decoder.inspect(half))
     assert 1 < facts.decoded_seconds < 5
     assert facts.warnings
-    assert (await decoder.inspect(half)).warnings
+    assert inspected.warnings
 
 
 @pytest.mark.parametrize("suffix", ["png", "mp4"])
@@ -104,15 +135,14 @@ async def test_a_picture_of_16000_by_16000_is_refused(suffix: str, decoder: Deco
     assert peak_of_children() < Analysis().memory_bytes
 
 
-async def test_many_large_pictures_are_not_held_at_once(decoder: Decoder, clips: Path) -> None:
+def test_many_large_pictures_are_not_held_at_once(clips: Path) -> None:
     """Forty pictures of 2,400 pixels a side are 920 MB; one after the other they need a part of it."""
     file = clips / "many.gif"
     pictures = [Image.new("P", (2400, 2400), number) for number in range(40)]
     pictures[0].save(file, save_all=True, append_images=pictures[1:], duration=40)
     assert file.stat().st_size < 2_000_000
-    end, _ = await end_of(decoder, file)
-    assert end == "facts"
-    assert peak_of_children() < Analysis().memory_bytes
+    done = subprocess.run([sys.executable, "-c", PEAK, str(file)], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < MOST_MEMORY
 
 
 async def test_a_video_that_lies_about_its_size_is_refused(decoder: Decoder, clips: Path) -> None:
@@ -143,9 +173,8 @@ async def test_sound_alone_is_audio_and_has_nothing_to_see(decoder: Decoder, sho
 async def test_an_image_is_an_image(suffix: str, decoder: Decoder, clips: Path) -> None:
     file = clips / f"image.{suffix}"
     Image.new("RGB", (640, 360), "green").save(file)
-    found = await decoder.inspect(file)
+    found, (frame,) = await asyncio.gather(decoder.inspect(file), decoder.frames(file, (0.0, 0.0), 5, 320))
     assert (found.kind, found.width, found.height, found.seconds) == ("image", 640, 360, 0.0)
-    (frame,) = await decoder.frames(file, (0.0, 0.0), 5, 320)
     assert frame.seconds == 0.0
     assert len(frame.jpeg) > 100
 
@@ -195,7 +224,7 @@ async def end_of(decoder: Decoder, file: Path) -> tuple[str, str]:
 
 
 async def test_a_few_mutants_harm_nobody(decoder: Decoder, short: tuple[Path, Truth], clips: Path) -> None:
-    await survives(decoder, list(enumerate(damage.mutants(short[0])))[:8], clips)
+    await survives(decoder, list(enumerate(damage.mutants(short[0])))[:5], clips)
 
 
 @pytest.mark.soak

@@ -44,6 +44,67 @@ thread = threading.Thread(target=print, args=("thread",))
 thread.start(); thread.join()
 """
 
+# Each tries something on its parent that does no harm: signal 0, limits that are read, values that it has already.
+REACHES = """
+import ctypes, errno, fcntl, os, resource, signal, sys
+from covey.analysis.media import filtering, rights
+other, libc = os.getppid(), ctypes.CDLL(None, use_errno=True)
+one, _ = os.pipe()
+mask = os.sched_getaffinity(other)
+nice = os.getpriority(os.PRIO_PROCESS, other)
+signalled = ctypes.create_string_buffer(b"\\0" * 8 + b"\\xff" * 4, 128)
+if sys.argv[1] == "confined":
+    assert all(rights.confine(rights.libraries()).values())
+def call(name, *arguments):
+    ctypes.set_errno(0)
+    if libc.syscall(filtering.number(name), *arguments) < 0:
+        raise OSError(ctypes.get_errno(), name)
+attempts = {
+    "prlimit64": lambda: resource.prlimit(other, resource.RLIMIT_CPU),
+    "prlimit64 sets": lambda: call("prlimit64", other, resource.RLIMIT_NOFILE, None, None),
+    "kill": lambda: os.kill(other, 0),
+    "tkill": lambda: call("tkill", other, 0),
+    "tgkill": lambda: call("tgkill", other, other, 0),
+    "rt_sigqueueinfo": lambda: call("rt_sigqueueinfo", other, 0, signalled),
+    "rt_tgsigqueueinfo": lambda: call("rt_tgsigqueueinfo", other, other, 0, signalled),
+    "pidfd_open": lambda: os.pidfd_open(other),
+    "pidfd_send_signal": lambda: signal.pidfd_send_signal(one, 0),
+    "ptrace": lambda: call("ptrace", 2, other, None, None),
+    "process_vm_readv": lambda: call("process_vm_readv", other, None, 0, None, 0, 0),
+    "process_vm_writev": lambda: call("process_vm_writev", other, None, 0, None, 0, 0),
+    "process_madvise": lambda: call("process_madvise", one, None, 0, 0, 0),
+    "kcmp": lambda: call("kcmp", os.getpid(), other, 99, 0, 0),
+    "sched_setaffinity": lambda: os.sched_setaffinity(other, mask),
+    "sched_setscheduler": lambda: os.sched_setscheduler(other, os.SCHED_OTHER, os.sched_param(0)),
+    "sched_setparam": lambda: os.sched_setparam(other, os.sched_param(0)),
+    "sched_setattr": lambda: call("sched_setattr", other, None, 0),
+    "setpriority": lambda: os.setpriority(os.PRIO_PROCESS, other, nice),
+    "ioprio_set": lambda: call("ioprio_set", 1, other, 0),
+    "F_SETOWN": lambda: fcntl.fcntl(one, fcntl.F_SETOWN, other),
+    "F_SETSIG": lambda: fcntl.fcntl(one, fcntl.F_SETSIG, 0),
+}
+for name, attempt in attempts.items():
+    try:
+        attempt()
+    except OSError as error:
+        print(name, errno.errorcode[error.errno], sep=": ")
+    else:
+        print(name, "done", sep=": ")
+"""
+
+MAY_STILL = """
+import os, resource, signal
+from covey.analysis.media import rights
+assert all(rights.confine(rights.libraries()).values())
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (10, most))
+assert resource.prlimit(os.getpid(), resource.RLIMIT_NOFILE) == (10, most)
+os.sched_setaffinity(0, os.sched_getaffinity(os.getpid()))
+signal.signal(signal.SIGUSR1, lambda *_: print("own signal", flush=True))
+signal.raise_signal(signal.SIGUSR1)
+os.abort()
+"""
+
 ASKS_FOREVER = """
 import asyncio, sys
 from pathlib import Path
@@ -103,6 +164,38 @@ def test_a_confined_process_reads_its_file_and_nothing_else(tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert done.stdout.split() == ["own", *["True"] * 8, "thread"]
+
+
+def reached(how: str) -> dict[str, str]:
+    command = [sys.executable, "-c", REACHES, how]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(line.split(": ") for line in done.stdout.splitlines())
+
+
+def test_a_confined_process_can_do_nothing_to_its_parent() -> None:
+    assert {name: end for name, end in reached("confined").items() if end != "EPERM"} == {}
+
+
+def test_what_is_tried_on_a_parent_works_for_a_process_that_is_not_confined() -> None:
+    """So it is the filter that refuses it. What containers refuse themselves is left out."""
+    of_a_container = ("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp")
+    ends = {name: end for name, end in reached("free").items() if name not in of_a_container}
+    assert ends.pop("pidfd_send_signal") == "EBADF"
+    assert ends.pop("sched_setattr") == "EINVAL"
+    assert set(ends.values()) == {"done"}
+
+
+def test_processes_do_not_hold_where_limits_of_others_can_be_reached() -> None:
+    """A filter as it was before it looked at arguments is found out by the probe."""
+    lax = "from covey.analysis.media import filtering; filtering.OWN.clear(); "
+    asks = "from covey.analysis.media import rights; print(rights.confine(rights.libraries())[rights.PROCESSES])"
+    done = subprocess.run([sys.executable, "-c", lax + asks], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_confined_process_may_still_do_to_itself_what_libc_does() -> None:
+    done = subprocess.run([sys.executable, "-c", MAY_STILL], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("own signal\n", "", -signal.SIGABRT)
 
 
 def test_strict_refuses_where_a_pillar_is_missing_and_weak_goes_on(short: tuple[Path, object]) -> None:
@@ -199,3 +292,4 @@ async def test_two_calls_run_side_by_side(decoder: Decoder, short: tuple[Path, o
         await asyncio.sleep(0)
     one, two = await asyncio.gather(*both)
     assert one == two
+    assert one.has_audio

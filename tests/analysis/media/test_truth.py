@@ -1,9 +1,11 @@
 """What was drawn is what is found: cuts to the frame, every line of text, colours, motion."""
 
+import asyncio
 import io
 import math
 import struct
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -12,8 +14,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from covey.analysis.media import Decoder, Facts
-from covey.analysis.media.drawing import Ball, DrawnScene, draw
+from covey.analysis.media.drawing import Ball, DrawnScene, Truth, draw
 from covey.analysis.media.reading import Reader
+from covey.settings import Analysis
 
 WORDS = ("Anchor", "Bridge", "Candle", "Dragon", "Ember", "Falcon", "Garden")
 HEIGHTS = (12, 14, 16, 20, 28, 36, 44)
@@ -27,15 +30,32 @@ def silent(seconds: float, of: float) -> None:
     """Nobody listens."""
 
 
-async def test_every_line_from_12_pixels_on_is_found_and_every_cut_is_exact(decoder: Decoder, clips: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was drawn, what was found, and what was told on the way."""
+
+    truth: Truth
+    facts: Facts
+    told: list[tuple[float, float]]
+
+
+@pytest.fixture(scope="module")
+def cards(clips: Path) -> Watched:
+    """Four cards with a line of each height, decoded once."""
     scenes = [
         DrawnScene(2, "navy", lines("one")),
         DrawnScene(1.48, "white", lines("two"), ink="black"),
         DrawnScene(1, "darkred", lines("three"), ball=Ball("yellow", 40)),
         DrawnScene(1.52, "black", lines("four")),
     ]
-    truth = draw(clips / "cards.mp4", scenes)
-    facts = await decoder.facts(clips / "cards.mp4", silent)
+    file, told = clips / "cards.mp4", list[tuple[float, float]]()
+    truth = draw(file, scenes)
+    facts = asyncio.run(Decoder(Analysis()).facts(file, lambda seconds, of: told.append((seconds, of))))
+    return Watched(truth, facts, told)
+
+
+def test_every_line_from_12_pixels_on_is_found_and_every_cut_is_exact(cards: Watched) -> None:
+    truth, facts = cards.truth, cards.facts
     assert [shot.start for shot in facts.shots] == pytest.approx([0.0, *truth.cuts], abs=0.001)
     assert [shot.end for shot in facts.shots] == pytest.approx([*truth.cuts, truth.seconds], abs=0.001)
     found = {text.text: (text.start, text.end) for text in facts.texts}
@@ -130,10 +150,10 @@ async def test_a_video_filmed_on_its_side_is_seen_upright(decoder: Decoder, clip
     assert Image.open(io.BytesIO(frame.jpeg)).size == (160, 90)
 
 
-@pytest.mark.parametrize(("suffix", "seconds"), [("mkv", 0.04), ("mp4", 0.04)])
-async def test_a_video_of_one_picture_has_facts(suffix: str, seconds: float, decoder: Decoder, clips: Path) -> None:
+@pytest.mark.parametrize("suffix", ["mkv", pytest.param("mp4", marks=pytest.mark.soak)])
+async def test_a_video_of_one_picture_has_facts(suffix: str, decoder: Decoder, clips: Path) -> None:
     file = clips / f"one.{suffix}"
-    draw(file, [DrawnScene(seconds, "navy", (("One picture", 30),))], (640, 360))
+    draw(file, [DrawnScene(0.04, "navy", (("One picture", 30),))], (640, 360))
     facts = await decoder.facts(file, silent)
     assert [text.text for text in facts.texts] == ["One picture"]
     assert len(facts.shots) == 1
@@ -157,8 +177,20 @@ async def test_a_video_that_claims_no_frame_rate_has_facts(decoder: Decoder, cli
     assert 0 < facts.seconds < 60
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080)])
-@pytest.mark.parametrize(("ground", "ink"), [("white", "black"), ("noise", "white"), ("teal", "yellow")])
+SIZES = ((1280, 720), (1920, 1080))
+GROUNDS = (("white", "black"), ("noise", "white"), ("teal", "yellow"))
+ALWAYS = {(1280, "white"), (1920, "noise"), (1280, "teal")}
+"""Each size and each ground; the others only in the long tests."""
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "ground", "ink"),
+    [
+        pytest.param(*size, *ground, marks=() if (size[0], ground[0]) in ALWAYS else pytest.mark.soak)
+        for size in SIZES
+        for ground in GROUNDS
+    ],
+)
 def test_lines_of_all_sizes_are_read_in_one_look(width: int, height: int, ground: str, ink: str) -> None:
     """Every height, at the top left and at the bottom right, plain and on a restless ground, as JPEG leaves it."""
     plain = Image.new("RGB", (width, height), "black" if ground == "noise" else ground)
@@ -210,19 +242,14 @@ async def test_digits_keep_lines_apart_and_a_line_that_stays_is_one(decoder: Dec
     assert texts["Step 2 of the work"].start == pytest.approx(1.2, abs=1.0)
 
 
-async def test_facts_survive_being_kept(decoder: Decoder, short: tuple[Path, object]) -> None:
-    facts = await decoder.facts(short[0], silent)
-    assert Facts.load(facts.dump()) == facts
-    assert facts.has_audio
+def test_facts_survive_being_kept(cards: Watched) -> None:
+    assert Facts.load(cards.facts.dump()) == cards.facts
 
 
-async def test_progress_is_told(decoder: Decoder, clips: Path) -> None:
-    told: list[tuple[float, float]] = []
-    draw(clips / "long.mp4", [DrawnScene(2, colour, lines("x")) for colour in ("navy", "white")], (960, 540), fps=5)
-    await decoder.facts(clips / "long.mp4", lambda seconds, of: told.append((seconds, of)))
-    assert told
-    assert told == sorted(told)
-    assert {of for _, of in told} == {4.0}
+def test_progress_is_told(cards: Watched) -> None:
+    assert cards.told
+    assert cards.told == sorted(cards.told)
+    assert {of for _, of in cards.told} == {6.0}
 
 
 async def test_an_inspection_says_what_a_file_is(decoder: Decoder, short: tuple[Path, object]) -> None:

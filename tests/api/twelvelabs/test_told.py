@@ -1,6 +1,7 @@
 """Receivers that check what they get accept every delivery of batches' whole lives, through a change of secrets."""
 
 import asyncio
+import json
 from collections import Counter
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -11,11 +12,13 @@ from typing import Any
 from standardwebhooks import Webhook
 
 from covey.api.webhooks.events import KNOWN
+from covey.api.webhooks.rendering import Rendering
 from covey.api.webhooks.routes import sender_of
 from covey.api.webhooks.signing import Style
 from covey.engine.deliveries import Deliveries
 from covey.fetch import Fetcher
 from covey.settings import Fetch
+from covey.store.ports import Due
 from tests.api.test_webhooks import HOOKS, Got, Receiver, check_twelvelabs, receiver
 from tests.api.twelvelabs.lab import Lab, open_lab
 
@@ -107,3 +110,53 @@ async def test_every_delivery_of_whole_lives_is_accepted_through_a_rotation(tmp_
                     assert accepted(style, made[style]["secret"], got) == told, "the old secret is valid for an hour"
                     words[style][told["type"]] += 1
         assert words == wanted
+
+
+async def listens(lab: Lab) -> None:
+    """Let an endpoint of this style be there; nothing is sent to it."""
+    object.__setattr__(lab.services, "fetcher", Fetcher(Fetch(allow=(ip_network("127.0.0.0/8"),))))
+    lab.client.headers["x-workspace-id"] = "ws-one"
+    answer = await lab.client.post(HOOKS, json={"url": "http://127.0.0.1:9/", "style": "twelvelabs"})
+    assert answer.status_code == 200, answer.text
+
+
+async def rendered(lab: Lab, word: str) -> Any:
+    """What the only endpoint is told by its next event with this word."""
+    held = (await lab.services.store.endpoints("ws-one"))[0]
+    for one in await lab.services.store.deliveries("ws-one"):
+        message = await Rendering(lab.services.store).message(Due(one, held))
+        if message is not None and message.type == word:
+            return json.loads(message.body)["data"]
+    raise AssertionError(f"nothing is told of {word}")
+
+
+async def test_a_batch_is_told_as_it_is_shown_even_after_it_was_deleted(tmp_path: Path) -> None:
+    async with open_lab(tmp_path) as lab:
+        await listens(lab)
+        made = await lab.create("hello", "fail")
+        shown = await lab.until(f"{BATCHES}/{made['batch_id']}", "completed")
+        told = await rendered(lab, "analyze.batch.completed")
+        assert told == {name: shown[name] for name in told}
+        assert shown.keys() - told.keys() <= {"webhooks", "deletes_at", "spent", "paused"}
+        answer = await lab.client.delete(f"{BATCHES}/{made['batch_id']}")
+        assert answer.status_code == 204
+        while made["batch_id"] not in await lab.services.store.sweep_erased():
+            pass
+        after = await rendered(lab, "analyze.batch.completed")
+        assert after == told
+
+
+async def test_the_video_of_a_task_is_told_by_its_address_without_what_may_be_secret(tmp_path: Path) -> None:
+    async with open_lab(tmp_path) as lab:
+        await listens(lab)
+        for video, told in (
+            ({"type": "url", "url": "https://example.com/a.mp4?key=s"}, "https://example.com/a.mp4"),
+            ({"type": "asset_id", "asset_id": lab.asset}, lab.asset),
+        ):
+            body = {"model_name": "local-facts", "video": video, "prompt": "hello"}
+            answer = await lab.client.post(TASKS, json=body)
+            assert answer.status_code < 300, answer.text
+            await lab.until(f"{TASKS}/{answer.json()['task_id']}", "ready")
+            data = await rendered(lab, "analyze.task.ready")
+            name = "url" if video["type"] == "url" else "asset_id"
+            assert data["video_source"] == {"type": video["type"], name: told}

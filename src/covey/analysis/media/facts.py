@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VERSION = "1"
+VERSION = "2"
 """Of the facts. It changes with whatever reads them, so that kept facts of before are read anew."""
 
 

@@ -4,24 +4,23 @@ It gives its rights up itself, before it opens the file, and nothing can give th
 
 - limits of the kernel on memory, CPU, open files and what it writes (`setrlimit`),
 - files: nothing but the one file and the installed libraries can be opened (Landlock, kernel 5.13 and later),
-- network and processes: no socket, no other program, no other process (a seccomp filter).
+- network and processes: no socket, no other program; no other process, not even its limits (a seccomp filter).
 
 All three work for an ordinary user account and in a container with default rules. `strict` needs all three.
 """
 
 import ctypes
-import errno
 import os
-import platform
 import resource
 import signal
 import socket
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from covey.analysis.media.filtering import filter_system_calls
 
 LIMITS, FILES, NETWORK, PROCESSES = "limits", "files", "network", "processes"
 ESSENTIAL = (LIMITS, FILES, NETWORK, PROCESSES)
@@ -41,8 +40,7 @@ _SYSTEM = (
     *("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache"),
     *("/dev/urandom", "/dev/null", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
 )
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
-_CLONE_THREAD = 0x00010000
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
 
 def die_with_parent(parent: int) -> None:
@@ -82,8 +80,12 @@ def confine(readable: Iterable[Path]) -> dict[str, bool]:
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     files = _only_these_files(libc, readable)
-    filtered = _filter_system_calls(libc)
-    return {FILES: files and _no_file(), NETWORK: filtered and _no_socket(), PROCESSES: filtered and _no_fork()}
+    filtered = filter_system_calls(libc)
+    return {
+        FILES: files and _no_file(),
+        NETWORK: filtered and _no_socket(),
+        PROCESSES: filtered and _no_fork() and _no_reach(os.getppid()),
+    }
 
 
 def libraries() -> list[Path]:
@@ -133,87 +135,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
         os.close(opened)
 
 
-# ---- network and processes: seccomp (linux/seccomp.h, linux/filter.h)
-
-
-@dataclass(frozen=True, slots=True)
-class _Machine:
-    """An architecture as seccomp names it, and the numbers of its system calls."""
-
-    audit: int
-    refused: tuple[int, ...]
-    clone: int
-    clone3: int = 435
-
-
-# In this order: all that makes or uses sockets; what runs programs and makes processes; what reaches into other
-# processes (ptrace, process_vm_*, kill, tkill, pidfd_*); what goes around a filter or has a history (io_uring, bpf,
-# perf_event_open, userfaultfd, keyrings, unshare, setns, mount).
-_MACHINES = {
-    "x86_64": _Machine(
-        0xC000003E,
-        (
-            *(41, 53, 42, 49, 50, 43, 288, 44, 46),
-            *(59, 322, 57, 58),
-            *(101, 310, 311, 62, 200, 434, 424, 438),
-            *(425, 426, 321, 298, 323, 250, 248, 249, 272, 308, 165),
-        ),
-        56,
-    ),
-    "aarch64": _Machine(
-        0xC00000B7,
-        (
-            *(198, 199, 203, 200, 201, 202, 242, 206, 211),
-            *(221, 281),
-            *(117, 270, 271, 129, 130, 434, 424, 438),
-            *(425, 426, 280, 241, 282, 219, 217, 218, 97, 268, 40),
-        ),
-        220,
-    ),
-}
-
-_LOAD, _JUMP_EQUAL, _JUMP_SET, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
-_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_OFFSET_NUMBER, _OFFSET_ARCHITECTURE, _OFFSET_FIRST_ARGUMENT = 0, 4, 16
-_X32 = 0x40000000
-
-Instruction = tuple[int, int, int, int]
-
-
-def _filter_system_calls(libc: ctypes.CDLL) -> bool:
-    machine = _MACHINES.get(platform.machine())
-    if machine is None:
-        return False
-    program = _program(machine)
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
-    header = struct.pack("@HP", len(program), ctypes.addressof(code))
-    return bool(libc.prctl(_PR_SET_SECCOMP, 2, header, 0, 0) == 0)
-
-
-def _program(machine: _Machine) -> Sequence[Instruction]:
-    """Refuses what is listed; `clone` may make threads only, and `clone3` is said not to exist, so that libc asks
-    `clone`, whose flags a filter can see."""
-    refuse = _ERRNO | errno.EPERM
-    steps: list[Instruction] = [
-        (_LOAD, 0, 0, _OFFSET_ARCHITECTURE),
-        (_JUMP_EQUAL, 1, 0, machine.audit),
-        (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, _OFFSET_NUMBER),
-        (_JUMP_AT_LEAST, 0, 1, _X32),
-        (_RETURN, 0, 0, refuse),
-        (_JUMP_EQUAL, 0, 1, machine.clone3),
-        (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
-    ]
-    for number in machine.refused:
-        steps += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, refuse)]
-    steps += [
-        (_JUMP_EQUAL, 0, 3, machine.clone),
-        (_LOAD, 0, 0, _OFFSET_FIRST_ARGUMENT),
-        (_JUMP_SET, 1, 0, _CLONE_THREAD),
-        (_RETURN, 0, 0, refuse),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
-    return steps
+# ---- what holds, tried
 
 
 def _no_file() -> bool:
@@ -241,3 +163,21 @@ def _no_fork() -> bool:
         os._exit(0)
     os.waitpid(child, 0)
     return False
+
+
+def _no_reach(other: int) -> bool:
+    """Neither the limits of another process nor its signals. Nothing changes where it can: limits are only read, and
+    signal 0 is none."""
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: resource.prlimit(other, resource.RLIMIT_NOFILE),
+        lambda: os.kill(other, 0),
+    )
+    for attempt in attempts:
+        try:
+            attempt()
+        except PermissionError:
+            continue
+        except OSError:
+            return False
+        return False
+    return True

@@ -4,13 +4,13 @@ A streamed answer begins at once; its text comes when the whole answer is there,
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
+from covey.api.bodies import print_of
 from covey.api.context import Context, Ctx
 from covey.api.documents import TEXTS
 from covey.api.errors import Answer, plain
@@ -21,7 +21,7 @@ from covey.api.twelvelabs import singles, views
 from covey.api.twelvelabs.requests import Analyze
 from covey.api.twelvelabs.routing import family, flat
 from covey.api.twelvelabs.shapes import PREFIX
-from covey.domain.batch import Batch
+from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import CoveyError, NotFound
 from covey.domain.ids import item_id, new_id
 from covey.domain.item import Item
@@ -58,14 +58,14 @@ async def analyze(ctx: Ctx, body: Analyze) -> Response:
     if body.stream is not False:
         batch = await singles.make(ctx, body, new_id(ctx.services.clock.now()))
         return StreamingResponse(_events(ctx, batch), media_type=NDJSON)
-    meaning = {"body": hashlib.sha256(await ctx.request.body()).hexdigest()}
+    meaning = await print_of(ctx)
 
     async def work(ident: str) -> Answer:
         return await _waited(ctx, await singles.make(ctx, body, ident))
 
     async def recover(ident: str) -> Answer | None:
         batch = await made(ctx, ident)
-        return None if batch is None else await _waited(ctx, batch)
+        return None if batch is None or batch.stop_reason is StopReason.cancel else await _waited(ctx, batch)
 
     return await once(ctx, meaning, work, new_id(ctx.services.clock.now()), recover, keep_refusals=False)
 
@@ -79,7 +79,9 @@ async def _waited(ctx: Context, batch: Batch) -> Answer:
         if ending.done():
             return _answer(*ending.result())
         await singles.stop(ctx, batch.id)
-        return Answer(plain(PATH, 400, "request_canceled_or_timed_out", "The caller went away"), 400)
+        gone = Answer(plain(PATH, 400, "request_canceled_or_timed_out", "The caller went away"), 400)
+        gone.kept = None
+        return gone
     except BaseException:
         with suppress(CoveyError):
             await settled(singles.stop(ctx, batch.id))

@@ -1,12 +1,12 @@
 """Batches: create, list, look, results, cancel, delete (`contracts/twelvelabs.md` sections 2 to 7)."""
 
-import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Annotated
 
 from fastapi import Path, Response
 
 from covey.analysis.config import KIND
+from covey.api.bodies import print_of
 from covey.api.context import Context, Ctx
 from covey.api.documents import file_answer, parameters, said
 from covey.api.errors import Answer
@@ -38,7 +38,7 @@ async def find(ctx: Context, given: str) -> Batch:
     ident = words.identifier(given)
     if ident is not None:
         try:
-            batch = await ctx.services.store.batch(ident, ctx.workspace)
+            batch = await ctx.services.store.batch(ident, ctx.workspace, bare=True)
         except NotFound:
             batch = None
         if batch is not None and batch.kind == KIND and batch.origin != views.SINGLE:
@@ -56,7 +56,7 @@ async def find(ctx: Context, given: str) -> Batch:
 async def create(ctx: Ctx, body: CreateBatch) -> Response:
     """Takes up to a thousand videos and what is asked about them. All or nothing: a refused create leaves nothing
     behind. With the same Idempotency-Key it is done once."""
-    meaning = {"body": hashlib.sha256(await ctx.request.body()).hexdigest()}
+    meaning = await print_of(ctx)
 
     async def work(ident: str) -> Answer:
         asked = await understand(ctx, body)
@@ -97,27 +97,26 @@ async def list_batches(ctx: Ctx) -> Response:
     statuses = words.chosen(ctx, "status", listing.BATCH_WORDS)
     modes = words.chosen(ctx, "analysis_mode", listing.MODES)
     found, total = await listing.batches(ctx, statuses, modes, (number - 1) * size, size)
+    urls = await _urls(ctx) if any(batch.ended for batch in found) else {}
     answer: out.BatchPage = {
-        "data": [views.batch_object(batch, await hooks_of(ctx, batch)) for batch in found],
+        "data": [views.batch_object(batch, await hooks_of(ctx, batch, urls)) for batch in found],
         "page_info": views.page_info(number, size, total),
     }
     return Answer(answer)
 
 
-async def hooks_of(ctx: Context, batch: Batch) -> list[out.HookState]:
-    """What became of telling the batch's end."""
-    if not batch.ended:
+async def _urls(ctx: Context) -> dict[str, str]:
+    """The addresses of the workspace's endpoints, by their ids."""
+    return {endpoint.id: endpoint.url for endpoint in await ctx.services.store.endpoints(ctx.workspace)}
+
+
+async def hooks_of(ctx: Context, batch: Batch, urls: Mapping[str, str]) -> list[out.HookState]:
+    """What became of telling the batch's end to the endpoints of these addresses."""
+    if not batch.ended or not urls:
         return []
-    store = ctx.services.store
-    told = [
-        delivery
-        for delivery in await store.deliveries(ctx.workspace, batch=batch.id, limit=100)
-        if delivery.type in ENDED_EVENTS and delivery.attempts
-    ]
-    if not told:
-        return []
-    urls = {endpoint.id: endpoint.url for endpoint in await store.endpoints(ctx.workspace)}
-    return views.hooks([(urls[one.endpoint], one) for one in told if one.endpoint in urls])
+    told = await ctx.services.store.deliveries(ctx.workspace, batch=batch.id, limit=100)
+    ended = [one for one in told if one.type in ENDED_EVENTS and one.attempts]
+    return views.hooks([(urls[one.endpoint], one) for one in ended if one.endpoint in urls])
 
 
 @router.get(
@@ -129,7 +128,8 @@ async def hooks_of(ctx: Context, batch: Batch) -> list[out.HookState]:
 async def retrieve(ctx: Ctx, batch_id: BatchId) -> Response:
     """A batch as it is now; its counters add up to `total_items`."""
     batch = await find(ctx, batch_id)
-    return Answer(views.batch_object(batch, await hooks_of(ctx, batch)))
+    urls = await _urls(ctx) if batch.ended else {}
+    return Answer(views.batch_object(batch, await hooks_of(ctx, batch, urls)))
 
 
 @router.get(
@@ -153,7 +153,7 @@ async def _lines(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
 async def _pages(ctx: Context, batch: Batch) -> AsyncIterator[tuple[Batch, list[Item]]]:
     after = -1
     while True:
-        now, items = await ctx.services.store.items(batch.id, after=after, limit=PAGE)
+        now, items = await ctx.services.store.items(batch.id, after=after, limit=PAGE, bare=True)
         if not items:
             return
         after = items[-1].seq
@@ -181,6 +181,49 @@ async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
             word = words.batch_word(stopped.batch)
             raise Conflict(f"The batch is {word} already; nothing was left to cancel", code=f"batch_{word}")
         return Answer(views.batch_object(stopped.batch), 202)
+
+    return await once(ctx, {}, work, keep_refusals=False)
+
+
+@router.post(
+    "/analyze/batches/{batch_id}/pause",
+    summary="Pause a batch of analyses",
+    operation_id="pauseAnalysisBatch",
+    responses={**said(s200=out.BatchOut), **nested(404, 408, 409, 413, 422)},
+)
+async def pause(ctx: Ctx, batch_id: BatchId) -> Response:
+    """Covey's own: nothing more of it starts until it is resumed; what is being processed goes on. Once more it answers
+    the same; a batch that has ended or was canceled is a 409."""
+    batch = await find(ctx, batch_id)
+    return await _turned(ctx, batch, "pause", lambda: ctx.services.store.pause(batch.id, "paused", ctx.actor))
+
+
+@router.post(
+    "/analyze/batches/{batch_id}/resume",
+    summary="Resume a batch of analyses",
+    operation_id="resumeAnalysisBatch",
+    responses={**said(s200=out.BatchOut), **nested(404, 408, 409, 413, 422)},
+)
+async def resume(ctx: Ctx, batch_id: BatchId) -> Response:
+    """Covey's own: goes on with a paused batch, as those of a restored database are. One that is not paused answers the
+    same; a batch that has ended or was canceled is a 409."""
+    batch = await find(ctx, batch_id)
+    return await _turned(ctx, batch, "resume", lambda: ctx.services.store.resume(batch.id, ctx.actor))
+
+
+async def _turned(ctx: Context, batch: Batch, doing: str, turn: Callable[[], Awaitable[Batch]]) -> Answer:
+    """Pause or resume a batch, once for a key, and show it."""
+
+    async def work(_: str) -> Answer:
+        try:
+            now = await turn()
+        except NotFound:
+            raise words.nothing_of(batch.id, COLLECTION) from None
+        except Conflict:
+            word = words.ended_word(await find(ctx, batch.id))
+            raise Conflict(f"The batch is {word} already; nothing was left to {doing}", code=f"batch_{word}") from None
+        ctx.services.hints.work(now.lane)
+        return Answer(views.batch_object(now))
 
     return await once(ctx, {}, work, keep_refusals=False)
 

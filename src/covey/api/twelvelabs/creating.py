@@ -12,12 +12,13 @@ from covey.api.budget import ANYTHING, NO_PRICES, Budget, amount, budget
 from covey.api.context import Context
 from covey.api.errors import Unsure
 from covey.api.prices import prices_of
-from covey.api.twelvelabs import words
+from covey.api.twelvelabs import views, words
 from covey.api.twelvelabs.requests import CreateBatch, Defaults, wanted
 from covey.api.twelvelabs.rules import Checker, check_video, model_of
 from covey.domain.asset import Asset, AssetState
 from covey.domain.batch import Batch, NewBatch, NewItem, Quota
 from covey.domain.errors import BadRequest, Conflict, TooMany, Unavailable
+from covey.domain.run import Json
 from covey.domain.usage import Units
 from covey.settings import Analysis, ModelKind
 
@@ -126,7 +127,7 @@ async def budget_of(ctx: Context, asked: Asked, text: str | None, seconds: float
     return budget("max_cost", amount("max_cost", text), prices, longest, KIND)
 
 
-async def submit(ctx: Context, asked: Asked, ident: str, **more: Any) -> Batch:
+async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = None, **more: Any) -> Batch:
     """Make the batch. Raises TooMany if the workspace has as many as it may have, Unsure if the database failed on the
     way; then whether it was made is found out by its id."""
     services = ctx.services
@@ -145,6 +146,7 @@ async def submit(ctx: Context, asked: Asked, ident: str, **more: Any) -> Batch:
         repeatable=True,
         self_pausing=False,
         prices=prices_of(await ctx.workspace_settings(), KIND),
+        notes={views.MODE: asked.config.mode.value, views.MODEL: asked.config.model, **(notes or {})},
         **more,
     )
     quota = Quota(settings.analysis.active_batches, settings.limits.waiting_items, allow_duplicate=True)

@@ -7,17 +7,18 @@ unless it is set otherwise. Nothing is held but the page.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
 from typing import assert_never
 
 from covey.analysis.config import KIND, AnalysisConfig
 from covey.api.context import Context
-from covey.api.twelvelabs import words
+from covey.api.twelvelabs import schemas as out
+from covey.api.twelvelabs import views, words
 from covey.domain.batch import Batch, BatchState
 from covey.domain.errors import NotFound
 from covey.domain.item import Item, ItemState
 
-PIECE = 200
-MOST_OF_ONE_VIDEO = 100_000
+PIECE = 500
 
 MODES = ("general", "time_based_metadata")
 BATCH_WORDS = tuple(words.STATES_OF)
@@ -60,27 +61,32 @@ async def _through(ctx: Context, states: Sequence[BatchState] | None, origin: st
 
 def mode_of(batch: Batch) -> str:
     """The mode of a batch's items."""
-    return AnalysisConfig.load(batch.config).mode.value
+    return str(batch.notes[views.MODE])
 
 
 async def tasks(
     ctx: Context, statuses: frozenset[str], modes: frozenset[str], refs: Sequence[str], offset: int, limit: int
-) -> tuple[list[tuple[Batch, Item]], int]:
+) -> tuple[list[out.TaskOut], int]:
     """A page of the workspace's tasks, those of batches too, newest batch first and in the order of its requests, and
     how many there are. `refs` are what they are to be about: no more than one thing, so two match nothing."""
+    asked = [state for word, state in words.ITEM_STATES.items() if word in statuses]
+    if len(set(refs)) > 1 or not asked:
+        return [], 0
     if refs:
-        return await _about(ctx, statuses, modes, refs, offset, limit)
-    found, total = list[tuple[Batch, Item]](), 0
-    asked: list[ItemState | None] = [state for word, state in words.ITEM_STATES.items() if word in statuses]
-    if len(asked) == len(words.ITEM_STATES):
-        asked = [None]
+        return await _about(ctx, asked, modes, refs[0], offset, limit)
+    every_mode = len(modes) == len(MODES)
+    known = await ctx.services.store.item_totals(ctx.workspace, KIND) if every_mode else {}
+    found, total = list[out.TaskOut](), 0
+    states: list[ItemState | None] = [None] if len(asked) == len(words.ITEM_STATES) else [*asked]
     async for batch in _through(ctx, None, None):
-        for state in asked if mode_of(batch) in modes else ():
+        for state in states if mode_of(batch) in modes else ():
             there, first = _count(batch, state), max(0, offset - total)
             if first < there and len(found) < limit:
                 found += await _items(ctx, batch, state, first, limit - len(found))
             total += there
-    return found, total
+        if every_mode and total >= offset + limit:
+            break
+    return found, sum(known[state] for state in asked) if every_mode else total
 
 
 def _count(batch: Batch, state: ItemState | None) -> int:
@@ -102,37 +108,64 @@ def _count(batch: Batch, state: ItemState | None) -> int:
             assert_never(state)
 
 
-async def _items(
-    ctx: Context, batch: Batch, state: ItemState | None, offset: int, limit: int
-) -> list[tuple[Batch, Item]]:
+async def _items(ctx: Context, batch: Batch, state: ItemState | None, offset: int, limit: int) -> list[out.TaskOut]:
     try:
         found, items = await ctx.services.store.items(batch.id, state, offset=offset, limit=limit)
     except NotFound:
         return []
-    return [(found, item) for item in items]
+    return _shown(ctx, found, items)
+
+
+def _shown(ctx: Context, batch: Batch, items: Sequence[Item]) -> list[out.TaskOut]:
+    config, board = AnalysisConfig.load(batch.config), ctx.services.board
+    return [views.task_object(batch, item, listed=True, progress=board.of(item.id), config=config) for item in items]
 
 
 async def _about(
-    ctx: Context, statuses: frozenset[str], modes: frozenset[str], refs: Sequence[str], offset: int, limit: int
-) -> tuple[list[tuple[Batch, Item]], int]:
-    if len(set(refs)) > 1:
-        return [], 0
-    known = dict[str, Batch | None]()
-    matching = list[tuple[Batch, Item]]()
-    for item in await ctx.services.store.by_ref(ctx.workspace, refs[0], MOST_OF_ONE_VIDEO):
-        if words.TASK_WORDS[item.state] not in statuses:
-            continue
-        if item.batch not in known:
-            known[item.batch] = await _analysis(ctx, item.batch)
-        batch = known[item.batch]
-        if batch is not None and mode_of(batch) in modes:
-            matching.append((batch, item))
-    return matching[offset : offset + limit], len(matching)
+    ctx: Context, states: Sequence[ItemState], modes: frozenset[str], ref: str, offset: int, limit: int
+) -> tuple[list[out.TaskOut], int]:
+    if len(modes) < len(MODES):
+        places = [place async for place in _places(ctx, states, modes, ref)]
+        page, total = places[offset : offset + limit], len(places)
+    else:
+        store = ctx.services.store
+        items = await store.by_ref(ctx.workspace, ref, limit, offset=offset, kind=KIND, states=states, bare=True)
+        page = [(item.batch, item.seq) for item in items]
+        total = await store.count_by_ref(ctx.workspace, ref, kind=KIND, states=states)
+    found = list[out.TaskOut]()
+    for ident, places_of_one in groupby(page, lambda place: place[0]):
+        found += await _placed(ctx, ident, [seq for _, seq in places_of_one])
+    return found, total
 
 
-async def _analysis(ctx: Context, ident: str) -> Batch | None:
+async def _places(
+    ctx: Context, states: Sequence[ItemState], modes: frozenset[str], ref: str
+) -> AsyncIterator[tuple[str, int]]:
+    """Where the items about `ref` are whose batch has one of these modes."""
+    store, offset, known = ctx.services.store, 0, dict[str, bool]()
+    while True:
+        items = await store.by_ref(ctx.workspace, ref, PIECE, offset=offset, kind=KIND, states=states, bare=True)
+        for item in items:
+            if item.batch not in known:
+                known[item.batch] = await _is_of(ctx, item.batch, modes)
+            if known[item.batch]:
+                yield item.batch, item.seq
+        offset += len(items)
+        if len(items) < PIECE:
+            return
+
+
+async def _is_of(ctx: Context, ident: str, modes: frozenset[str]) -> bool:
     try:
-        batch = await ctx.services.store.batch(ident, ctx.workspace)
+        return mode_of(await ctx.services.store.batch(ident, ctx.workspace, bare=True)) in modes
     except NotFound:
-        return None
-    return batch if batch.kind == KIND else None
+        return False
+
+
+async def _placed(ctx: Context, ident: str, seqs: Sequence[int]) -> list[out.TaskOut]:
+    store = ctx.services.store
+    try:
+        batch = await store.batch(ident, ctx.workspace)
+        return _shown(ctx, batch, [await store.item(ident, seq) for seq in seqs])
+    except NotFound:
+        return []

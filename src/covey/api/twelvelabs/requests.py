@@ -5,9 +5,10 @@ What one field alone may be is said here; what fields mean together is in `covey
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from covey.analysis.config import Wanted
+from covey.api.bodies import Known
 
 MOST_TOKENS = 98_304
 LEAST_TOKENS = {"general": 512, "time_based_metadata": 2048}
@@ -16,14 +17,15 @@ Mode = Literal["general", "time_based_metadata"]
 Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Duration = Annotated[float, Field(ge=2, allow_inf_nan=False)]
+Definitions = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=20, fail_fast=True)]
 CustomId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=80, description="A name in the server's settings")]
 
 
-class Part(BaseModel):
+class Part(Known):
     """A part of a body: no keys but these, and no value but of the right type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
 
 class MediaSource(Part):
@@ -40,7 +42,7 @@ class Prompt(Part):
     """A question, and at most four images that it names."""
 
     input_text: Text
-    media_sources: Annotated[list[MediaSource], Field(max_length=4)] | None = None
+    media_sources: Annotated[list[MediaSource], Field(max_length=4, fail_fast=True)] | None = None
 
 
 class ResponseFormat(Part):
@@ -48,7 +50,7 @@ class ResponseFormat(Part):
 
     type: Literal["json_schema", "segment_definitions"]
     json_schema: dict[str, Any] | None = None
-    segment_definitions: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=20)] | None = None
+    segment_definitions: Definitions | None = None
     segment_time_format: Literal["seconds", "hh:mm:ss", "hh:mm:ss.fff"] | None = None
 
 
@@ -91,7 +93,7 @@ class CreateBatch(Part):
 
     model_name: ModelName
     analysis_mode: Mode
-    requests: Annotated[list[BatchItem], Field(min_length=1)]
+    requests: Annotated[list[BatchItem], Field(min_length=1, fail_fast=True)]
     defaults: Defaults | None = None
     max_cost: Annotated[str, Field(max_length=40)] | None = None
 

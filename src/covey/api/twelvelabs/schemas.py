@@ -74,8 +74,9 @@ class HookState(TypedDict):
 
 @closed
 class BatchOut(TypedDict):
-    """A batch as it is now; the counters add up to `total_items`. Covey's own are `deletes_at`, when it is removed, and
-    money in the unit of the workspace's prices: `spent`, and `max_cost` where the create said one."""
+    """A batch as it is now; the counters add up to `total_items`. Covey's own are `paused` (nothing more starts until
+    it is resumed), `deletes_at`, when it is removed, and money in the unit of the workspace's prices: `spent`, and
+    `max_cost` where the create said one."""
 
     batch_id: str
     analysis_mode: ModeWord
@@ -87,6 +88,7 @@ class BatchOut(TypedDict):
     ready_items: int
     failed_items: int
     canceled_items: int
+    paused: bool
     spent: str
     max_cost: NotRequired[str]
     created_at: str

@@ -106,7 +106,7 @@ async def ended(ctx: Context, batch: str, within: timedelta | None = None) -> tu
     """Wait until a single task has ended (or for so long), and look at it. Raises NotFound if it is deleted."""
     look, until = FIRST_LOOK, None if within is None else ctx.services.clock.monotonic() + within.total_seconds()
     while True:
-        found, items = await ctx.services.store.items(batch, limit=1)
+        found, items = await ctx.services.store.items(batch, limit=1, bare=True)
         over = until is not None and ctx.services.clock.monotonic() >= until
         if over or items[0].state not in _UNENDED:
             return found, items[0]
@@ -114,8 +114,9 @@ async def ended(ctx: Context, batch: str, within: timedelta | None = None) -> tu
         look = min(look * 1.5, LONGEST_LOOK)
 
 
-async def stop(ctx: Context, batch: str) -> Batch:
-    """End a single task; what is being processed is dropped."""
-    stopped = await ctx.services.store.stop(batch, StopReason.cancel, abort=True, actor=ctx.actor)
-    ctx.services.hints.drop()
+async def stop(ctx: Context, batch: str, *, abort: bool = True) -> Batch:
+    """End a single task; what is being processed is dropped, or without `abort` goes on to its end."""
+    stopped = await ctx.services.store.stop(batch, StopReason.cancel, abort=abort, actor=ctx.actor)
+    if abort:
+        ctx.services.hints.drop()
     return stopped.batch

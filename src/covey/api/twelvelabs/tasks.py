@@ -1,6 +1,5 @@
 """Tasks: items of batches, and single analyses (`contracts/twelvelabs.md` 9.2, 13.12)."""
 
-import hashlib
 from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from fastapi import Path, Response
 
 from covey.analysis.config import ItemInput
+from covey.api.bodies import print_of
 from covey.api.context import Context, Ctx
 from covey.api.documents import parameters, said
 from covey.api.errors import Answer
@@ -39,7 +39,7 @@ TaskId = Annotated[str, Path(description="A task's id: 24 hex digits")]
 )
 async def create(ctx: Ctx, body: CreateTask) -> Response:
     """Takes one video and what is asked about it. With the same Idempotency-Key it is done once."""
-    meaning = {"body": hashlib.sha256(await ctx.request.body()).hexdigest()}
+    meaning = await print_of(ctx)
 
     async def work(ident: str) -> Answer:
         return _created(await singles.make(ctx, body, ident))
@@ -82,10 +82,7 @@ async def list_tasks(ctx: Ctx) -> Response:
     about += [query["video_url"]] if query.get("video_url") else []
     found, total = await listing.tasks(ctx, statuses, modes, about, (number - 1) * size, size)
     answer: out.TaskPage = {
-        "data": [
-            views.task_object(batch, item, listed=True, progress=ctx.services.board.of(item.id))
-            for batch, item in found
-        ],
+        "data": found,
         "page_info": views.page_info(number, size, total),
     }
     return Answer(answer)
@@ -157,12 +154,12 @@ async def cancel(ctx: Ctx, task_id: TaskId) -> Response:
     responses={**said(s204=None), **flat(404, 409)},
 )
 async def delete(ctx: Ctx, task_id: TaskId) -> Response:
-    """Removes a task and its result. One that is being processed is a 409: cancel it first."""
+    """Removes a task and its result. One that is being processed is a 409 and goes on to its end: cancel it first."""
     batch, item = await _single(ctx, task_id)
     store = ctx.services.store
     try:
         if item.state is ItemState.waiting:
-            await singles.stop(ctx, batch.id)
+            await singles.stop(ctx, batch.id, abort=False)  # it may have started since it was looked at
         await store.erase_batch(batch.id, ctx.actor)
     except NotFound:
         raise words.nothing_of(task_id, "tasks") from None

@@ -8,17 +8,20 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from covey.analysis.config import AnalysisConfig, ItemInput, Wanted
+from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
 from covey.api.prices import money
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs import words
-from covey.domain.batch import Batch
+from covey.domain.batch import Batch, BatchState
 from covey.domain.item import Item, ItemState
 from covey.domain.webhook import Delivery, DeliveryState
 
 SINGLE = "single"
 STRING_PROMPT = "stringPrompt"
 """The note of a task whose prompt was given as a bare string, so that it is shown as one."""
+
+MODE, MODEL = "analysis_mode", "model_name"
+"""The notes of a batch that say what its config says too: that is frozen, and may have megabytes."""
 
 CUT = 30
 """So many characters of a prompt are shown in a list."""
@@ -28,11 +31,11 @@ _ENDED_AT = {"completed": "completed_at", "canceled": "canceled_at", "expired": 
 
 def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) -> out.BatchOut:
     """A batch; `webhooks` once notifications were sent."""
-    config, counts, word = AnalysisConfig.load(batch.config), batch.counts, words.batch_word(batch)
+    counts, word = batch.counts, words.batch_word(batch)
     found: out.BatchOut = {
         "batch_id": batch.id,
-        "analysis_mode": config.mode.value,
-        "model_name": config.model,
+        "analysis_mode": Mode(batch.notes[MODE]).value,
+        "model_name": str(batch.notes[MODEL]),
         "status": word,
         "total_items": counts.total,
         "queued_items": counts.waiting,
@@ -40,6 +43,7 @@ def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) 
         "ready_items": counts.succeeded,
         "failed_items": counts.failed,
         "canceled_items": counts.canceled,
+        "paused": batch.state is BatchState.paused,
         "spent": money(counts.spent),
         "created_at": words.time(batch.created_at),
         "expires_at": words.time(batch.expires_at) if batch.expires_at else None,
@@ -78,14 +82,14 @@ def hooks(deliveries: Sequence[tuple[str, Delivery]]) -> list[out.HookState]:
     found = list[out.HookState]()
     for url, delivery in deliveries:
         delivered = delivery.state is DeliveryState.delivered
-        hook: out.HookState = {"url": _public(url), "delivered": delivered, "attempts": delivery.attempts}
+        hook: out.HookState = {"url": public_url(url), "delivered": delivered, "attempts": delivery.attempts}
         if not delivered and (delivery.error or delivery.status):
             hook["last_error"] = delivery.error or f"The endpoint answered {delivery.status}"
         found.append(hook)
     return found
 
 
-def _public(url: str) -> str:
+def public_url(url: str) -> str:
     """An address without what may be a secret in it: its query, and a name and password before its host."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
@@ -158,10 +162,12 @@ def task_object(
     listed: bool = False,
     seconds: float | None = None,
     progress: tuple[float, float] | None = None,
+    config: AnalysisConfig | None = None,
 ) -> out.TaskOut:
     """A task; in lists prompts are cut and schemas left out. `seconds` is the length of its video, where known;
-    `progress` how many seconds of how many are done, while this process works on it."""
-    config, given = AnalysisConfig.load(batch.config), ItemInput.load(item.input)
+    `progress` how many seconds of how many are done, while this process works on it; `config` that of its batch, where
+    it was read already."""
+    config, given = config or AnalysisConfig.load(batch.config), ItemInput.load(item.input)
     found: out.TaskOut = {
         "task_id": item.id,
         "custom_id": item.custom_id,

@@ -66,6 +66,13 @@ def batch_word(batch: Batch) -> BatchWord:
             return "pending" if batch.started_at is None else "processing"
 
 
+def ended_word(batch: Batch) -> BatchWord:
+    """How a batch that was stopped or has ended reads once nothing of it is processed any more."""
+    if batch.stop_reason is None:
+        return "completed"
+    return "expired" if batch.stop_reason is StopReason.expire else "canceled"
+
+
 def time(at: datetime) -> str:
     """RFC 3339 with milliseconds and Z."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

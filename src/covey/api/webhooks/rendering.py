@@ -5,16 +5,16 @@ twelvelabs    {"id", "created_at", "type", "data"}      contract twelvelabs 9.4,
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 import orjson
 
+from covey.analysis.config import MODEL_LANE, AnalysisConfig, ItemInput
 from covey.api.trillet.historyviews import history_call
 from covey.api.trillet.words import batch_out, call_out, iso
-from covey.api.twelvelabs.views import batch_object
+from covey.api.twelvelabs.views import public_url
 from covey.api.webhooks.events import TEST, type_of
 from covey.api.webhooks.recent import Recent
 from covey.api.webhooks.signing import Style, message_id
@@ -34,6 +34,9 @@ TASK_STATES = {
     ItemState.failed: "failed",
     ItemState.canceled: "canceled",
 }
+
+RARE = ("expiresAt", "mode")
+"""What a snapshot only shows where the batch has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +98,28 @@ class Rendering:
             return delivery.data
         if delivery.data.get("origin") == "single":
             return await self._task(delivery)
-        with suppress(NotFound):
+        return _batch(delivery, await self._mode(delivery))
+
+    async def _mode(self, delivery: Delivery) -> str | None:
+        """The mode of the batch; None if neither the snapshot says it nor the batch is there any more."""
+        said = delivery.data.get("mode")
+        if said is not None:
+            return str(said)
+        try:
             batch = await self._store.batch(delivery.batch, delivery.workspace)
-            return {name: value for name, value in batch_object(batch).items() if name != "webhooks"}
-        return _plain_batch(delivery)
+        except NotFound:
+            return None
+        return AnalysisConfig.load(batch.config).mode.value
 
     async def _task(self, delivery: Delivery) -> Mapping[str, Any]:
         """A task, without its result and what was asked: whoever is told of it reads them by its id."""
         found = await self._there(delivery, 0)
         data: dict[str, Any] = {"id": item_id(delivery.batch, 0), "custom_id": None}
         if found is None:
-            return {**data, "status": type_of_task(delivery.data)}
+            return {**data, "status": type_of_task(delivery.data), "created_at": _time(delivery.data.get("createdAt"))}
         batch, item = found
         data |= {"custom_id": item.custom_id, "status": TASK_STATES[item.state], "created_at": iso(batch.created_at)}
-        if item.ref:
-            data["video_source"] = {"type": "asset_id", "asset_id": item.ref}
+        data["video_source"] = _video(ItemInput.load(item.input))
         if item.state is ItemState.failed and item.last is not None:
             data["error"] = {"message": item.last.message}
         return data
@@ -132,35 +142,52 @@ def type_of_task(snapshot: Json) -> str:
     return "ready" if counts.get("succeeded") else "failed" if counts.get("failed") else "canceled"
 
 
-def _plain_batch(delivery: Delivery) -> dict[str, Any]:
-    """A batch that is not there any more, as far as the snapshot knows it."""
-    counts = delivery.data.get("counts") or {}
+def _video(given: ItemInput) -> dict[str, Any]:
+    """Which video a task is about. What may be a secret in an address is left out."""
+    if given.asset is not None:
+        return {"type": "asset_id", "asset_id": given.asset}
+    return {"type": "url", "url": public_url(given.url or "")}
+
+
+def _batch(delivery: Delivery, mode: str | None) -> dict[str, Any]:
+    """A batch as it was when it ended, in the shape in which the API shows it (contract twelvelabs 13.3)."""
+    data, word = delivery.data, delivery.type.rpartition(".")[2]
+    counts = data.get("counts") or {}
     return {
-        "id": delivery.batch,
-        "status": delivery.type.rpartition(".")[2],
-        "total_items": counts.get("total"),
-        "ready_items": counts.get("succeeded"),
-        "failed_items": counts.get("failed"),
-        "canceled_items": counts.get("canceled"),
+        "batch_id": delivery.batch,
+        "analysis_mode": mode,
+        "model_name": str(data.get("lane", "")).removeprefix(MODEL_LANE),
+        "status": word,
+        "total_items": counts.get("total", 0),
+        "queued_items": counts.get("waiting", 0),
+        "processing_items": counts.get("active", 0),
+        "ready_items": counts.get("succeeded", 0),
+        "failed_items": counts.get("failed", 0),
+        "canceled_items": counts.get("canceled", 0),
+        "created_at": _time(data.get("createdAt")),
+        "expires_at": _time(data.get("expiresAt")),
+        f"{word}_at": iso(delivery.at),
     }
+
+
+def _time(micros: int | None) -> str | None:
+    """Times are microseconds in the database."""
+    return None if micros is None else iso(datetime.fromtimestamp(micros / 1e6, UTC))
 
 
 def _snapshot(data: Json) -> dict[str, Any]:
     """The batch as it was: names and times as the wire has them, what is special about the event under `details`."""
-    shown: dict[str, Any] = _with_times(data)
+    known = {name: value for name, value in data.items() if value is not None or name not in RARE}
+    shown: dict[str, Any] = _with_times(known)
     details = shown.pop("data", None)
     return {**shown, "details": _with_times(details)} if details else shown
 
 
 def _with_times(data: Json) -> dict[str, Any]:
-    return {
-        _camel(name): iso(datetime.fromtimestamp(value / 1e6, UTC)) if _is_time(name, value) else _camelled(value)
-        for name, value in data.items()
-    }
+    return {_camel(name): _time(value) if _is_time(name, value) else _camelled(value) for name, value in data.items()}
 
 
 def _is_time(name: str, value: Any) -> bool:
-    """Times are microseconds in the database."""
     return name.endswith(("At", "_at")) and isinstance(value, int)
 
 

@@ -34,8 +34,9 @@ def next_try(due: Due, now: datetime, settings: Webhooks, retry_after: timedelta
     """
     step = STEPS[min(max(due.delivery.attempts, 1), len(STEPS)) - 1]
     wait = step * random.uniform(1 - JITTER, 1 + JITTER)
-    at = now + max(wait, retry_after or wait)
-    return at if at <= due.delivery.at + timedelta(hours=settings.tried_hours) else None
+    wait = max(wait, retry_after or wait)
+    left = due.delivery.at + timedelta(hours=settings.tried_hours) - now
+    return now + wait if wait <= left else None
 
 
 def retry_after(answer: Fetched, now: datetime) -> timedelta | None:
@@ -45,7 +46,7 @@ def retry_after(answer: Fetched, now: datetime) -> timedelta | None:
         return timedelta(seconds=int(said))
     try:
         at = parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(timedelta(0), (at if at.tzinfo else at.replace(tzinfo=UTC)) - now)
 

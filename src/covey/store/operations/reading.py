@@ -19,12 +19,18 @@ UNENDED_STATES = frozenset(
 )
 
 
-async def batch(database: Database, id_: str, workspace: str | None, now: datetime | None = None) -> Batch:
+async def batch(
+    database: Database, id_: str, workspace: str | None, now: datetime | None = None, *, bare: bool = False
+) -> Batch:
     """One batch; see `Reading.batch`."""
-    row = await database.row("batch_read", {"batch": key(id_)})
+    row = await _row(database, id_, bare)
     if row is None or (workspace is not None and row.workspace != workspace):
         raise NotFound(f"there is no batch {id_}")
     return _batch(row, now or await database.now())
+
+
+async def _row(database: Database, id_: str, bare: bool) -> Row | None:
+    return await database.row("batch_facts" if bare else "batch_read", {"batch": key(id_)})
 
 
 def _batch(row: Row, now: datetime) -> Batch:
@@ -33,7 +39,7 @@ def _batch(row: Row, now: datetime) -> Batch:
         workspace=row.workspace,
         kind=row.kind,
         lane=row.lane,
-        config=row.config,
+        config=getattr(row, "config", b""),
         origin=row.origin,
         name=row.name,
         created_at=moment(row.created_at),
@@ -117,15 +123,16 @@ async def items(
     offset: int,
     after: int | None,
     limit: int,
+    bare: bool,
 ) -> tuple[Batch, list[Item]]:
     """A page of items; see `Reading.items`."""
-    row = await database.row("batch_read", {"batch": key(id_)})
+    row = await _row(database, id_, bare)
     if row is None:
         raise NotFound(f"there is no batch {id_}")
     found = _batch(row, await database.now())
     page = {"batch": key(id_), "after": -1 if after is None else after, "offset": 0 if after is not None else offset}
     seqs = await _page(database, found, row.cursor, state, {**page, "limit": limit})
-    return found, await _items(database, found, seqs)
+    return found, await _items(database, found, seqs, bare=bare)
 
 
 async def _page(
@@ -166,8 +173,8 @@ async def _then_range(database: Database, statement: str, page: dict[str, Any], 
     return seqs + list(range(first, min(first + page["limit"] - len(seqs), total)))
 
 
-async def _items(database: Database, found: Batch, seqs: Sequence[int]) -> list[Item]:
-    asked = {"batch": key(found.id), "seqs": database.array(seqs)}
+async def _items(database: Database, found: Batch, seqs: Sequence[int], *, bare: bool = False) -> list[Item]:
+    asked = {"batch": key(found.id), "seqs": database.array(seqs), "inputs": int(not bare)}
     return [_item(found.id, found.stopped_at is not None, row) for row in await database.named("items_read", asked)]
 
 
@@ -186,7 +193,7 @@ def _item(batch_id: str, stopped: bool, row: Row) -> Item:
         state=state,
         custom_id=row.custom_id,
         ref=row.ref,
-        input=row.input,
+        input=row.input or b"",
         tries=row.live_tries if row.live_tries is not None else (row.run_tries or 0),
         due_at=moment(row.due_at) if deferred and not stopped else None,
         reason=row.reason if deferred and not stopped else None,
@@ -210,7 +217,7 @@ def _past(row: Row) -> PastRun:
 
 async def item(database: Database, id_: str, seq: int) -> Item:
     """One item with all its runs; see `Reading.item`."""
-    found = await batch(database, id_, None)
+    found = await batch(database, id_, None, bare=True)
     there = await _items(database, found, [seq])
     if not there:
         raise NotFound(f"batch {id_} has no item {seq}")
@@ -221,7 +228,7 @@ async def item(database: Database, id_: str, seq: int) -> Item:
 
 async def recent(database: Database, id_: str, limit: int) -> list[Item]:
     """See `Reading.recent`."""
-    found = await batch(database, id_, None)
+    found = await batch(database, id_, None, bare=True)
     seqs = await _seqs(database, "seqs_recent", {"batch": key(id_), "limit": limit})
     place = {seq: n for n, seq in enumerate(seqs)}
     return sorted(await _items(database, found, seqs), key=lambda one: place[one.seq])
@@ -240,10 +247,41 @@ async def history(database: Database, id_: str) -> list[Event]:
     ]
 
 
-async def by_ref(database: Database, workspace: str, ref: str, limit: int) -> list[Item]:
+async def by_ref(
+    database: Database,
+    workspace: str,
+    ref: str,
+    *,
+    kind: str | None,
+    states: Sequence[ItemState] | None,
+    offset: int,
+    limit: int,
+    bare: bool,
+) -> list[Item]:
     """See `Reading.by_ref`."""
-    rows = await database.named("items_by_ref", {"workspace": workspace, "ref": ref, "limit": limit})
+    page = {"offset": offset, "limit": limit, "inputs": int(not bare)}
+    rows = await database.named("items_by_ref", {**_about(database, workspace, ref, kind, states), **page})
     return [_item(row.batch.hex(), row.stopped_at is not None, row) for row in rows]
+
+
+async def count_by_ref(
+    database: Database, workspace: str, ref: str, kind: str | None, states: Sequence[ItemState] | None
+) -> int:
+    """See `Reading.count_by_ref`."""
+    return int(await database.value("items_by_ref_count", _about(database, workspace, ref, kind, states)))
+
+
+def _about(
+    database: Database, workspace: str, ref: str, kind: str | None, states: Sequence[ItemState] | None
+) -> dict[str, Any]:
+    wanted = None if states is None else database.array([state.value for state in states])
+    return {"workspace": workspace, "ref": ref, "kind": kind, "states": wanted}
+
+
+async def item_totals(database: Database, workspace: str, kind: str) -> dict[ItemState, int]:
+    """See `Reading.item_totals`."""
+    row = await database.row("item_totals", {"workspace": workspace, "kind": kind})
+    return {state: int(getattr(row, state.value)) for state in ItemState}
 
 
 async def recount(database: Database, id_: str) -> dict[str, tuple[int, int]]:

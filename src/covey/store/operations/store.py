@@ -104,8 +104,8 @@ class OperationStore(AssetStore, WebhookStore):
 
     # Reading
 
-    async def batch(self, batch: str, workspace: str | None = None) -> Batch:
-        return await self._look(lambda db: reading.batch(db, batch, workspace))
+    async def batch(self, batch: str, workspace: str | None = None, *, bare: bool = False) -> Batch:
+        return await self._look(lambda db: reading.batch(db, batch, workspace, bare=bare))
 
     async def batches(
         self,
@@ -141,8 +141,11 @@ class OperationStore(AssetStore, WebhookStore):
         offset: int = 0,
         after: int | None = None,
         limit: int = 20,
+        bare: bool = False,
     ) -> tuple[Batch, list[Item]]:
-        look = functools.partial(reading.items, id_=batch, state=state, offset=offset, after=after, limit=limit)
+        look = functools.partial(
+            reading.items, id_=batch, state=state, offset=offset, after=after, limit=limit, bare=bare
+        )
         return await self._page(look)
 
     async def item(self, batch: str, seq: int) -> Item:
@@ -157,8 +160,36 @@ class OperationStore(AssetStore, WebhookStore):
     async def history(self, batch: str) -> list[Event]:
         return await self._page(lambda db: reading.history(db, batch))
 
-    async def by_ref(self, workspace: str, ref: str, limit: int = 1000) -> list[Item]:
-        return await self._page(lambda db: reading.by_ref(db, workspace, ref, limit))
+    async def by_ref(
+        self,
+        workspace: str,
+        ref: str,
+        limit: int = 1000,
+        *,
+        offset: int = 0,
+        kind: str | None = None,
+        states: Sequence[ItemState] | None = None,
+        bare: bool = False,
+    ) -> list[Item]:
+        look = functools.partial(
+            reading.by_ref,
+            workspace=workspace,
+            ref=ref,
+            kind=kind,
+            states=states,
+            offset=offset,
+            limit=limit,
+            bare=bare,
+        )
+        return await self._page(look)
+
+    async def count_by_ref(
+        self, workspace: str, ref: str, *, kind: str | None = None, states: Sequence[ItemState] | None = None
+    ) -> int:
+        return await self._page(lambda db: reading.count_by_ref(db, workspace, ref, kind, states))
+
+    async def item_totals(self, workspace: str, kind: str) -> dict[ItemState, int]:
+        return await self._page(lambda db: reading.item_totals(db, workspace, kind))
 
     async def recount(self, batch: str) -> dict[str, tuple[int, int]]:
         return await self._page(lambda db: reading.recount(db, batch))

@@ -65,7 +65,8 @@ async def sweep_erased(database: Database, limit: int) -> list[str]:
         for statement in ("runs_remove", "live_remove", "items_remove", "deliveries_remove"):
             if await database.run(statement, piece):
                 return gone
-        for statement in ("endpoints_remove", "outcomes_remove", "events_remove", "counts_remove", "batch_remove"):
+        await database.write("endpoints_orphan", {"batch": id_, "now": micros(await database.now())})
+        for statement in ("outcomes_remove", "events_remove", "counts_remove", "batch_remove"):
             await database.write(statement, {"batch": id_})
         gone.append(id_.hex())
     return gone

@@ -28,6 +28,9 @@ ORPHANED = timedelta(hours=1)
 """So long after it was made an endpoint of a single batch goes if there is no such batch: it was refused, or the
 process ended between the two."""
 
+LOOKED_AT_EVERY = timedelta(minutes=1)
+"""So often it is seen whether something still waits for an endpoint whose batch is gone."""
+
 GONE = "The receiver answered 410: it wants no more of this"
 SILENT = "The receiver accepted nothing for {days:g} days"
 OFF = "The endpoint was switched off"
@@ -280,17 +283,27 @@ async def sweep_deliveries(database: Database, before: datetime, limit: int) -> 
 
 async def _sweep_endpoint(database: Database, left: Row, now: datetime, limit: int) -> int:
     """Deal with some deliveries of an endpoint that is off or deleted; once there can be no more, it is done with. One
-    that is neither is deleted if its batch never came."""
+    whose batch never came, or is gone, is deleted when nothing waits for it any more."""
     await database.lock("lock_endpoints", {"endpoints": [left.id]})
-    if left.since is None:
-        await database.write("endpoint_swept", {"endpoint": left.id})
-        if not left.has_batch:
-            await database.write("endpoint_erase", {"endpoint": left.id, "now": micros(now)})
-        return 0
     if left.erased:
-        swept = await database.run("deliveries_remove_endpoint", {"endpoint": left.id, "limit": limit})
-    else:
-        swept = await _give_up(database, left.id, now, limit)
-    if not swept and now - moment(left.since) >= LATE_COMERS:
-        await database.write("endpoint_remove" if left.erased else "endpoint_swept", {"endpoint": left.id})
+        return await _sweep_erased(database, left, now, limit)
+    swept = 0 if left.since is None else await _give_up(database, left.id, now, limit)
+    if left.orphaned:
+        if not left.waits:
+            await database.write("endpoint_erase", {"endpoint": left.id, "now": micros(now)})
+        elif left.since is None:
+            await _look_again(database, left.id, now + LOOKED_AT_EVERY)
+    elif left.since is None or (not swept and now - moment(left.since) >= LATE_COMERS):
+        await _look_again(database, left.id, None)
     return swept
+
+
+async def _sweep_erased(database: Database, left: Row, now: datetime, limit: int) -> int:
+    swept = await database.run("deliveries_remove_endpoint", {"endpoint": left.id, "limit": limit})
+    if not swept and now - moment(left.since) >= LATE_COMERS:
+        await database.write("endpoint_remove", {"endpoint": left.id})
+    return swept
+
+
+async def _look_again(database: Database, id_: str, at: datetime | None) -> None:
+    await database.write("endpoint_swept", {"endpoint": id_, "sweep_at": micros(at)})

@@ -203,9 +203,12 @@ class Lanes(Protocol):
 
 
 class Reading(Protocol):
-    """Looking. Each method reads one snapshot; batches that are drafts or erased are not there."""
+    """Looking. Each method reads one snapshot; batches that are drafts or erased are not there.
 
-    async def batch(self, batch: str, workspace: str | None = None) -> Batch:
+    A batch's config and an item's input may have megabytes. What is read `bare` has none: both are `b""` then.
+    """
+
+    async def batch(self, batch: str, workspace: str | None = None, *, bare: bool = False) -> Batch:
         """Raises NotFound, also for a batch of another workspace than the one given."""
         ...
 
@@ -222,7 +225,8 @@ class Reading(Protocol):
     ) -> tuple[list[Batch], int]:
         """A page, newest first, and how many there are in all (`origin` None: single ones too).
 
-        `before` is the id of the last batch already seen, and takes the place of `offset`.
+        `before` is the id of the last batch already seen, and takes the place of `offset`. Batches of a page are
+        bare: their `config` is `b""`.
         """
         ...
 
@@ -238,6 +242,7 @@ class Reading(Protocol):
         offset: int = 0,
         after: int | None = None,
         limit: int = 20,
+        bare: bool = False,
     ) -> tuple[Batch, list[Item]]:
         """Items in the list's order, and the batch as it is in the same snapshot (so counts fit). `after` is the seq
         of the last item already seen, and takes the place of `offset`."""
@@ -259,8 +264,28 @@ class Reading(Protocol):
         """What happened to the batch, oldest first."""
         ...
 
-    async def by_ref(self, workspace: str, ref: str, limit: int = 1000) -> list[Item]:
-        """Every item of the workspace about `ref`, newest batch first."""
+    async def by_ref(
+        self,
+        workspace: str,
+        ref: str,
+        limit: int = 1000,
+        *,
+        offset: int = 0,
+        kind: str | None = None,
+        states: Sequence[ItemState] | None = None,
+        bare: bool = False,
+    ) -> list[Item]:
+        """The workspace's items about `ref`, newest batch first; `kind` is that of their batches."""
+        ...
+
+    async def count_by_ref(
+        self, workspace: str, ref: str, *, kind: str | None = None, states: Sequence[ItemState] | None = None
+    ) -> int:
+        """How many items `by_ref` would find without a limit."""
+        ...
+
+    async def item_totals(self, workspace: str, kind: str) -> dict[ItemState, int]:
+        """How many items the workspace's batches of a kind have in every state, single ones too."""
         ...
 
     async def recount(self, batch: str) -> dict[str, tuple[int, int]]:
@@ -284,7 +309,8 @@ class Upkeep(Protocol):
         ...
 
     async def sweep_erased(self, limit: int = 500) -> list[str]:
-        """Remove a piece of the erased batches' rows; the batches now gone entirely (their files may go too)."""
+        """Remove a piece of the erased batches' rows; the batches now gone entirely (their files may go too).
+        What still waits to be told of them stays."""
         ...
 
     async def sweep_leftovers(self, limit: int = 500) -> int:

@@ -206,7 +206,8 @@ class Webhooks(Protocol):
 
     async def sweep_deliveries(self, before: datetime, limit: int = 500) -> int:
         """Remove a piece of the deliveries that ended before a time, or whose endpoint was deleted, and give up those
-        that wait for one that is switched off; how many."""
+        that wait for one that is switched off; how many. The endpoint of a batch that is gone goes once nothing waits
+        for it."""
         ...
 
 

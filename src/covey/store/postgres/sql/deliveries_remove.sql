@@ -1,4 +1,5 @@
--- Remove a piece of the deliveries about a batch. Index deliveries_batch.
+-- Remove a piece of the ended deliveries about a batch. Index deliveries_batch.
 DELETE FROM deliveries WHERE id = ANY(ARRAY(
-    SELECT id FROM deliveries WHERE batch = %(batch)s::bytea ORDER BY id LIMIT %(limit)s::bigint
+    SELECT id FROM deliveries WHERE batch = %(batch)s::bytea AND state <> 'waiting'
+    ORDER BY batch, id DESC NULLS LAST LIMIT %(limit)s::bigint
 ))

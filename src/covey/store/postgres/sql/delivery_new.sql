@@ -5,6 +5,7 @@ INSERT INTO deliveries (id, endpoint, workspace, batch, seq, type, at, data, nex
 SELECT decode(new.stem, 'hex') || substring(uuid_send(gen_random_uuid()) FROM 10), e.id, b.workspace, b.id, new.seq,
     new.type, new.at,
     json_build_object('name', b.name, 'kind', b.kind, 'lane', b.lane, 'origin', b.origin, 'createdAt', b.created_at,
+        'expiresAt', b.expires_at, 'mode', b.notes ->> 'analysis_mode',
         'data', new.data::json, 'counts', json_build_object('total', c.total, 'active', c.active,
             'succeeded', c.succeeded, 'failed', c.failed, 'canceled', c.canceled,
             'waiting', c.total - c.active - c.succeeded - c.failed - c.canceled)), new.at

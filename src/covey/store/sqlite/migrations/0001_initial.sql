@@ -311,7 +311,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 -- A batch as its readers see it, its state derived from its facts as in covey.domain.batch. Whether one that has not
 -- started is `scheduled` depends on the time: the statements say so.
 CREATE VIEW batch_rows AS
-SELECT b.id, b.workspace, b.kind, b.lane, b.config, b.origin, b.name, b.notes, b.max_tries, b.hours, b.created_at,
+SELECT b.id, b.workspace, b.kind, b.lane, b.origin, b.name, b.notes, b.max_tries, b.hours, b.created_at,
     b.accepted_at, b.start_at, b.started_at, b.paused_at, b.pause_reason, b.stopped_at, b.stop_reason, b.stop_message,
     b.aborted_at, b.completed_at, b.expires_at, b.deletes_at, b.erased_at, b.max_cost, b.run_cost, c.spent, c.total, c.cursor, c.active, c.succeeded, c.failed,
     c.canceled, c.succeeded_seconds, c.last_succeeded_at, c.last_ended_at, c.cap, c.pace, c.next_at,

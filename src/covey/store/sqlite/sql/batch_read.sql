@@ -1,2 +1,2 @@
--- A batch as its readers see it. Primary keys of batches and counts.
-SELECT * FROM batch_rows WHERE id = :batch AND erased_at IS NULL
+-- A batch as its readers see it, with its config. Primary keys of batches and counts.
+SELECT f.*, c.config FROM batch_rows f JOIN batches c ON c.id = f.id WHERE f.id = :batch AND f.erased_at IS NULL

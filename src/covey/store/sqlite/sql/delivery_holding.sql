@@ -3,6 +3,7 @@
 INSERT INTO deliveries (id, endpoint, workspace, batch, type, at, data, next_at)
 SELECT unhex(:stem || hex(randomblob(7))), e.id, b.workspace, b.id, 'batch.holding', :at,
     json_object('name', b.name, 'kind', b.kind, 'lane', b.lane, 'origin', b.origin, 'createdAt', b.created_at,
+        'expiresAt', b.expires_at, 'mode', b.notes ->> 'analysis_mode',
         'data', json(:data), 'counts', json_object('total', c.total, 'active', c.active,
             'succeeded', c.succeeded, 'failed', c.failed, 'canceled', c.canceled,
             'waiting', c.total - c.active - c.succeeded - c.failed - c.canceled)), :at

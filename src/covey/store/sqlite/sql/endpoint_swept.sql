@@ -1,2 +1,2 @@
--- An endpoint that is off has no waiting delivery left, or its batch is there. Primary key of endpoints.
-UPDATE endpoints SET sweep_at = NULL WHERE id = :endpoint
+-- An endpoint was looked at: it is to be looked at again later, or never. Primary key of endpoints.
+UPDATE endpoints SET sweep_at = :sweep_at WHERE id = :endpoint

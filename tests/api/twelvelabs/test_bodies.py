@@ -1,0 +1,134 @@
+"""Bodies made to be dear: refused at little cost, and nobody else waits meanwhile."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from covey.api.bodies import crowded
+from tests.api.twelvelabs.lab import Lab, open_lab
+
+BATCHES = "/v1.3/analyze/batches"
+MEGABYTE = 1024 * 1024
+MOST = 32 * MEGABYTE - 100
+HEAD = b'{"model_name":"local-facts","analysis_mode":"general","requests":['
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    async with open_lab(tmp_path) as opened:
+        yield opened
+
+
+def empty_items(size: int) -> bytes:
+    """A create of nothing but empty items."""
+    return HEAD + b"{}," * ((size - len(HEAD)) // 3) + b"{}]}"
+
+
+def unknown_keys(size: int) -> bytes:
+    """A create of nothing but keys that there are not, each another one."""
+    return b"{" + b",".join(b'"%08x":1' % number for number in range(size // 13)) + b"}"
+
+
+class Beat:
+    """How much the process works at most between two turns of the event loop, in seconds of its CPU."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Measure while this is open."""
+        task = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    async def _beat(self) -> None:
+        before = time.process_time()
+        while True:
+            await asyncio.sleep(0.005)
+            now = time.process_time()
+            self.longest, before = max(self.longest, now - before), now
+
+
+HOSTILE = [(empty_items, MOST), (unknown_keys, MOST), (empty_items, 1_400_000), (unknown_keys, 4 * MEGABYTE)]
+
+
+@pytest.mark.parametrize(("shape", "size"), HOSTILE)
+async def test_a_hostile_create_is_refused_and_nobody_waits(lab: Lab, shape: object, size: int) -> None:
+    assert callable(shape)
+    body, beat = shape(size), Beat()
+    headers = {"x-api-key": lab.secrets["operate"], "content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=lab.url, headers=headers) as client, beat.watching():
+        began = time.process_time()
+        answer = await client.post(BATCHES, content=body)
+        took = time.process_time() - began
+    assert answer.status_code == 400, answer.text
+    assert len(answer.content) < 1000
+    assert took < 2
+    assert beat.longest < 0.3
+
+
+CODE = """
+import resource, sys
+from covey.api.bodies import checked
+from covey.api.errors import BodyUnfit
+from covey.api.twelvelabs.requests import CreateBatch
+from tests.api.twelvelabs.test_bodies import HOSTILE
+for shape, size in HOSTILE:
+    body = shape(size)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        checked(body, CreateBatch)
+    except BodyUnfit:
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_a_hostile_create_takes_little_memory() -> None:
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    grown = [int(line) for line in done.stdout.split()]
+    assert len(grown) == len(HOSTILE)
+    assert max(grown) < 400, grown
+
+
+async def test_the_first_unknown_key_is_named_with_its_path(lab: Lab) -> None:
+    body = lab.body("one", "two")
+    body["requests"][1]["prompt"] = {"input_text": "two", "surprise": 1, "other": 2}
+    body["requests"][1]["media"] = None
+    answer = await lab.client.post(BATCHES, json=body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] == "parameter_unknown"
+    assert error["message"].startswith(("requests.1.media:", "requests.1.prompt.surprise:"))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"null", b"", b'{"model_name": "\\ud800"}', b"[" * 100_000])
+async def test_what_is_no_object_is_refused(lab: Lab, body: bytes) -> None:
+    answer = await lab.client.post(BATCHES, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["code"] in ("parameter_invalid", "parameter_not_provided")
+
+
+@pytest.mark.parametrize("piece", [rb"a,b[{", rb"\",", rb"\\", rb"\\\",{", b"\xc3\xa9,,"])
+def test_what_stands_in_a_string_does_not_count(piece: bytes) -> None:
+    text = b'{"a":"' + piece * 200_000 + b'"}'
+    assert not crowded(text, 10)
+    assert crowded(text[:-1] + b"," * 11, 10)
+    assert crowded(b'{"a":"' + piece * 200_000 + b'",' + b'"b":[],' * 6, 10)
+
+
+async def test_a_large_good_create_is_taken(lab: Lab) -> None:
+    prompt = '{"a": [1, 2, 3]}, ' * 150_000
+    answer = await lab.client.post(BATCHES, json=lab.body(prompt, "hello"), headers={"idempotency-key": "large"})
+    assert answer.status_code == 201, answer.text
+    again = await lab.client.post(BATCHES, json=lab.body(prompt, "hello"), headers={"idempotency-key": "large"})
+    assert again.json()["batch_id"] == answer.json()["batch_id"]
