@@ -16,7 +16,7 @@ from covey.settings import Analysis
 from tests.analysis.media import damage
 
 KNOWN_CODES = {"video_file_broken", "decoder_limit", "no_video_track", "video_resolution_too_high"}
-MOST_MEMORY = 700_000_000
+MOST_MEMORY = 900_000_000
 """Bytes in memory that a decoder of many pictures stays below; the kernel's limit on it is higher."""
 
 PEAK = """

@@ -216,7 +216,8 @@ async def test_a_caller_who_leaves_ends_the_task(lab: Lab) -> None:
         httpx.AsyncClient(base_url=lab.url, headers=headers) as client,
         client.stream("POST", "/v1.3/analyze", json=body) as answer,
     ):
-        assert orjson.loads(await anext(answer.aiter_lines()))["event_type"] == "stream_start"
+        lines = answer.aiter_lines()
+        assert orjson.loads(await anext(lines))["event_type"] == "stream_start"
         await lab.echo.holding(1)
     await lab.echo.holding(0)
     task = (await lab.client.get(TASKS)).json()["data"][0]["task_id"]
