@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import NAMESPACE_OID, uuid5
 
-from covey.api.context import Context
 from covey.domain.batch import Batch, BatchState, StopReason
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import is_id
 from covey.domain.item import Item, ItemState
+
+if TYPE_CHECKING:
+    from covey.api.context import Context  # with the framework, which the sender of webhooks has no need of
 
 BatchWord = Literal["pending", "processing", "canceling", "canceled", "completed", "expired"]
 TaskWord = Literal["queued", "processing", "ready", "failed", "canceled"]
@@ -103,13 +105,13 @@ def number(name: str, given: str | None, default: int, most: int = 10**9) -> int
     return int(given)
 
 
-def page_of(ctx: Context) -> tuple[int, int]:
+def page_of(ctx: "Context") -> tuple[int, int]:
     """The page that is asked for, from 1, and how long pages are."""
     query = ctx.request.query_params
     return number("page", query.get("page"), 1), number("page_limit", query.get("page_limit"), 10, 50)
 
 
-def chosen(ctx: Context, name: str, words: Sequence[str]) -> frozenset[str]:
+def chosen(ctx: "Context", name: str, words: Sequence[str]) -> frozenset[str]:
     """What a repeatable parameter of the query names; everything if nothing."""
     given = [one for one in ctx.request.query_params.getlist(name) if one]
     for one in given:
@@ -118,7 +120,7 @@ def chosen(ctx: Context, name: str, words: Sequence[str]) -> frozenset[str]:
     return frozenset(given or words)
 
 
-def check_query(ctx: Context, *names: str) -> None:
+def check_query(ctx: "Context", *names: str) -> None:
     """Refuse parameters that there are not."""
     for name in ctx.request.query_params:
         if name not in names:
