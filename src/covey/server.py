@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import ctypes
+import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -89,6 +90,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
             log_config=None,
             access_log=False,
             lifespan="on",
+            ws="none",
             server_header=False,
             timeout_graceful_shutdown=HURRY_SECONDS,
         )
@@ -129,6 +131,7 @@ def _application(services: Services) -> ASGIApp:
 
 def _give_back() -> None:
     """Give the system back what only the start needed of memory, where the C library can."""
+    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -9,12 +9,7 @@ import orjson
 from jsonschema import Draft202012Validator
 
 from covey.api.app import document as made
-
-ALIASES = (
-    (re.compile(r"^/v1/batch-calls"), "/v1/api/batch-calls"),
-    (re.compile(r"^/v1/api/call-history"), "/v2/api/call-history"),
-    (re.compile(r"^(/v1/call|/api/v1/calls/send)$"), "/v1/api/call"),
-)
+from covey.api.trillet.routing import documented
 
 
 @cache
@@ -31,8 +26,7 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 def operation(method: str, path: str) -> Any:
     """What the document says of a request; None if it knows no such route."""
-    for alias, canonical in ALIASES:
-        path = alias.sub(canonical, path)
+    path = documented(path)
     for pattern, template in _patterns():
         if pattern.fullmatch(path) and method.lower() in document()["paths"][template]:
             return document()["paths"][template][method.lower()]

@@ -11,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 from covey.api.app import routes
 from covey.api.auth import PUBLIC, is_admin
 from covey.api.keys import make_key, well_formed
+from covey.api.trillet.routing import SECOND_NAMES
 from covey.api.twelvelabs.shapes import speaks
 from covey.domain.account import Role
 from tests.api.house import PREFIX, House, open_house
@@ -19,11 +20,15 @@ LOOKING_POSTS = ("/validate", "/export-csv")
 
 
 def mounted() -> list[tuple[str, str]]:
-    """Every method and path there is, placeholders filled."""
+    """Every method and path there is, under all its names, placeholders filled."""
     found = []
     for route in iter_route_contexts(routes().routes):
-        for method in sorted(route.methods or ()):
-            found.append((method, re.sub(r"\{(\w+)\}", r"x-\1", route.path or "")))
+        path = re.sub(r"\{(\w+)\}", r"x-\1", route.path or "")
+        names = [path]
+        for second, first in SECOND_NAMES.items():
+            if path == first or path.startswith(first + "/"):
+                names.append(second + path.removeprefix(first))
+        found += [(method, name) for method in sorted(route.methods or ()) for name in names]
     return found
 
 
@@ -37,11 +42,11 @@ async def lenient(tmp_path: Path) -> AsyncIterator[House]:
         yield house
 
 
-def test_there_are_routes_under_both_prefixes() -> None:
+def test_there_are_routes_under_all_their_names() -> None:
     assert len(ROUTES) > 60
-    for method, path in ROUTES:
-        if path.startswith("/v1/batch-calls"):
-            assert (method, path.replace("/v1/", "/v1/api/")) in ROUTES
+    for second, first in SECOND_NAMES.items():
+        assert [path for _, path in ROUTES if path.startswith(second)], second
+        assert [path for _, path in ROUTES if path.startswith(first)], first
 
 
 async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:

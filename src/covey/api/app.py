@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Response
@@ -13,6 +14,7 @@ from covey.api.door import Door
 from covey.api.errors import Answer
 from covey.api.house import admin, health, people, trunks, usage, workers
 from covey.api.page import html
+from covey.api.routing import documented
 from covey.api.services import Services
 from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
 from covey.api.twelvelabs import analyze, assets, multipart, shapes, tasks
@@ -44,13 +46,9 @@ def routes() -> FastAPI:
     errors.install(app)
     for router in FAMILY:
         app.include_router(router, prefix=routing.PREFIX)
-        app.include_router(router, prefix=routing.ALIAS, include_in_schema=False)
     app.include_router(agents.router)
     app.include_router(single.router)
-    for alias in single.ALIASES:
-        app.add_api_route(alias, single.start_call, methods=["POST"], include_in_schema=False)
     app.include_router(history.router, prefix=history.PREFIX)
-    app.include_router(history.router, prefix=history.ALIAS, include_in_schema=False)
     for router in (history.recordings, people.router, trunks.router, admin.router, workers.router, health.router):
         app.include_router(router)
     for router in (webhooks.router, resending.router, usage.router):
@@ -71,8 +69,11 @@ def _prepare(app: FastAPI) -> None:
 
 def document() -> bytes:
     """The API document as it is checked in at docs/openapi.json."""
-    found = documents.describe(routes(), TITLE, VERSION)
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(_described(routes()), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    return documents.describe(documented(app), TITLE, VERSION)
 
 
 def _pages(app: FastAPI) -> APIRouter:
@@ -81,13 +82,13 @@ def _pages(app: FastAPI) -> APIRouter:
     @router.get("/openapi.json")
     async def openapi() -> Response:
         if "json" not in made:
-            made["json"] = orjson.dumps(await asyncio.to_thread(documents.describe, app, TITLE, VERSION))
+            made["json"] = orjson.dumps(await asyncio.to_thread(_described, app))
         return Answer(None, raw=made["json"])
 
     @router.get("/docs")
     async def docs() -> Response:
         if "html" not in made:
-            made["html"] = html(await asyncio.to_thread(documents.describe, app, TITLE, VERSION)).encode()
+            made["html"] = html(await asyncio.to_thread(_described, app)).encode()
         policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
         return Response(made["html"], media_type="text/html", headers={"content-security-policy": policy})
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from starlette.responses import Response
 from covey.api.context import Context
 from covey.api.errors import BodyUnfit
 from covey.api.idempotency import HEADER
+from covey.api.routing import Route
 
 LARGE = 1024 * 1024
 """From so many bytes on a body is worked on in a thread."""
@@ -49,7 +49,7 @@ class Known(BaseModel):
         return data
 
 
-class BodyRoute(APIRoute):
+class BodyRoute(Route):
     """A route whose body is one model: the framework documents it, and this reads it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

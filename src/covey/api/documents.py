@@ -1,10 +1,10 @@
 """What the API document says beside what the framework finds by itself: common answers, headers, bodies, and the
 document's own form (OpenAPI 3.1)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from covey import __doc__ as about
 from covey.api.auth import PUBLIC, is_admin
@@ -79,12 +79,12 @@ def file_answer(*types: str) -> Responses:
     }
 
 
-def describe(app: FastAPI, title: str, version: str) -> dict[str, Any]:
-    """The app's document: what the framework found, with the door's headers and without what it never answers."""
+def describe(routes: Sequence[APIRoute], title: str, version: str) -> dict[str, Any]:
+    """The document of these routes, with the headers that the door knows and without answers that never come."""
     from fastapi.openapi.utils import get_openapi
 
     document = get_openapi(
-        title=title, version=version, description=about, routes=app.routes, license_info={"name": "Apache-2.0"}
+        title=title, version=version, description=about, routes=routes, license_info={"name": "Apache-2.0"}
     )
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

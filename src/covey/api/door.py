@@ -1,5 +1,6 @@
-"""The door: every request passes it before the framework. It gives request ids, asks the gate, counts and times the
-body as it streams, bounds the time until an answer, and makes an answer of what nobody expected.
+"""The door: every request passes it before the framework. It knows a route by all its names, gives request ids, asks
+the gate, counts and times the body as it streams, bounds the time until an answer, and makes an answer of what nobody
+expected.
 
 Pure ASGI, because the framework's form parsing takes a whole upload before any dependency of a route runs.
 """
@@ -19,6 +20,7 @@ from covey.api.allowances import Allowance, allowance
 from covey.api.auth import PUBLIC, Gate, Refusal
 from covey.api.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow, plain
 from covey.api.services import Services
+from covey.api.trillet.routing import documented
 from covey.api.twelvelabs import shapes
 from covey.domain.errors import CoveyError
 from covey.logging import bound
@@ -49,6 +51,7 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "path": documented(scope["path"])}
         headers = dict(reversed(scope["headers"]))
         given = headers.get(b"x-request-id", b"")
         ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)

@@ -25,7 +25,6 @@ HEADER = "idempotency-key"
 REPLAYED = {"Idempotency-Replayed": "true"}
 
 _SHAPE = re.compile(r"[\x21-\x7e]{1,255}")
-_ALIAS = re.compile(r"^/v1/(?=batch-calls|call\b)")
 
 Work = Callable[[str], Awaitable[Answer]]
 """Does what was asked, making the object of the id it is given (an empty one if nothing is made)."""
@@ -62,7 +61,7 @@ async def once(
 
 def _meaning(ctx: Context, key: str, values: Mapping[str, Any]) -> Meaning:
     request = ctx.request
-    route = f"{request.method} {_ALIAS.sub('/v1/api/', request.url.path.rstrip('/'))}"
+    route = f"{request.method} {request.url.path.rstrip('/')}"
     query = sorted(request.query_params.multi_items())
     text = orjson.dumps([route, ctx.workspace, query, values], option=orjson.OPT_SORT_KEYS)
     return Meaning(ctx.workspace, key, route, hashlib.sha256(text).digest())

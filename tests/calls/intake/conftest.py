@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from covey.calls.intake import BadRow, IntakeOptions, NumberRule, OnInvalid, Report
-from covey.calls.intake.checker import Files, check_file
+from covey.calls.intake.checker import check_file
+from covey.calls.intake.report import Files
 
 
 @dataclass(frozen=True)

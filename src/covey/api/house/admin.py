@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any, NotRequired
 
 import orjson
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.keys import make_key
 from covey.api.prices import WorkspacePrices
+from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet.fields import moment
 from covey.api.trillet.words import iso
@@ -24,7 +25,7 @@ from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
 from covey.engine.submission import settled
 
-router = APIRouter(prefix="/v1/admin", tags=["Administration"], responses=COMMON, redirect_slashes=False)
+router = new_router("Administration", "/v1/admin")
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Weight = Annotated[float, Field(gt=0, le=1000)]

@@ -4,19 +4,20 @@ import asyncio
 import shutil
 from typing import Literal, NotRequired
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import services_of
 from covey.api.documents import said
 from covey.api.errors import RETRY_AFTER, Answer
+from covey.api.routing import new_router
 from covey.api.services import Services
 from covey.domain.batch import BatchState
 from covey.domain.errors import CoveyError
 from covey.metrics import CONTENT_TYPE
 
-router = APIRouter(tags=["Health"], redirect_slashes=False)
+router = new_router("Health", answers={})
 
 _OPEN = (BatchState.queued, BatchState.scheduled, BatchState.running, BatchState.paused, BatchState.stopping)
 _PAGE = 1000

@@ -3,15 +3,16 @@
 import asyncio
 from typing import Annotated, NotRequired
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.house.erasing import KEPT, erase_person
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet.historyviews import HistoryCall, history_call
 from covey.api.trillet.numbers import ANY, read_number
@@ -22,7 +23,7 @@ from covey.domain.batch import Batch
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.item import Item
 
-router = APIRouter(prefix="/v1/api", tags=["People"], responses=COMMON, redirect_slashes=False)
+router = new_router("People", "/v1/api")
 
 Number = Annotated[str, Path(description="A phone number with its + (as %2B in an address)")]
 

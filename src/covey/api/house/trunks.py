@@ -2,18 +2,19 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Ctx
-from covey.api.documents import COMMON, said
+from covey.api.documents import said
 from covey.api.errors import Answer
+from covey.api.routing import new_router
 from covey.api.trillet.words import maybe_millis
 from covey.domain.account import Role
 from covey.settings import TrunkKind
 
-router = APIRouter(prefix="/v1/api", tags=["Server"], responses=COMMON, redirect_slashes=False)
+router = new_router("Server", "/v1/api")
 
 
 @with_config(ConfigDict(extra="forbid"))

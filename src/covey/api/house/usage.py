@@ -4,20 +4,21 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, NotRequired
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Ctx
-from covey.api.documents import COMMON, said
+from covey.api.documents import said
 from covey.api.errors import Answer
 from covey.api.prices import money
+from covey.api.routing import new_router
 from covey.api.trillet.words import batch_out
 from covey.calls.config import KIND as CALLS
 from covey.domain.errors import BadRequest
 from covey.domain.usage import UsageLine
 
-router = APIRouter(prefix="/v1/api", tags=["Usage"], responses=COMMON, redirect_slashes=False)
+router = new_router("Usage", "/v1/api")
 
 PARTS = ("day", "batch", "key")
 

@@ -2,17 +2,18 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Ctx
-from covey.api.documents import COMMON, said
+from covey.api.documents import said
 from covey.api.errors import Answer
+from covey.api.routing import new_router
 from covey.api.trillet.words import iso
 from covey.store.ports import WorkerInfo
 
-router = APIRouter(prefix="/v1/admin", tags=["Administration"], responses=COMMON, redirect_slashes=False)
+router = new_router("Administration", "/v1/admin")
 
 State = Literal["alive", "silent", "ended"]
 """`silent`: its session is gone, but it is not given up; it may come back."""

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any, NotRequired
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import normalised, script_of, without_effect
@@ -21,7 +22,7 @@ from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
 from covey.engine.submission import settled
 
-router = APIRouter(prefix="/v1/api/agents", tags=["Agents"], responses=COMMON, redirect_slashes=False)
+router = new_router("Agents", "/v1/api/agents")
 
 AgentId = Annotated[str, Path(description="An agent's id, such as agent_…")]
 Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]

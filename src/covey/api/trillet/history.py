@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, WITH_BODY, file_answer, said
+from covey.api.documents import WITH_BODY, file_answer, said
 from covey.api.errors import Answer
+from covey.api.routing import new_router
 from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
@@ -27,10 +28,9 @@ from covey.domain.batch import Batch
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.item import Item, ItemState
 
-router = APIRouter(tags=["Call history"], responses=COMMON, redirect_slashes=False)
+router = new_router("Call history")
 
 PREFIX = "/v2/api/call-history"
-ALIAS = "/v1/api/call-history"
 
 STATES = {
     "active": (ItemState.active,),
@@ -185,7 +185,7 @@ async def get(ctx: Ctx, callHistoryId: RecordId) -> Response:
     return not_found() if found is None else Answer(history_call(*found))
 
 
-recordings = APIRouter(tags=["Call history"], responses=COMMON, redirect_slashes=False)
+recordings = new_router("Call history")
 
 
 @recordings.get(

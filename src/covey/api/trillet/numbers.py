@@ -1,15 +1,23 @@
-"""One phone number from outside, read by the rules of a list."""
+"""Single phone numbers from outside, read by the rules of a list.
+
+The numbering plans are loaded with the first of them: a server that reads none spares their memory.
+"""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from covey.calls.intake import IntakeOptions, NumberRule
-from covey.calls.intake.numbers import Number, NumberReader
 from covey.calls.trunks.demo import is_demo_number
 from covey.domain.errors import BadRequest
 
+if TYPE_CHECKING:
+    from covey.calls.intake.numbers import Number
 
-def read_number(text: str, options: IntakeOptions, field: str = "to") -> Number:
+
+def read_number(text: str, options: IntakeOptions, field: str = "to") -> "Number":
     """The number in `text`. Takes milliseconds, so it runs off the event loop. Raises BadRequest."""
+    from covey.calls.intake.numbers import Number, NumberReader
+
     found = NumberReader(options, is_demo_number).read(text)
     if isinstance(found, Number):
         return found
@@ -19,6 +27,8 @@ def read_number(text: str, options: IntakeOptions, field: str = "to") -> Number:
 
 def zones_of(numbers: Mapping[int, str]) -> dict[int, str | None]:
     """The time zones that each number (E.164) may be in. Runs off the event loop, like `read_number`."""
+    from covey.calls.intake.numbers import Number, NumberReader
+
     reader = NumberReader(IntakeOptions(rule=NumberRule.simulated, zones=True), is_demo_number)
     found = {key: reader.read(number) for key, number in numbers.items()}
     return {key: one.zone for key, one in found.items() if isinstance(one, Number)}

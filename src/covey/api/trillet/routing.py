@@ -1,13 +1,30 @@
-"""Routers of the batch family: the same routes under both of its prefixes, the first one documented."""
+"""The prefix of the batch family, and the second names that some routes have."""
+
+import re
 
 from fastapi import APIRouter
 
-from covey.api.documents import COMMON
+from covey.api.routing import new_router
 
 PREFIX = "/v1/api/batch-calls"
-ALIAS = "/v1/batch-calls"
+
+SECOND_NAMES = {
+    "/v1/batch-calls": PREFIX,
+    "/v1/api/call-history": "/v2/api/call-history",
+    "/v1/call": "/v1/api/call",
+    "/api/v1/calls/send": "/v1/api/call",
+}
+"""Paths under which clients know a route too, and the documented one."""
+
+_SECOND = re.compile("(" + "|".join(SECOND_NAMES) + ")(?=/|$)")
 
 
 def family(tag: str) -> APIRouter:
-    """A router whose routes share the common answers; `create_app` mounts it under both prefixes."""
-    return APIRouter(tags=[tag], responses=COMMON, redirect_slashes=False)
+    """A router whose routes share the common answers; `create_app` mounts it under the family's prefix."""
+    return new_router(tag)
+
+
+def documented(path: str) -> str:
+    """The documented path of a request, whichever of its names was asked for."""
+    second = _SECOND.match(path)
+    return SECOND_NAMES[second[1]] + path[second.end() :] if second else path

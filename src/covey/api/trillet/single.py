@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import check_json
@@ -25,10 +26,9 @@ from covey.domain.batch import NewBatch, NewItem
 from covey.domain.errors import BadRequest
 from covey.domain.ids import new_id
 
-router = APIRouter(tags=["Calls"], responses=COMMON, redirect_slashes=False)
+router = new_router("Calls")
 
 PATH = "/v1/api/call"
-ALIASES = ("/v1/call", "/api/v1/calls/send")
 
 Plain = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 

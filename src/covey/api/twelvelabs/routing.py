@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from covey.api.bodies import BodyRoute
 from covey.api.documents import TEXTS, Responses, said
+from covey.api.routing import new_router
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs import shapes
 
@@ -25,10 +26,10 @@ def flat(*statuses: int) -> Responses:
 def batch_router() -> APIRouter:
     """A router of the batch routes."""
     answers = {**_EVERYWHERE, **nested(400, 429, 500)}
-    return APIRouter(tags=["Analysis batches"], responses=answers, redirect_slashes=False, route_class=BodyRoute)
+    return new_router("Analysis batches", answers=answers, route_class=BodyRoute)
 
 
 def family(tag: str) -> APIRouter:
     """A router of other routes."""
     answers = {**_EVERYWHERE, **flat(400, 429, 500)}
-    return APIRouter(tags=[tag], responses=answers, redirect_slashes=False, route_class=BodyRoute)
+    return new_router(tag, answers=answers, route_class=BodyRoute)

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet.fields import moment
 from covey.api.trillet.words import BATCH_PREFIX, iso, positive
@@ -18,7 +19,7 @@ from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import is_id
 from covey.domain.webhook import DeliveryState, Endpoint
 
-router = APIRouter(prefix=PATH, tags=[TAG], responses=COMMON, redirect_slashes=False)
+router = new_router(TAG, PATH)
 
 DeliveryId = Annotated[str, Path(description="A delivery's id")]
 

@@ -5,12 +5,13 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import COMMON, POSTED, WITH_BODY, said
+from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.services import Services
 from covey.api.trillet import schemas as out
 from covey.api.trillet.words import iso
@@ -37,7 +38,7 @@ from covey.store.ports import Due
 
 PATH, TAG = "/v1/api/webhooks", "Webhooks"
 
-router = APIRouter(prefix=PATH, tags=[TAG], responses=COMMON, redirect_slashes=False)
+router = new_router(TAG, PATH)
 
 EndpointId = Annotated[str, Path(description="An endpoint's id")]
 

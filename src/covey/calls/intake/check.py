@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from covey.calls.child import ChildFailed, ChildProcess, ChildRefused
-from covey.calls.intake.checker import Files
 from covey.calls.intake.options import IntakeOptions, OnInvalid
-from covey.calls.intake.report import BadRow, Report, csv_report
+from covey.calls.intake.report import BadRow, Files, Report, csv_report
 from covey.domain.batch import NewItem
 from covey.domain.errors import BadRequest, Unavailable
 

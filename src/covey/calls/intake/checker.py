@@ -11,7 +11,7 @@ import phonenumbers
 
 from covey.calls.intake.numbers import IsDemoNumber, Number, NumberReader
 from covey.calls.intake.options import IntakeOptions, NumberRule, OnDuplicate
-from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, Report
+from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, Files, Report
 from covey.calls.intake.source import Source, control_in, examine
 from covey.calls.intake.table import Broken, Header, Record, read_header, rows
 from covey.domain.errors import BadRequest
@@ -20,14 +20,6 @@ PROGRESS_EVERY = 4096
 """Rows between two reports of progress; a power of two."""
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """Where a check writes: `rows` has a line an item (number, zones, JSON, between tabs), `bad` a bad row as JSON."""
-
-    rows: Path
-    bad: Path
 
 
 @dataclass(slots=True)

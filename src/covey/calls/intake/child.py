@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from covey.calls.child import Answer, serve
-from covey.calls.intake.checker import Files, check_file
+from covey.calls.intake.checker import check_file
 from covey.calls.intake.options import IntakeOptions
+from covey.calls.intake.report import Files
 from covey.domain.errors import BadRequest
 
 NICE = 10

@@ -1,7 +1,8 @@
-"""What the check of a list found: the counts, and every bad row with what would be right."""
+"""What the check of a list found: the counts, every bad row with what would be right, and where both lie."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +16,14 @@ VALUE_SHOWN = 200
 DUPLICATE = "duplicate"
 UNCLOSED_QUOTE = "unclosed_quote"
 TOO_MANY_BAD_ROWS = "too_many_bad_rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a check writes: `rows` has a line an item (number, zones, JSON, between tabs), `bad` a bad row as JSON."""
+
+    rows: Path
+    bad: Path
 
 
 @dataclass(frozen=True, slots=True)
