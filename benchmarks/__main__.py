@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 QUICK = ("engine", "postgres", "rivals", "hearing", "understanding", "intake", "calls")
 """What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`, `pg_cancels`, `pg_lane`,
@@ -9,7 +10,10 @@ QUICK = ("engine", "postgres", "rivals", "hearing", "understanding", "intake", "
 
 
 def main() -> None:
-    """Run what was named."""
+    """Run what was named; says what there is if it is unknown."""
+    known = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if "def main" in path.read_text())
+    if sys.argv[1:] and sys.argv[1] not in known:
+        sys.exit(f"{__doc__}\nNAME is one of: {', '.join(name for name in known if name != '__main__')}")
     names = [sys.argv[1]] if len(sys.argv) > 1 else list(QUICK)
     sys.argv = sys.argv[1:] or [sys.argv[0]]
     for name in names:
