@@ -168,7 +168,6 @@ async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Op
         fetcher=fetcher,
         sealer=sealer,
         intake=analysis.intake,
-        board=analysis.board,
     )
     loops = _loops(settings, clock, hints, database, worker, services, calls, analysis)
     server.append(Server(settings, store, worker, calls, analysis, services, loops))

@@ -9,7 +9,7 @@ import ctypes
 import gc
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import structlog
 import uvicorn
@@ -49,10 +49,14 @@ class _Http(uvicorn.Server):
 Announce = Callable[[Server, str], Awaitable[None]]
 """Is told when the server listens: the server, and its address."""
 
+Application = Callable[[Services], ASGIApp]
+"""Makes what answers; what it imports takes longer than all else, and calls need not wait for it."""
 
-async def work(settings: Settings, announce: Callable[[Server], None]) -> None:
-    """Run a worker that answers nobody, until the same signals as `serve`. Raises GivenUp, and SettingsError on SQLite,
-    whose one process is the server."""
+
+async def work(settings: Settings, announce: Callable[[Server, str | None], None]) -> None:
+    """Run a worker until the same signals as `serve`. It answers nobody, but at `worker_port`, if that is set, whoever
+    asks how it is; `announce` is told where. Raises GivenUp, and SettingsError on SQLite, whose one process is the
+    server."""
     if settings.database is None:
         raise SettingsError(
             "database: a worker of its own needs PostgreSQL; on SQLite one process does everything: covey serve"
@@ -60,21 +64,16 @@ async def work(settings: Settings, announce: Callable[[Server], None]) -> None:
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _handle_signals(stopping, hurry)
     async with running(settings) as server:
-        announce(server)
-        await _told(stopping, server)
-        await server.drain(hurry)
-        if server.worker.given_up.is_set():
-            raise GivenUp
-
-
-async def _told(stopping: asyncio.Event, server: Server) -> None:
-    """Wait until the process is told to end, by a signal or by the others giving it up."""
-    waits = [asyncio.create_task(event.wait()) for event in (stopping, server.worker.given_up)]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+        if settings.worker_port is None:
+            announce(server, None)
+            await _until_told(server, stopping, hurry, [])
+        else:
+            async with _answering(server, _health, settings.host, settings.worker_port, "worker_port") as (
+                http,
+                address,
+            ):
+                announce(server, address)
+                await _until_told(server, stopping, hurry, [http])
 
 
 async def serve(settings: Settings, announce: Announce) -> None:
@@ -84,30 +83,56 @@ async def serve(settings: Settings, announce: Announce) -> None:
     """
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _handle_signals(stopping, hurry)
-    async with running(settings) as server:
-        config = uvicorn.Config(
-            await asyncio.to_thread(_application, server.services),
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=HURRY_SECONDS,
-        )
-        http = _Http(config)
-        listener = _bind(settings)
-        serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
-        await _listening(http, serving)
-        _give_back()
-        await _announced(announce, server, _address(listener), stopping)
-        told = asyncio.create_task(_told(stopping, server))
-        await asyncio.wait([serving, told], return_when=asyncio.FIRST_COMPLETED)
-        told.cancel()
-        await server.drain(hurry)
+    async with (
+        running(settings) as server,
+        _answering(server, _whole, settings.host, settings.port, "port") as (http, address),
+    ):
+        await _announced(announce, server, address, stopping)
+        await _until_told(server, stopping, hurry, [http])
+
+
+async def _until_told(
+    server: Server, stopping: asyncio.Event, hurry: asyncio.Event, parts: list[asyncio.Task[None]]
+) -> None:
+    """Wait until the process is told to end, by a signal or by the others giving it up, or one of its parts ends by
+    itself; then drain. Raises GivenUp."""
+    events = (stopping, server.worker.given_up)
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait([*waits, *parts], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    await server.drain(hurry)
+    if server.worker.given_up.is_set():
+        raise GivenUp
+
+
+@contextlib.asynccontextmanager
+async def _answering(
+    server: Server, application: Application, host: str, port: int, setting: str
+) -> AsyncIterator[tuple[asyncio.Task[None], str]]:
+    """Answer HTTP: the task that does so, and the address. On leaving, requests that are open have a moment to end.
+    Raises SettingsError, naming the `setting`, for a port that cannot be listened on."""
+    config = uvicorn.Config(
+        await asyncio.to_thread(application, server.services),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=HURRY_SECONDS,
+    )
+    http = _Http(config)
+    listener = _bind(host, port, setting)
+    serving = asyncio.create_task(http.serve(sockets=[listener]), name="http")
+    await _listening(http, serving)
+    _give_back()
+    try:
+        yield serving, _address(listener)
+    finally:
         http.should_exit = True
         await serving
-        if server.worker.given_up.is_set():
-            raise GivenUp
 
 
 async def _announced(announce: Announce, server: Server, address: str, stopping: asyncio.Event) -> None:
@@ -122,11 +147,16 @@ async def _announced(announce: Announce, server: Server, address: str, stopping:
                 await asyncio.wait_for(stopping.wait(), ANNOUNCE_AGAIN_SECONDS)
 
 
-def _application(services: Services) -> ASGIApp:
-    """The HTTP application. Importing it takes longer than all else, and calls need not wait for it."""
+def _whole(services: Services) -> ASGIApp:
     from covey.api.app import create_app
 
     return create_app(services)
+
+
+def _health(services: Services) -> ASGIApp:
+    from covey.api.app import create_app, health_alone
+
+    return create_app(services, health_alone())
 
 
 def _give_back() -> None:
@@ -155,18 +185,18 @@ async def _listening(http: uvicorn.Server, serving: asyncio.Task[None]) -> None:
         await asyncio.sleep(0.01)
 
 
-def _bind(settings: Settings) -> socket.socket:
+def _bind(host: str, port: int, setting: str) -> socket.socket:
     """A listening socket; that it says TCP makes the event loop send answers without Nagle's delay."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
     except OSError as error:
         listener.close()
-        where = f"{settings.host}:{settings.port}"
+        where = f"{host}:{port}"
         raise SettingsError(
-            f"host and port: {where} cannot be listened on ({error.strerror}); choose others"
+            f"host and {setting}: {where} cannot be listened on ({error.strerror}); choose others"
         ) from error
     return listener
 

@@ -12,7 +12,6 @@ from covey.analysis.backend import Answer, Ask, Backend
 from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
 from covey.analysis.intake import Intake
 from covey.analysis.media import Decoder
-from covey.analysis.progress import ProgressBoard
 from covey.analysis.runner import AnalysisRunner
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import SystemClock
@@ -75,7 +74,6 @@ class Desk:
 
     voice: Voice
     runner: AnalysisRunner
-    board: ProgressBoard
     store: Store
     files: AssetFiles
     intake: Intake
@@ -84,7 +82,7 @@ class Desk:
 
     def with_backend(self, backend: Backend) -> AnalysisRunner:
         """A runner of another backend on the same things."""
-        return AnalysisRunner(backend, self.intake, self.files, self.clock, SETTINGS, self.board)
+        return AnalysisRunner(backend, self.intake, self.files, self.clock, SETTINGS)
 
     async def asset(self, content: bytes = b"bytes", **more: Any) -> Asset:
         """An asset of 60 seconds, ready unless told otherwise, with its bytes in place."""
@@ -121,15 +119,15 @@ class Desk:
 @asynccontextmanager
 async def open_desk(folder: Path) -> AsyncIterator[Desk]:
     """Open it; loopback may be fetched from."""
-    clock, voice, board = SystemClock(), Voice(), ProgressBoard()
+    clock, voice = SystemClock(), Voice()
     files = AssetFiles(None, folder / "assets", folder / "spool")
     decoder = Decoder(SETTINGS)
     fetcher = Fetcher(Fetch.model_validate({"allow": ["127.0.0.0/8"]}))
     async with open_sqlite(clock) as store:
         intake = Intake(store, files, decoder, fetcher, clock, SETTINGS, "worker")
-        runner = AnalysisRunner(voice, intake, files, clock, SETTINGS, board)
+        runner = AnalysisRunner(voice, intake, files, clock, SETTINGS)
         try:
-            yield Desk(voice, runner, board, store, files, intake, decoder, clock)
+            yield Desk(voice, runner, store, files, intake, decoder, clock)
         finally:
             await intake.close()
             await decoder.close()

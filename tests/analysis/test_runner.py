@@ -106,7 +106,6 @@ async def test_what_nobody_thought_of_is_left_to_the_engine(desk: Desk) -> None:
     desk.voice.says = raising(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
         await desk.comes_to(await desk.asset())
-    assert desk.board.of(desk.run(await desk.asset()).item) is None
 
 
 async def test_all_runs_of_a_lane_wait_together_while_the_model_is_busy(desk: Desk) -> None:
@@ -312,7 +311,6 @@ async def test_a_dropped_run_drops_its_request(reason: str, outcome: object, des
     async with asyncio.timeout(2):
         assert await running == outcome
         await desk.voice.left.wait()
-    assert desk.board.of(run.item) is None
 
 
 async def test_a_run_that_waits_for_a_busy_model_is_dropped_too(desk: Desk) -> None:
@@ -358,13 +356,12 @@ async def test_progress_is_told_while_it_lasts(desk: Desk) -> None:
 
     async def tell(ask: Ask) -> Answer:
         ask.progress(12.0, 60.0)
-        told.append(desk.board.of(run.item))
+        told.append(run.progress)
         return SAID
 
     desk.voice.says = tell
     await desk.runner.run(run)
     assert told == [(12.0, 60.0)]
-    assert desk.board.of(run.item) is None
 
 
 async def test_local_facts_says_what_it_read_and_refuses_what_it_cannot_know(desk: Desk, tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Processes on a PostgreSQL that they share, and what is done beside them."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2 as httpx
 import psycopg
 import pytest
 from typer.testing import CliRunner, Result
@@ -28,7 +30,8 @@ class Processes:
     url: str
     folder: Path
     stack: ExitStack
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    said: str = ""
+    """What the last one said while it was started."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -45,11 +48,11 @@ class Processes:
         )
         self.stack.callback(_end, process)
         assert process.stderr is not None
-        said = ""
-        while until not in said:
+        self.said = ""
+        while until not in self.said:
             line = process.stderr.readline()
-            assert line, said
-            said += line
+            assert line, self.said
+            self.said += line
         return process
 
     def covey(self, *args: str, **environment: str) -> Result:
@@ -108,6 +111,25 @@ def test_who_was_given_up_ends_so_that_it_is_started_again(
     _, said = process.communicate(timeout=30)
     assert process.returncode == Exit.failed
     assert "The other processes gave this one up" in said.splitlines()[-1]
+
+
+def test_a_worker_answers_how_it_is_and_nothing_else(processes: Processes) -> None:
+    worker = processes.start("worker", "--port", "0", data="one", until="is at work")
+    address = re.search(r"How it is: (\S+)/readyz\.", processes.said)
+    assert address is not None, processes.said
+    with httpx.Client(base_url=address[1]) as client:
+        assert [client.get(path).status_code for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
+        assert "covey_ready 1.0" in client.get("/metrics").text
+        assert [client.get(path).status_code for path in ("/v1/api/batch-calls", "/docs")] == [401, 404]
+        processes.execute("UPDATE workers SET dead_at = beat_at")
+        assert worker.wait(30) == Exit.failed
+    taken = processes.start("serve", "--port", "0", data="two", until="listens at")
+    port = re.search(r"listens at http://127\.0\.0\.1:(\d+)", processes.said)
+    assert port is not None
+    second = processes.covey("worker", "--port", port[1], "--data", "three")
+    assert second.exit_code == Exit.usage
+    assert f"host and worker_port: 127.0.0.1:{port[1]} cannot be listened on" in second.stderr
+    taken.terminate()
 
 
 def test_a_worker_needs_a_database_that_can_be_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from covey.domain.batch import StopReason
 from covey.domain.errors import Conflict, Unavailable
 from covey.domain.item import ItemState
-from covey.domain.run import Finished
+from covey.domain.run import Finished, Progress
 from covey.engine.runner import Aborted, Failed, Outcome, Succeeded
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
@@ -34,6 +34,21 @@ async def test_a_run_says_all_that_a_runner_needs(house: House) -> None:
     assert (run.config, run.input) == ({"say": "hello"}, b"{}")
     assert run.start_at == house.clock.monotonic()
     assert run.licence_until == house.clock.monotonic() + 0.5
+
+
+async def test_how_far_runs_are_is_written_when_they_have_moved(house: House) -> None:
+    batch = await house.submit(2)
+    await house.dispatcher.round()
+    await house.desk.lying(2)
+    house.desk.runs[1].advance(1.0, 4.0)
+    for done in (1.0, 2.0):
+        house.desk.runs[1].advance(done, 4.0)
+        await house.worker.progress_round()
+        _, (first, second) = await house.store.items(batch)
+        assert (first.progress, second.progress) == (None, (done, 4.0))
+    await house.store.advance(house.worker.id, [Progress(batch, 1, 1, 3.0, 4.0)])
+    await house.worker.progress_round()
+    assert (await house.store.item(batch, 1)).progress == (3.0, 4.0), "what has not moved was written again"
 
 
 async def test_room_is_free_when_the_outcome_is_on_disk(house: House) -> None:

@@ -102,7 +102,8 @@ FILL = """
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 999999)
 INSERT INTO items SELECT batch, n, NULL, CASE WHEN n % 50 = 0 THEN 'ref ' || n END, NULL, x'7b7d' FROM items, n;
 INSERT INTO live SELECT batch, seq, 1, 0, seq % 3, 0, seq % 50 = 0, CASE WHEN seq < 5000 THEN seq ELSE 1 << 60 END,
-    CASE WHEN seq % 50 = 0 THEN 'worker ' || seq / 50 % 50 END, CASE WHEN seq % 50 = 0 THEN 0 END, NULL, NULL, 0
+    CASE WHEN seq % 50 = 0 THEN 'worker ' || seq / 50 % 50 END, CASE WHEN seq % 50 = 0 THEN 0 END, NULL, NULL, 0,
+    NULL, NULL
 FROM items WHERE seq < 50000;
 INSERT INTO runs SELECT batch, seq, 1, 1, CASE WHEN seq % 10000 THEN 'succeeded' ELSE 'failed' END, 'done', '', NULL, 1,
     NULL, seq, 1.0, 1.0, 0, 0, 0, x'7b7d' FROM items WHERE seq >= 50000 AND seq < 200000;

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from covey.analysis.assetfiles import FilesUnavailable, NoRoom
 from covey.analysis.backend import Answer, Ask, Backend, Busy, Down, Refused, Unsure
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
-from covey.analysis.progress import ProgressBoard
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
@@ -78,14 +77,12 @@ class AnalysisRunner:
         files: Files,
         clock: Clock,
         settings: Analysis,
-        board: ProgressBoard,
     ) -> None:
         self._backend = backend
         self._shelf = shelf
         self._files = files
         self._clock = clock
         self._settings = settings
-        self._board = board
         self._frozen: OrderedDict[str, AnalysisConfig] = OrderedDict()
         self._not_before = 0.0
 
@@ -114,7 +111,6 @@ class AnalysisRunner:
             for task in (work, dropped):
                 task.cancel()
             await asyncio.gather(work, dropped, return_exceptions=True)
-            self._board.forget(run.item)
 
     async def _started(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Outcome:
         """What comes of the run, begun at its own start time and not after its licence."""
@@ -181,7 +177,7 @@ class AnalysisRunner:
                 seconds=asset.seconds or 0.0,
                 start=start,
                 end=end,
-                progress=lambda done, of: self._board.tell(run.item, done, of),
+                progress=run.advance,
                 media=media,
                 trace=run.item,
             )

@@ -13,7 +13,6 @@ from covey.analysis.facts import FactsBook
 from covey.analysis.intake import Intake, Shelf
 from covey.analysis.local import LocalFacts
 from covey.analysis.media import Decoder
-from covey.analysis.progress import ProgressBoard
 from covey.analysis.runner import AnalysisRunner
 from covey.domain.clock import Clock
 from covey.fetch import Fetcher
@@ -33,7 +32,6 @@ class AnalysisParts:
     files: AssetFiles
     intake: Intake
     decoder: Decoder
-    board: ProgressBoard
 
     async def close(self) -> None:
         """End every request, every decoder, every upload."""
@@ -55,13 +53,13 @@ def analysis_parts(
     files = AssetFiles(analysis.assets, settings.data / "assets", settings.data / "spool-assets")
     decoder = Decoder(analysis, keep_open=keep_open)
     intake = Intake(shelf, files, decoder, fetcher, clock, analysis, worker)
-    board, book = ProgressBoard(), FactsBook(decoder, files)
+    book = FactsBook(decoder, files)
     models = {name: model for name, model in settings.models.items() if _can_be(name, model)}
     runners = {
-        lane_of(name): AnalysisRunner(_backend(name, model, book, decoder), intake, files, clock, analysis, board)
+        lane_of(name): AnalysisRunner(_backend(name, model, book, decoder), intake, files, clock, analysis)
         for name, model in models.items()
     }
-    return AnalysisParts(runners, models, files, intake, decoder, board)
+    return AnalysisParts(runners, models, files, intake, decoder)
 
 
 def _can_be(name: str, model: Model) -> bool:

@@ -60,6 +60,14 @@ def routes() -> FastAPI:
     return app
 
 
+def health_alone() -> FastAPI:
+    """The application of a process that answers only how it is."""
+    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    errors.install(app)
+    app.include_router(health.router)
+    return app
+
+
 def _prepare(app: FastAPI) -> None:
     """Let the framework build its routes now: it would else do so in the first request, for half a second."""
     nowhere = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": [], "query_string": b""}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from covey.analysis.intake import Intake
-from covey.analysis.progress import ProgressBoard
 from covey.api.webhooks.sealing import Sealer
 from covey.calls.child import ChildRefused
 from covey.calls.speech import SpeechError, Synthesizer
@@ -122,8 +121,8 @@ class Services:
     removes what was spoken for a workspace, `check_voice` says whether an agent's voice is known. `unsettled` are
     requests with an Idempotency-Key (workspace, key) that ended without anybody knowing whether they made the object
     of this id. `observing` keeps the metrics from asking the database more often than they change. `intake` takes
-    assets in; None where none are kept. `board` says how far their items are. `fetcher` asks addresses that clients
-    gave, `sealer` keeps secrets; both are made from the settings unless they are given.
+    assets in; None where none are kept. `fetcher` asks addresses that clients gave, `sealer` keeps secrets; both are
+    made from the settings unless they are given.
     """
 
     store: Store
@@ -144,7 +143,6 @@ class Services:
     fetcher: Fetcher = None  # type: ignore[assignment]
     sealer: Sealer = None  # type: ignore[assignment]
     intake: Intake | None = None
-    board: ProgressBoard = field(default_factory=ProgressBoard)
 
     def __post_init__(self) -> None:
         if not self.trunks:

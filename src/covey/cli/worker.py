@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 def worker(
     file: ConfigFile = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Answer /livez, /readyz and /metrics here, whatever the settings say."),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="The data folder, whatever the settings say.", file_okay=False)
     ] = None,
@@ -22,13 +26,13 @@ def worker(
     from covey.cli.serve import run
     from covey.server import work
 
-    settings = load(file)
-    run(
-        settings if data is None else settings.model_copy(update={"data": data}), lambda chosen: work(chosen, _announce)
-    )
+    named = {"worker_port": port, "data": data}
+    settings = load(file).model_copy(update={name: value for name, value in named.items() if value is not None})
+    run(settings, lambda chosen: work(chosen, _announce))
 
 
-def _announce(server: "Server") -> None:
+def _announce(server: "Server", address: str | None) -> None:
     from covey.cli.output import say
 
-    say(f"Worker {server.worker.id} is at work; Ctrl-C ends it.")
+    where = "" if address is None else f" How it is: {address}/readyz."
+    say(f"Worker {server.worker.id} is at work; Ctrl-C ends it.{where}")

@@ -35,7 +35,8 @@ class PastRun:
 @dataclass(frozen=True, slots=True)
 class Item:
     """One row of the list with all that became of it. `last` is the run that ended it; `earlier` are the runs that
-    did not (filled only when one item is read)."""
+    did not (filled only when one item is read). `progress` is what the active run said last: done, of how much; None if
+    it has said nothing."""
 
     batch: str
     seq: int
@@ -48,6 +49,7 @@ class Item:
     reason: str | None
     started_at: datetime | None
     last: PastRun | None
+    progress: tuple[float, float] | None = None
     earlier: tuple[PastRun, ...] = ()
 
     @property

@@ -122,6 +122,17 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an active run says it is: `done` of `whole`, in its runner's unit."""
+
+    batch: str
+    seq: int
+    attempt: int
+    done: float
+    whole: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """A run handed to a worker. `start_at` is its own start time on the store's clock."""
 

@@ -36,6 +36,7 @@ class Run:
     start_at: float
     licence_until: float
     started: float | None = None
+    progress: tuple[float, float] | None = None
     drop_reason: str | None = None
     dropped: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -43,6 +44,10 @@ class Run:
     def item(self) -> str:
         """The item's id."""
         return item_id(self.batch, self.seq)
+
+    def advance(self, done: float, whole: float) -> None:
+        """Say how far this run is, in a unit of the runner's own. Readers see it within seconds."""
+        self.progress = (done, whole)
 
     def drop(self, reason: str) -> None:
         """Ask the runner to end this run now: `aborted`, `expired` or `interrupted`. The first reason stays."""

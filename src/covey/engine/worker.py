@@ -10,8 +10,8 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
-from covey.domain.run import Finished
-from covey.engine.dispatcher import Dispatcher
+from covey.domain.run import Finished, Progress
+from covey.engine.dispatcher import Dispatcher, RunKey
 from covey.engine.finisher import Finisher
 from covey.engine.hints import Hints
 from covey.engine.reconciler import Reconciler
@@ -26,6 +26,9 @@ NO_HOLD: Mapping[str, timedelta] = MappingProxyType({})
 
 DROP_POLL_SECONDS = 1.0
 RECONCILE_SECONDS = 10.0
+PROGRESS_SECONDS = 2.0
+"""How old what readers see of a run's progress may be."""
+
 DROP_PATIENCE_SECONDS = 10.0
 """How long a drain waits for runs that were told to drop."""
 
@@ -75,6 +78,7 @@ class Worker:
             for lane, runner in runners.items()
         }
         self._loops: list[asyncio.Task[None]] = []
+        self._said: dict[RunKey, tuple[float, float]] = {}
         self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.put)
 
     @property
@@ -94,6 +98,7 @@ class Worker:
             dispatcher.start()
         self._loops = [
             asyncio.create_task(self._every(DROP_POLL_SECONDS, self.drop_round, self._hints.drops), name="dropper"),
+            asyncio.create_task(self._every(PROGRESS_SECONDS, self.progress_round), name="progress"),
             asyncio.create_task(
                 self._every(RECONCILE_SECONDS, self.reconciler.round, self.reconciler.wake), name="reconciler"
             ),
@@ -158,6 +163,15 @@ class Worker:
             run = self._run(order.batch, order.seq, order.attempt)
             if run is not None:
                 run.drop(order.reason)
+
+    async def progress_round(self) -> None:
+        """Write down how far the runs are that have moved since the last round."""
+        there = {key: run.progress for one in self.dispatchers.values() for key, run in one.runs.items()}
+        said = {key: progress for key, progress in there.items() if progress is not None}
+        moved = [Progress(*key, *progress) for key, progress in said.items() if self._said.get(key) != progress]
+        if moved:
+            await self._store.advance(self.id, moved)
+        self._said = said
 
     def _run(self, batch: str, seq: int, attempt: int) -> Run | None:
         for dispatcher in self.dispatchers.values():

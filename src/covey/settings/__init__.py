@@ -81,6 +81,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    worker_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Where `covey worker` answers /livez, /readyz and /metrics, at `host`; None: nowhere."""
     data: Path = Path("data")
     """The folder of the database, of uploads in flight and of recordings."""
     database: Database = None

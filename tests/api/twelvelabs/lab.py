@@ -43,6 +43,7 @@ class Echo:
     kind: str = KIND
     go: asyncio.Event = field(default_factory=asyncio.Event)
     held: int = 0
+    runs: dict[str, Run] = field(default_factory=dict)
     came: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self, run: Run) -> Outcome:
@@ -68,6 +69,7 @@ class Echo:
 
     async def _held(self, run: Run) -> bool:
         going, dropped = asyncio.create_task(self.go.wait()), asyncio.create_task(run.dropped.wait())
+        self.runs[run.item] = run
         async with self.came:
             self.held += 1
             self.came.notify_all()
@@ -99,6 +101,7 @@ class Lab:
     echo: Echo
     clock: MovingClock
     secrets: dict[str, str]
+    worker: Worker
     asset: str = ""
     unready: str = ""
     foreign: str = ""
@@ -166,7 +169,7 @@ async def open_lab(data: Path, database: str = "sqlite", **analysis: Any) -> Asy
         try:
             async with listening(app) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
                 client.event_hooks = {"response": [declared]}
-                lab = Lab(url, app, services, client, echo, clock, secrets)
+                lab = Lab(url, app, services, client, echo, clock, secrets, worker)
                 lab.asset = await lab.add()
                 lab.unready = await lab.add(state=AssetState.processing)
                 lab.foreign = await lab.add("ws-other")

@@ -62,7 +62,8 @@ async def test_progress_is_shown_while_it_is_processed(lab: Lab) -> None:
     await lab.echo.holding(1)
     task = f"{TASKS}/{made['items'][0]['task_id']}"
     assert "progress" not in (await lab.client.get(task)).json()
-    lab.services.board.tell(made["items"][0]["task_id"], 12.5, 60.0)
+    lab.echo.runs[made["items"][0]["task_id"]].advance(12.5, 60.0)
+    await lab.worker.progress_round()
     assert (await lab.client.get(task)).json()["progress"] == {"seconds_done": 12.5, "seconds": 60.0}
     await lab.create("release")
     assert "progress" not in await lab.until(task, "ready")

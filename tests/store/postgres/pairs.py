@@ -19,7 +19,7 @@ from covey.domain.account import Workspace
 from covey.domain.batch import NewItem, Quota, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.lane import Lane
-from covey.domain.run import Blame, Failed, Finished, Outcome, Retry, Succeeded
+from covey.domain.run import Blame, Failed, Finished, Outcome, Progress, Retry, Succeeded
 from covey.store.operations import drafts
 from covey.store.operations.database import Database
 from covey.store.operations.store import Operation, T
@@ -327,6 +327,7 @@ ACTS: dict[str, Act] = {
     "finish of the doomed": lambda store, names: store.finish(DOOMED, [names.run(1)]),
     "truth": lambda store, names: store.finish(DOOMED, [names.run(0)]),
     "both truths": lambda store, names: store.finish(DOOMED, [names.run(0, names.older), names.run(0)]),
+    "advance": lambda store, names: store.advance(WORKER, [Progress(names.batch, 3, 1, 1.0, 2.0)]),
     "stop": lambda store, names: store.stop(names.batch, StopReason.cancel, abort=True),
     "pause": lambda store, names: store.pause(names.batch, "p"),
     "settle": lambda store, names: store.settle(DOOMED, {"lane": timedelta(minutes=10)}),

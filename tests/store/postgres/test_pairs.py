@@ -54,6 +54,8 @@ WAITS = [
     *(("shared", *pair) for pair in (("fail", "fail elsewhere"), ("fail elsewhere", "fail"))),
     *(("shared", *pair) for pair in product(("claim", "fail"), ("open the lane's breaker",))),
     *(("shared", "open the lane's breaker", other) for other in ("claim", "fail")),
+    # The row of the run.
+    ("busy", "advance", "finish"),
     # A share of the lane.
     *(("busy", "accept", other) for other in ("finish", "truth")),
     *(("busy", other, "accept") for other in ("claim", "finish", "truth")),
@@ -76,6 +78,8 @@ PASSES = [
     *(("busy", *pair) for pair in product(("accept", "append"), ("stop", "pause", "settle"))),
     *(("busy", *pair) for pair in product(("stop", "pause", "settle"), ("accept", "append"))),
     *(("late", *pair) for pair in (("expire", "accept"), ("accept", "expire"))),
+    # How far a run is waits for nobody: it is said again in a moment.
+    *(("busy", first, "advance") for first in ("finish", "claim", "pause", "advance")),
     # One sweeps at a time, and the other leaves it to that one.
     ("emptied", "sweep", "sweep"),
     ("stopped", "sweep leftovers", "sweep leftovers"),

@@ -217,6 +217,7 @@ HOT = {
     "limit_probe": "limits_pkey",
     "limit_take": "limits_pkey",
     "live_activate": "live_pkey",
+    "live_advance": "live_active live_pkey",
     "live_count_of_worker": "live_worker",
     "live_defer": "live_pkey",
     "live_drop": "live_active",

@@ -117,8 +117,8 @@ async def _items(ctx: Context, batch: Batch, state: ItemState | None, offset: in
 
 
 def _shown(ctx: Context, batch: Batch, items: Sequence[Item]) -> list[out.TaskOut]:
-    config, board = AnalysisConfig.load(batch.config), ctx.services.board
-    return [views.task_object(batch, item, listed=True, progress=board.of(item.id), config=config) for item in items]
+    config = AnalysisConfig.load(batch.config)
+    return [views.task_object(batch, item, listed=True, config=config) for item in items]
 
 
 async def _about(

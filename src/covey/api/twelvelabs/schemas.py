@@ -173,8 +173,8 @@ class ItemProgress(TypedDict):
 
 @closed
 class TaskOut(TypedDict):
-    """A task as it is now; `batch_id` only if it is an item of a batch, `progress` (Covey's own) only while the process
-    that is asked works on it."""
+    """A task as it is now; `batch_id` only if it is an item of a batch, `progress` (Covey's own) only while it is
+    processed."""
 
     task_id: str
     custom_id: str | None

@@ -97,8 +97,7 @@ async def list_tasks(ctx: Ctx) -> Response:
 async def retrieve(ctx: Ctx, task_id: TaskId) -> Response:
     """A task as it is now, with its result once it is ready."""
     batch, item = await singles.find(ctx, task_id)
-    progress = ctx.services.board.of(item.id)
-    return Answer(views.task_object(batch, item, seconds=await _lasts(ctx, item), progress=progress))
+    return Answer(views.task_object(batch, item, seconds=await _lasts(ctx, item)))
 
 
 async def _lasts(ctx: Context, item: Item) -> float | None:

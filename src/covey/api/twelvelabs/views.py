@@ -161,12 +161,10 @@ def task_object(
     *,
     listed: bool = False,
     seconds: float | None = None,
-    progress: tuple[float, float] | None = None,
     config: AnalysisConfig | None = None,
 ) -> out.TaskOut:
     """A task; in lists prompts are cut and schemas left out. `seconds` is the length of its video, where known;
-    `progress` how many seconds of how many are done, while this process works on it; `config` that of its batch, where
-    it was read already."""
+    `config` that of its batch, where it was read already."""
     config, given = config or AnalysisConfig.load(batch.config), ItemInput.load(item.input)
     found: out.TaskOut = {
         "task_id": item.id,
@@ -178,8 +176,9 @@ def task_object(
     }
     if batch.origin != SINGLE:
         found["batch_id"] = batch.id
-    if progress is not None and item.state is ItemState.active:
-        found["progress"] = {"seconds_done": round(progress[0], 3), "seconds": round(progress[1], 3)}
+    if item.progress is not None and item.state is ItemState.active:
+        done, whole = item.progress
+        found["progress"] = {"seconds_done": round(done, 3), "seconds": round(whole, 3)}
     if batch.deletes_at is not None:
         found["deletes_at"] = words.time(batch.deletes_at)
     ended = _ended_at(batch, item)

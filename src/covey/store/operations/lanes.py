@@ -1,11 +1,13 @@
 """Lanes, and what is in the hands of workers."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from covey.domain.breaker import FRESH
 from covey.domain.lane import Lane, LaneStatus
+from covey.domain.run import Progress
 from covey.store.operations.breakers import write_breaker
-from covey.store.operations.database import Database, Row, micros, moment
+from covey.store.operations.database import Database, Row, key, micros, moment
 from covey.store.operations.telling import tell_holding
 from covey.store.ports import Dropped
 
@@ -13,6 +15,12 @@ from covey.store.ports import Dropped
 async def in_hand(database: Database, worker: str) -> list[tuple[str, int, int]]:
     """See `Liveness.in_hand`."""
     return [(batch.hex(), seq, attempt) for batch, seq, attempt in await database.rows("in_hand", {"worker": worker})]
+
+
+async def advance(database: Database, worker: str, progress: Sequence[Progress]) -> None:
+    """See `Finishes.advance`."""
+    rows = [(one.done, one.whole, key(one.batch), one.seq, one.attempt, worker) for one in progress]
+    await database.many("live_advance", rows)
 
 
 async def to_drop(database: Database, worker: str) -> list[Dropped]:

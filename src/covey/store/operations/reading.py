@@ -199,6 +199,7 @@ def _item(batch_id: str, stopped: bool, row: Row) -> Item:
         reason=row.reason if deferred and not stopped else None,
         started_at=moment(row.live_started_at),
         last=last,
+        progress=None if row.done is None else (row.done, row.whole),
     )
 
 

@@ -8,7 +8,7 @@ from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning,
 from covey.domain.batch import Batch, BatchState, Event, NewBatch, NewItem, Quota, StopReason
 from covey.domain.item import Item, ItemState
 from covey.domain.lane import Lane, LaneStatus
-from covey.domain.run import Finished, Json
+from covey.domain.run import Finished, Json, Progress
 from covey.store.operations import accounts, claim, control, drafts, finish, held, lanes, reading, upkeep
 from covey.store.operations.assetstore import AssetStore
 from covey.store.operations.running import Operation, T
@@ -39,6 +39,9 @@ class OperationStore(AssetStore, WebhookStore):
 
     async def claim(self, worker: str, lane: str, room: int) -> Claim:
         return await self._write(lambda db: claim.claim(db, worker, lane, room), rows=room)
+
+    async def advance(self, worker: str, progress: Sequence[Progress]) -> None:
+        await self._write(lambda db: lanes.advance(db, worker, progress), rows=len(progress))
 
     async def finish(self, worker: str, finished: Sequence[Finished]) -> FinishReport:
         return await self._write(lambda db: finish.finish(db, worker, finished), urgent=True, rows=len(finished))

@@ -8,7 +8,7 @@ from typing import Protocol
 from covey.domain.batch import Batch, BatchState, Event, NewBatch, NewItem, Quota, StopReason
 from covey.domain.item import Item, ItemState
 from covey.domain.lane import Lane, LaneStatus
-from covey.domain.run import Bite, Finished, Json
+from covey.domain.run import Bite, Finished, Json, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,11 @@ class Claims(Protocol):
 
 
 class Finishes(Protocol):
-    """Writing down what came of runs."""
+    """Writing down what becomes of runs."""
+
+    async def advance(self, worker: str, progress: Sequence[Progress]) -> None:
+        """Write down how far runs are. One that is not in the worker's hands any more stays as it is."""
+        ...
 
     async def finish(self, worker: str, finished: Sequence[Finished]) -> FinishReport:
         """Record runs by the outcome table, fenced by attempt and worker, in one transaction."""

@@ -215,6 +215,8 @@ CREATE TABLE live (
     reason     text,
     returned_at bigint,
     dropped    smallint NOT NULL DEFAULT 0,
+    done       double precision,
+    whole      double precision,
     PRIMARY KEY (batch, seq),
     CHECK ((state = 1) = (worker IS NOT NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05, vacuum_truncate = false);

@@ -1,5 +1,5 @@
 -- Items wait for a later start. Primary key of live.
-UPDATE live SET state = 0, worker = NULL, started_at = NULL, dropped = 0, tries = new.tries, returns = new.returns,
+UPDATE live SET state = 0, worker = NULL, started_at = NULL, dropped = 0, done = NULL, whole = NULL, tries = new.tries, returns = new.returns,
     losses = new.losses, due_at = new.due_at, reason = new.reason,
     returned_at = coalesce(new.returned_at, live.returned_at)
 FROM unnest(

@@ -202,6 +202,8 @@ CREATE TABLE live (
     reason     TEXT,
     returned_at INTEGER,
     dropped    INTEGER NOT NULL DEFAULT 0,
+    done       REAL,
+    whole      REAL,
     PRIMARY KEY (batch, seq),
     CHECK ((state = 1) = (worker IS NOT NULL))
 ) STRICT;
