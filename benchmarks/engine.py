@@ -130,7 +130,7 @@ async def choosing(folder: Path) -> float:
         await asyncio.gather(
             store.draft(new, "bench"), store.append(batch, 0, [NewItem(b"{}")]), store.accept(batch, 1, NO_LIMIT)
         )
-    asked = {"lane": "lane", "now": (store.clock.now().timestamp() * 1e6).__trunc__()}
+    asked = {"lane": "lane", "now": (store.clock.now().timestamp() * 1e6).__trunc__(), "aside": 0}
     median = await timed(200, lambda: store._reader.run(lambda db: db.row("choose", asked)))
     await store.close()
     return median * 1e3

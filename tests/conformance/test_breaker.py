@@ -7,7 +7,7 @@ from covey.domain.item import ItemState
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import NOT_STARTED, Blame, Failed, Outcome, Retry, Returned, Succeeded
 
-from .conftest import WORKER, Scene, seqs
+from .conftest import WORKER, Scene, seqs, seqs
 
 DOWN = Failed("far_side_error", "503", blame=Blame.either)
 OTHER = Failed("other_error", "500", blame=Blame.either)
@@ -216,3 +216,12 @@ async def test_lanes_are_listed_with_their_limits(scene: Scene) -> None:
         ("lane", 100, None),
     ]
     assert await scene.store.lane("none") is None
+
+
+async def test_a_clock_that_is_set_back_keeps_no_lane_closed(scene: Scene) -> None:
+    await scene.submit(2)
+    await scene.store.open_lane("lane", scene.after(30), "silent")
+    assert await scene.claim() is None
+    scene.clock.advance(-3600)
+    assert seqs(await scene.claim()) == [0], "one probe"
+    assert await scene.claim() is None

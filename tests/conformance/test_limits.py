@@ -260,3 +260,34 @@ async def test_a_returned_item_leaves_its_slot(scene: Scene) -> None:
     await scene.submit(2)
     await scene.one(Returned("no_way"))
     assert seqs(await scene.claim()) == [1]
+
+
+async def test_a_workspace_that_can_start_nothing_stands_in_nobodys_way(scene: Scene) -> None:
+    """However many of its batches wait for one phone: each of them would be looked at before the other workspace."""
+    await scene.submit(refs("+1"), exclusive=True)
+    await scene.take()
+    scene.clock.advance(1)
+    served = await scene.submit(2, workspace="other", cap=1)
+    assert (await scene.take()).batch == served
+    for _ in range(50):
+        await scene.submit(refs("+1"), exclusive=True)
+    later = await scene.submit(1, workspace="other")
+    for _ in range(3):
+        bite = await scene.claim()
+        if bite is not None:
+            break
+    assert bite is not None
+    assert bite.batch == later
+
+
+async def test_a_workspace_that_can_start_nothing_is_asked_again_when_nobody_else_is_due(scene: Scene) -> None:
+    await scene.submit(refs("+1"), exclusive=True)
+    held = await scene.take()
+    for _ in range(5):
+        await scene.submit(refs("+1"), exclusive=True)
+    last = await scene.submit(refs("+2"), exclusive=True)
+    bites = [await scene.claim() for _ in range(6)]
+    assert [bite.batch for bite in bites if bite is not None] == [last]
+    await scene.finish(held)
+    scene.clock.advance(1)
+    assert seqs(await scene.claim()) == [0]

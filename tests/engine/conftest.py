@@ -57,9 +57,9 @@ class Desk:
             await self._came.wait_for(lambda: len(self.runs) == count)
         return sorted(self.runs)
 
-    def answer(self, seq: int, outcome: Outcome | Exception) -> None:
+    def answer(self, seq: int, outcome: Outcome | BaseException) -> None:
         """The run of item `seq` comes to `outcome`, or its runner crashes."""
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             self._answers[seq].set_exception(outcome)
         else:
             self._answers[seq].set_result(outcome)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,6 +11,7 @@ from covey.domain.errors import Conflict, Unavailable
 from covey.domain.item import ItemState
 from covey.domain.run import Finished, Progress
 from covey.engine.runner import Aborted, Failed, Outcome, Succeeded
+from covey.store.ports import FinishReport
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
 
@@ -102,8 +104,8 @@ async def test_the_licence_counts_from_before_the_claim_was_asked(house: House) 
     assert house.desk.runs == {}
 
 
-@pytest.mark.parametrize("wrong", [RuntimeError("oops"), TimeoutError()])
-async def test_a_crashing_runner_fails_its_item_and_nothing_else(house: House, wrong: Exception) -> None:
+@pytest.mark.parametrize("wrong", [RuntimeError("oops"), TimeoutError(), asyncio.CancelledError()])
+async def test_a_crashing_runner_fails_its_item_and_nothing_else(house: House, wrong: BaseException) -> None:
     batch = await house.submit(2)
     await house.dispatcher.round()
     await house.desk.lying(2)
@@ -184,13 +186,16 @@ async def test_runs_are_told_to_drop(house: House) -> None:
     assert not kept.dropped.is_set()
 
 
-async def test_what_a_worker_never_saw_goes_back_after_two_looks(house: House) -> None:
+async def test_what_a_worker_never_saw_goes_back_when_its_licence_is_over(house: House) -> None:
     batch = await house.submit(3)
     await house.store.claim(house.worker.id, LANE, 1)
     await house.dispatcher.round()
     await house.desk.lying(2)
-    await house.worker.reconciler.round()
-    assert house.worker.finisher.waiting == 0
+    for seconds in (0.1, 0.4, 0.05):  # a claim's answer may be on its way for as long as its licence lasts
+        await house.worker.reconciler.round()
+        assert house.worker.finisher.waiting == 0
+        house.clock.advance(seconds)
+    house.clock.advance(0.1)
     await house.worker.reconciler.round()
     await house.worker.reconciler.round()
     assert house.worker.finisher.waiting == 1
@@ -198,6 +203,30 @@ async def test_what_a_worker_never_saw_goes_back_after_two_looks(house: House) -
     item = await house.store.item(batch, 0)
     assert (item.state, item.reason, item.tries) == (ItemState.waiting, "not_started", 0)
     assert (await house.store.batch(batch)).counts.active == 2
+
+
+async def test_a_run_whose_outcome_cannot_be_written_is_not_started_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays active until the next start settles it as unknown: the far side was reached."""
+    batch = await house.submit(1)
+    await house.dispatcher.round()
+    await house.desk.lying(1)
+    key = next(iter(house.dispatcher.runs))
+
+    async def broken(worker: str, finished: Sequence[Finished]) -> FinishReport:
+        raise OverflowError("no outcome can be written")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(house.store, "finish", broken)
+        house.desk.answer(0, Succeeded("good"))
+        await house.written(1)
+    for _ in range(3):
+        await house.worker.reconciler.round()
+        house.clock.advance(60)
+    assert house.worker.finisher.waiting == 0
+    assert await house.store.in_hand(house.worker.id) == [key]
+    assert (await house.store.batch(batch)).pause_reason == "database_lost_commits"
 
 
 async def forget_claims(house: House) -> None:

@@ -19,7 +19,7 @@ HOT = (
     "answer_read", "batch_config", "batch_hot", "batch_read", "batch_start", "batches_page_one", "choose",
     "counts_move", "cursor_items", "due_items", "in_hand", "blocked_among", "busy_among", "key_by_digest", "lane_row",
     "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred",
-    "share_free", "share_take", "to_drop", "worker_alive", "delivery_new", "delivery_holding", "endpoints_due",
+    "share_aside", "share_free", "share_take", "to_drop", "worker_alive", "delivery_new", "delivery_holding", "endpoints_due",
     "deliveries_take", "delivery_accepted", "deliveries_page_endpoint",
 )  # fmt: skip
 
@@ -93,7 +93,7 @@ async def test_choosing_costs_little_among_many_that_are_not_due(scene: Scene, s
     for n in range(300):
         start = None if n % 10 == 0 else scene.after(60)
         await scene.submit(1, workspace=f"w{n // 10}", start_at=start)
-    asked = {"lane": "lane", "now": micros(scene.now)}
+    asked = {"lane": "lane", "now": micros(scene.now), "aside": 0}
     cost = await sqlite.writer.run(lambda db: steps_of(db, lambda: db.rows("choose", asked)))
     assert cost <= 15
 

@@ -18,7 +18,7 @@ from covey.calls.speech import SpeechError
 from covey.calls.speech.cache import ClipCache
 from covey.domain.clock import Clock
 from covey.domain.run import NOT_STARTED
-from covey.engine.runner import CannotGoOn, Failed, Outcome, Returned, Run
+from covey.engine.runner import Blame, CannotGoOn, Failed, Outcome, Returned, Run
 from covey.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class CallRunner:
         try:
             clips = {} if self._clips is None else await self._clips.clips(run.workspace, script, agent.voice)
         except SpeechError as error:
-            return Returned("speech_failed", str(error))
+            return Returned("speech_failed", str(error), Blame.either)
         order = self._order(run, config, agent, script, clips)
         report = await self._place(order, run)
         return self._outcome(report, run, config)

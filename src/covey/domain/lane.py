@@ -35,7 +35,7 @@ START_SLACK = timedelta(milliseconds=60)
 """A paced start that is later than this does not happen: with the spacing above, no second sees one too many."""
 
 _FIRST_OPEN = timedelta(seconds=1)
-_LONGEST_OPEN = timedelta(seconds=60)
+LONGEST_OPEN = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +86,4 @@ def start_times(now: datetime, *paces: tuple[datetime | None, timedelta]) -> Ite
 def open_for(times: int) -> timedelta:
     """How long the breaker stays open when it opens for the `times`-th time in a row (1-based)."""
     factor: int = 2 ** min(times - 1, 10)
-    return min(_FIRST_OPEN * factor, _LONGEST_OPEN)
+    return min(_FIRST_OPEN * factor, LONGEST_OPEN)

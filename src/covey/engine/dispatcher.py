@@ -1,7 +1,6 @@
 """The dispatcher of a lane: claims what the worker can start at once and gives each run to its runner."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -231,12 +230,12 @@ class Dispatcher:
             return Returned(NOT_STARTED, "its start came too late")
         try:
             return await self._runner.run(run)
-        except asyncio.CancelledError:
-            raise
         except CannotGoOn as error:
             await self._give_up(run.batch, str(error))
             return Returned(NOT_STARTED, str(error))
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if _is_cancelled():
+                raise
             log.exception("a runner failed", batch=run.batch, item=run.item, attempt=run.attempt)
             return INTERNAL_ERROR
 
@@ -247,6 +246,8 @@ class Dispatcher:
             await self._store.stop(batch, StopReason.fail, message=why)
         except (Unavailable, NotFound) as error:  # if it is still there, it is stopped when it is claimed again
             log.warning("it could not be stopped", batch=batch, why=error.message)
+        except Exception:
+            log.exception("it could not be stopped", batch=batch)
 
     async def _watch_starts(self, outcome: Outcome) -> None:
         """Hold the lane for a moment when run after run could not be started: otherwise they would go round and round
@@ -259,8 +260,10 @@ class Dispatcher:
             self._unstarted = 0
             why = outcome.message or "no reason was given"
             log.error("run after run could not be started", lane=self.lane, why=why)
-            with contextlib.suppress(Unavailable):
+            try:
                 await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, f"nothing starts: {why}")
+            except Exception:
+                log.exception("the lane could not be held", lane=self.lane)
 
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free."""
@@ -279,3 +282,9 @@ class Dispatcher:
                 pass
             self._hint.clear()
         return not self.runs
+
+
+def _is_cancelled() -> bool:
+    """Whether this very task is told to end: a runner may also let out the cancellation of something of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

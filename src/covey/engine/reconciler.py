@@ -13,7 +13,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound, Unavailable
-from covey.domain.run import NOT_STARTED, Finished, Returned
+from covey.domain.run import LICENCE_SECONDS, NOT_STARTED, Finished, Returned
 from covey.engine.dispatcher import Dispatcher, RunKey
 from covey.store.ports import FinishReport, Store
 
@@ -24,6 +24,10 @@ LOST_COMMITS = "database_lost_commits"
 
 RETRY_SECONDS = 0.5
 """How soon it is looked again when the database did not answer."""
+
+GIVE_BACK_SECONDS = LICENCE_SECONDS + 0.1
+"""For so long a run is missing before it is given back: whatever was claimed when it was first missed has lost its
+licence by then."""
 
 KEPT_OUTCOMES = 1000
 """So many outcomes are kept after they were written, should the database forget them."""
@@ -45,7 +49,10 @@ class Reconciler:
         self._worker = worker
         self._dispatchers = dispatchers
         self._put = put
-        self._doubtful: set[RunKey] = set()
+        self._missing: dict[RunKey, float] = {}
+        """When each run was first missed."""
+        self._unwritten: set[RunKey] = set()
+        """Runs that started, whose outcome could not be written: nobody may start them again."""
         self._strange: set[RunKey] = set()
         self._written: dict[RunKey, Finished] = {}
         self.wake = asyncio.Event()
@@ -56,23 +63,32 @@ class Reconciler:
         return any(key in dispatcher.runs for dispatcher in self._dispatchers.values())
 
     async def round(self) -> None:
-        """Compare once, and again soon if the database does not answer.
+        """Compare once, and again soon if the database does not answer or a run is missing.
 
-        A run that is in nobody's hands must be missing in two looks in a row, as a claim may be on its way between
-        them.
+        A run that is in nobody's hands is given back once it was missed for longer than a licence: until then the
+        answer of its claim may be on its way, and start it.
         """
         try:
             await self._compare()
         except Unavailable:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self.wake.set)
+            self._again_in(RETRY_SECONDS)
             raise
+        if self._missing:
+            self._again_in(GIVE_BACK_SECONDS)
+
+    def _again_in(self, seconds: float) -> None:
+        asyncio.get_running_loop().call_later(seconds, self.wake.set)
 
     async def _compare(self) -> None:
         running = {key for dispatcher in self._dispatchers.values() for key in dispatcher.running}
         believed = set(await self._store.in_hand(self._worker))
-        missing = {key for key in believed if not self.run_in_hand(key)}
-        self._give_back(missing & self._doubtful)
-        self._doubtful = missing - self._doubtful
+        now = self._clock.monotonic()
+        self._unwritten &= believed
+        missing = {key for key in believed - self._unwritten if not self.run_in_hand(key)}
+        since = {key: self._missing.get(key, now) for key in missing}
+        over = {key for key, first in since.items() if now - first >= GIVE_BACK_SECONDS}
+        self._give_back(over)
+        self._missing = {key: first for key, first in since.items() if key not in over}
         still = {key for dispatcher in self._dispatchers.values() for key in dispatcher.running}
         await self._look_after((running & still) - believed)
         await self._look_after(set(self._strange))
@@ -82,11 +98,11 @@ class Reconciler:
         if any(dispatcher.claiming for dispatcher in self._dispatchers.values()):
             return
         try:
-            believed = await self._store.in_hand(self._worker)
+            believed = set(await self._store.in_hand(self._worker))
         except Unavailable as error:
             log.warning("what was claimed without an answer is left to others", why=error.message)
             return
-        self._give_back({key for key in believed if not self.run_in_hand(key)})
+        self._give_back({key for key in believed - self._unwritten if not self.run_in_hand(key)})
 
     def recorded(self, finished: Iterable[Finished], report: FinishReport) -> None:
         """A finish was answered: runs that changed nothing, though this worker had them, are looked at. One that never
@@ -94,6 +110,7 @@ class Reconciler:
         started = {(one.batch, one.seq, one.attempt): one for one in finished if not _never_started(one)}
         if report.stale:
             self._strange.update(started.keys() & set(report.stale))
+            self._unwritten |= self._strange
             self.wake.set()
         self._keep({key: one for key, one in started.items() if key not in report.stale})
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from covey.domain.errors import Conflict
 from covey.domain.hours import next_opening
 from covey.domain.ids import item_id
-from covey.domain.lane import START_HORIZON, START_SLACK, gap, next_free, start_times
+from covey.domain.lane import LONGEST_OPEN, START_HORIZON, START_SLACK, gap, next_free, start_times
 from covey.domain.run import DO_NOT_CALL, Bite, Claimed, RunState
 from covey.store.operations import control
 from covey.store.operations.database import Database, Row, lock, micros, moment, pass_gate
@@ -20,6 +20,9 @@ from covey.store.ports import Claim
 PROBE_PATIENCE = timedelta(seconds=60)
 """How long a half-open lane waits for the outcome of its probe before it lets another item try."""
 
+LONGEST_HOLD = max(LONGEST_OPEN, PROBE_PATIENCE)
+"""No breaker is opened for longer at once."""
+
 REF_PATIENCE = timedelta(seconds=1)
 """How long an item waits whose ref is active elsewhere."""
 
@@ -28,6 +31,10 @@ GATE_ROWS = 1000
 
 ASIDE = timedelta(milliseconds=50)
 """How long a batch steps aside of which one claim looked at GATE_ROWS items and could start none."""
+
+SHARE_ASIDE = timedelta(milliseconds=100)
+"""How long all others go before a workspace of which a claim could start nothing: it may have any number of batches
+that wait for the same phone, or for the morning."""
 
 GATE_MARGIN = 64
 """How many more due items than wanted one claim looks at, as some of them may not start after all."""
@@ -79,7 +86,8 @@ async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
         return Claim(None, None)
     if (closed := _closed(limit, now)) is not None:
         return closed
-    choice = await database.row("choose", {"lane": lane, "now": micros(now)})
+    asked = {"lane": lane, "now": micros(now), "aside": micros(now - SHARE_ASIDE)}
+    choice = await database.row("choose", asked)
     if choice is None:
         return Claim(None, moment(await database.value("next_due", {"lane": lane})))
     now = await lock(database, [choice.batch], lanes=True)
@@ -94,8 +102,9 @@ async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
 
 
 def _closed(limit: Row, now: datetime) -> Claim | None:
-    """The answer of a lane that can start nothing now, whatever waits."""
-    if limit.open_until is not None and limit.open_until > micros(now):
+    """The answer of a lane that can start nothing now, whatever waits. One that is open for longer than any is opened
+    for was so before the clock was set back: it is probed."""
+    if limit.open_until is not None and micros(now) < limit.open_until <= micros(now + LONGEST_HOLD):
         return Claim(None, moment(limit.open_until))
     return Claim(None, None) if limit.active >= limit.cap else None
 
@@ -263,6 +272,7 @@ async def _take_slots(
         batch.codes[DO_NOT_CALL] += len(taken.blocked)
         row.last_ended_at = batch.now
     if not n:
+        await database.write("share_aside", {"lane": row.lane, "workspace": row.workspace, "now": batch.now})
         return
     await _start_batch(database, batch)
     last = starts[n - 1]

@@ -283,6 +283,7 @@ CREATE TABLE shares (
     active    integer NOT NULL DEFAULT 0 CHECK (active >= 0),
     weight    double precision NOT NULL DEFAULT 1.0 CHECK (weight > 0),
     served_at bigint NOT NULL DEFAULT 0,
+    aside_at  bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, workspace)
 ) WITH (fillfactor = 50);
 CREATE INDEX shares_workspace ON shares (workspace);

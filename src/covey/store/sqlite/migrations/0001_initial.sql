@@ -268,6 +268,7 @@ CREATE TABLE shares (
     active    INTEGER NOT NULL DEFAULT 0 CHECK (active >= 0),
     weight    REAL NOT NULL DEFAULT 1.0 CHECK (weight > 0),
     served_at INTEGER NOT NULL DEFAULT 0,
+    aside_at  INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (lane, workspace)
 ) STRICT;
 CREATE INDEX shares_next ON shares (lane, active / weight, served_at, workspace);
