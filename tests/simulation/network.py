@@ -59,6 +59,7 @@ class Link:
         self.lose_questions = 0.0
         self.lose_answers = 0.0
         self.slow = 0.0
+        self.stumbles = 0.0
         self.cut = False
         self.asked = 0
 
@@ -79,6 +80,8 @@ class Link:
 
     def _latency(self) -> float:
         latency = 0.0002 + 0.002 * self._dice.random()
+        if self.stumbles and self._dice.random() < self.stumbles:
+            latency += self._dice.uniform(0.1, 0.45)
         return latency if not self.slow else latency + self._dice.expovariate(1 / self.slow)
 
     def _arrive(self, request: Request, note: Note | None, future: asyncio.Future[Any], until: float) -> None:
@@ -96,7 +99,9 @@ class Link:
     def _send_back(self, future: asyncio.Future[Any], until: float, result: Any, error: BaseException | None) -> None:
         now = self._loop.time()
         comes = now + self._latency()
-        if self.cut or self._dice.random() < self.lose_answers or comes > until:
+        if self.stumbles and self._dice.random() < self.stumbles:
+            self._loop.at(now + 0.002, self._network.fail, future, "the connection was reset")
+        elif self.cut or self._dice.random() < self.lose_answers or comes > until:
             self._loop.at(max(now, until), self._network.fail, future, "no answer in time")
         else:
             self._loop.at(comes, self._network.answer, future, result, error)

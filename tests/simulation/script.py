@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from random import Random
 
 
@@ -82,6 +83,8 @@ class Weather:
     lose_questions: float = 0.0
     lose_answers: float = 0.0
     slow: float = 0.0
+    stumbles: float = 0.0
+    """So many of the messages are late by themselves, and of the answers lost at once."""
     cut: bool = False
 
 
@@ -146,7 +149,17 @@ class Script:
         return [facts, *(f"[{n}] {act}" for n, act in enumerate(self.acts))]
 
 
-def write(seed: int, *, fail_over: bool = False) -> Script:
+class Kind(StrEnum):
+    """What else happens in a history."""
+
+    any = "any"
+    fail_over = "fail-over"
+    """What was acknowledged in the last moments is lost."""
+    stumbling = "stumbling"
+    """From end to end messages are late by themselves while others pass them, and answers are lost at once."""
+
+
+def write(seed: int, kind: Kind = Kind.any) -> Script:
     """The history of a seed."""
     dice = Random(seed)
     bulk = dice.random() < 0.3
@@ -166,8 +179,10 @@ def write(seed: int, *, fail_over: bool = False) -> Script:
         acts += _busy_crash(dice, lanes, calm_at)
     elif theme < 0.3:
         acts += _stumbles(dice, acts[:batches])
-    if fail_over:
+    if kind is Kind.fail_over:
         acts.append(FailOver(round(dice.uniform(1, calm_at), 3), 0.5, round(dice.uniform(0, 0.2), 4)))
+    if kind is Kind.stumbling:
+        acts += [Weather(0.05, node, calm_at, stumbles=round(dice.uniform(0.02, 0.3), 3)) for node in range(nodes)]
     acts.sort(key=lambda act: act.at)
     return Script(seed, nodes, dice.choice((2, 8, 20, 60)) if not bulk else 60, lanes, calm_at, tuple(acts))
 

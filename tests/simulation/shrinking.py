@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .broken import Broken
-from .script import Script, Submit, write
+from .script import Kind, Script, Submit, write
 from .world import World
 
 SHRINK_SECONDS = 20.0
@@ -64,20 +64,21 @@ def shrink(script: Script, failed: BaseException) -> tuple[list[int], int | None
     return kept, most_items
 
 
-def report(script: Script, failed: BaseException, *, fail_over: bool = False) -> str:
+def report(script: Script, failed: BaseException, kind: Kind = Kind.any) -> str:
     """What to tell of a history that failed: the shortest that does, and how to run it."""
     kept, most_items = shrink(script, failed)
     short = only(script, kept, most_items)
     again = failure(short) or failed
     numbers = ",".join(map(str, kept))
     options = f"--only '{numbers}'" + (f" --items {most_items}" if most_items else "")
-    options += " --fail-over" if fail_over else ""
+    which = "" if kind is Kind.any else f" --kind {kind}"
+    options += which
     lines = [
         f"seed {script.seed}: {type(again).__name__}: {again}",
         f"the shortest history that does it, {len(kept)} of {len(script.acts)} acts:",
         *short.lines(),
         f"run it: .venv/bin/python -m tests.simulation {script.seed} {options} --trace",
-        f"all of it: .venv/bin/python -m tests.simulation {script.seed}{' --fail-over' if fail_over else ''}",
+        f"all of it: .venv/bin/python -m tests.simulation {script.seed}{which}",
     ]
     return "\n".join(lines)
 
@@ -87,11 +88,11 @@ def run_one(
     *,
     only: Sequence[int] | None = None,
     most_items: int | None = None,
-    fail_over: bool = False,
+    kind: Kind = Kind.any,
     trace: bool = False,
 ) -> int:
     """Run one history and print what there is to say; 1 if it failed."""
-    script = cut(write(seed, fail_over=fail_over), only, most_items)
+    script = cut(write(seed, kind), only, most_items)
     print("\n".join(script.lines()))
     world = World(script, trace=trace)
     try:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from .broken import Broken
-from .script import write
+from .script import Kind, write
 from .shrinking import failure, report
 from .world import World
 
 SEEDS = 1000
 FAIL_OVERS = 100
+STUMBLING = 100
 CHUNKS = 8
 """The histories come in so many tests, so that several processes share them."""
 
@@ -39,14 +40,14 @@ class Held:
     lost: int = 0
     again: int = 0
 
-    def run(self, seed: int, *, fail_over: bool = False) -> None:
+    def run(self, seed: int, kind: Kind = Kind.any) -> None:
         """Run one history; fails with the shortest that does."""
-        script = write(seed, fail_over=fail_over)
+        script = write(seed, kind)
         world = World(script)
         try:
             world.run()
         except Exception as failed:
-            pytest.fail(report(script, failed, fail_over=fail_over), pytrace=False)
+            pytest.fail(report(script, failed, kind), pytrace=False)
         self.histories += 1
         self.lives += script.items
         self.starts += sum(map(len, world.ledger.starts.values()))
@@ -101,9 +102,15 @@ def test_every_promise_holds(chunk: int, held: Held) -> None:
 def test_what_a_fail_over_loses_is_noticed_in_time(held: Held) -> None:
     """Acknowledged commits are lost: the batches of runs that somebody holds are paused, and all else holds as ever."""
     for seed in range(FAIL_OVERS):
-        held.run(seed, fail_over=True)
+        held.run(seed, Kind.fail_over)
     print(f"\n{FAIL_OVERS} fail-overs: {held.lost} starts lost, {held.again} items started again before a pause")
     assert held.lost
+
+
+def test_every_promise_holds_where_answers_are_late_by_themselves(held: Held) -> None:
+    """A lost packet makes one answer late, and others pass it: whoever draws conclusions must know that it may come."""
+    for seed in range(STUMBLING):
+        held.run(seed, Kind.stumbling)
 
 
 @pytest.mark.soak

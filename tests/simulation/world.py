@@ -281,9 +281,10 @@ class World:
             case Drain(_, _, back_in):
                 if not life.process.dead:
                     loop.spawn(life.process, node.drain(life, back_in))
-            case Weather(_, _, seconds, questions, answers, slow, cut):
+            case Weather(_, _, seconds, questions, answers, slow, stumbles, cut):
                 link = life.link
                 link.lose_questions, link.lose_answers, link.slow, link.cut = questions, answers, slow, cut
+                link.stumbles = stumbles
                 loop.at(loop.time() + seconds, _fair, link)
                 node.trouble(loop.time() + seconds)
             case ClockSet(_, _, ahead):
@@ -424,7 +425,7 @@ async def _pieces(act: Submit) -> AsyncIterator[Sequence[NewItem]]:
 
 
 def _fair(link: Link) -> None:
-    link.lose_questions = link.lose_answers = link.slow = 0.0
+    link.lose_questions = link.lose_answers = link.slow = link.stumbles = 0.0
     link.cut = False
 
 
