@@ -273,6 +273,10 @@ class Ledger:
             raise Broken("nobody who is well is given up", worker=worker)
         self._abandon(worker)
 
+    def retired(self, worker: str, _: bool) -> None:
+        """A worker ended its life with nothing in hand; what was claimed for it, and it never heard of, is settled."""
+        self.workers[worker].given_up = True
+
     def ends_session(self, worker: str) -> None:
         """A session is ended because its owner stands still."""
         session = self._locks.held.get(worker)

@@ -128,6 +128,7 @@ class SimulatedStore(OperationStore):
         await self._write(begin)
 
     async def retire(self, worker: str) -> None:
+        self._wrote = partial(self._ledger.retired, worker)
         await self._write(partial(_end, worker))
         self._locks.end(worker)
 

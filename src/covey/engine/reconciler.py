@@ -29,6 +29,9 @@ GIVE_BACK_SECONDS = LICENCE_SECONDS + 0.1
 """For so long a run is missing before it is given back: whatever was claimed when it was first missed has lost its
 licence by then."""
 
+LAST_WAITS = (0.1, 0.5, 2.0)
+"""How long a worker that ends waits between its questions, before it leaves to others what it does not know."""
+
 KEPT_OUTCOMES = 1000
 """So many outcomes are kept after they were written, should the database forget them."""
 
@@ -97,12 +100,16 @@ class Reconciler:
         """Give back what was claimed without an answer before the last claim: nobody waits for one any more."""
         if any(dispatcher.claiming for dispatcher in self._dispatchers.values()):
             return
-        try:
-            believed = set(await self._store.in_hand(self._worker))
-        except Unavailable as error:
-            log.warning("what was claimed without an answer is left to others", why=error.message)
-            return
-        self._give_back({key for key in believed - self._unwritten if not self.run_in_hand(key)})
+        for wait in LAST_WAITS:
+            try:
+                believed = set(await self._store.in_hand(self._worker))
+            except Unavailable as error:
+                log.warning("what was claimed without an answer is not known yet", why=error.message)
+                await asyncio.sleep(wait)
+            else:
+                self._give_back({key for key in believed - self._unwritten if not self.run_in_hand(key)})
+                return
+        log.error("what was claimed without an answer is left to others")
 
     def recorded(self, finished: Iterable[Finished], report: FinishReport) -> None:
         """A finish was answered: runs that changed nothing, though this worker had them, are looked at. One that never
