@@ -6,9 +6,8 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,15 @@ from covey.api.webhooks.events import KNOWN, TASK_WORDS
 from covey.api.webhooks.rendering import Rendering
 from covey.api.webhooks.routes import sender_of
 from covey.api.webhooks.sealing import SealBroken, Sealer
-from covey.api.webhooks.secrets import callbacks_id
-from covey.api.webhooks.sender import next_try, retry_after
+from covey.api.webhooks.secrets import callbacks_id, valid_secrets
 from covey.api.webhooks.signing import Style
+from covey.domain.batch import NewBatch, NewItem, StopReason
 from covey.domain.errors import BadRequest
-from covey.domain.webhook import Delivery, DeliveryState, Endpoint
+from covey.domain.ids import new_id
+from covey.domain.webhook import Delivery, DeliveryState
 from covey.engine.deliveries import Deliveries
-from covey.fetch import Fetched, Fetcher
-from covey.settings import DatabaseUrl, Fetch, Settings, Webhooks
+from covey.fetch import Fetcher
+from covey.settings import DatabaseUrl, Fetch, Settings
 from covey.store.ports import Due
 from tests.api.house import BUSY, House, succeeded
 from tests.fetch.test_fetcher import says, serving
@@ -253,6 +253,64 @@ async def test_two_secrets_are_valid_while_one_is_replaced(house: House) -> None
                 assert later.headers["tl-signature"].count("v1=") == 1
 
 
+async def _valid(house: House, ident: str) -> list[str]:
+    store, sealer = house.services.store, house.services.sealer
+    return await valid_secrets(store, sealer, await store.endpoint("ws-one", ident), house.clock.now())
+
+
+async def test_requests_at_the_same_moment_lose_no_secret(house: House) -> None:
+    made = await endpoint(house, "https://hooks.example.com/x")
+    path = f"{HOOKS}/{made['id']}"
+    first, one, _, two, _, three, four = await asyncio.gather(
+        house.client.post(f"{HOOKS}/callback-secret", json={}),
+        house.client.post(f"{path}/rotate", json={}),
+        house.client.patch(path, json={"description": "ours"}),
+        house.client.post(f"{path}/rotate", json={}),
+        house.client.patch(path, json={"disabled": True}),
+        house.client.post(f"{HOOKS}/callback-secret", json={}),
+        house.client.post(f"{HOOKS}/callback-secret", json={}),
+    )
+    rotated = {made["secret"], one.json()["secret"], two.json()["secret"]}
+    assert set(await _valid(house, made["id"])) == rotated
+    shown = await house.json(path)
+    assert (shown["description"], shown["disabled"]) == ("ours", True)
+    callbacks = {answer.json()["secret"] for answer in (first, three, four)}
+    assert callbacks < set(await _valid(house, callbacks_id("ws-one")))
+
+
+async def test_a_workspace_has_as_many_endpoints_as_it_may(house: House) -> None:
+    most = house.services.settings.webhooks.endpoints
+    assert (await house.client.post(f"{HOOKS}/callback-secret", json={})).status_code == 200
+    made = [await endpoint(house, f"https://hooks.example.com/{n}") for n in range(most)]
+    refused = await house.client.post(HOOKS, json={"url": "https://hooks.example.com/more"})
+    assert (refused.status_code, refused.json()["error"]) == (409, "too_many_endpoints")
+    assert f"{most} webhook endpoints" in refused.json()["message"]
+    assert (await house.client.delete(f"{HOOKS}/{made[0]['id']}")).status_code == 200
+    await endpoint(house, "https://hooks.example.com/more")
+
+
+async def test_what_was_not_asked_for_is_shown_as_skipped(house: House) -> None:
+    async with delivering(house) as loop:
+        made = await endpoint(house, "http://127.0.0.1:9/", style="twelvelabs", events=["analyze.batch.canceled"])
+        path = f"{HOOKS}/{made['id']}"
+        now = house.clock.now()
+        batch = NewBatch(new_id(now), "ws-one", "analysis", "demo", b"{}", now, origin="batch")
+        store = house.services.store
+        await store.draft(batch, "worker-of-the-test")
+        await store.append(batch.id, 0, [NewItem(b"{}")])
+        await store.accept(batch.id, 1, house.services.quota(True))
+        await store.change_endpoint(
+            "ws-one", made["id"], lambda held: replace(held, events=("batch.canceled", "analyze.batch.expired"))
+        )
+        await store.stop(batch.id, StopReason.cancel)
+        loop.look()
+        async with asyncio.timeout(10):
+            while (told := (await house.json(f"{path}/deliveries"))["deliveries"])[0]["state"] == "waiting":
+                await asyncio.sleep(0.01)
+    assert [(one["state"], one["attempts"], one["status"]) for one in told] == [("skipped", 0, None)]
+    assert ((await house.json(path))["deliveredAt"], (await house.json(path))["failingSince"]) == (None, None)
+
+
 async def test_an_endpoint_is_looked_at_and_changed(house: House) -> None:
     made = await endpoint(house, "https://hooks.example.com/x", kind="calls", description="ours")
     path = f"{HOOKS}/{made['id']}"
@@ -412,33 +470,6 @@ async def test_a_refused_call_leaves_no_endpoint(house: House) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "address_refused")
 
 
-def _due(attempts: int, at: datetime = NOW) -> Due:
-    made = Endpoint("e" * 24, "ws", "https://x.example/", "standard", (), (), NOW)
-    state = DeliveryState.waiting
-    return Due(
-        Delivery("d" * 24, made.id, "ws", "b" * 24, None, "batch.completed", at, {}, state, attempts, None), made
-    )
-
-
-def test_tries_grow_apart_and_end() -> None:
-    settings = Webhooks()
-    for attempts, seconds in ((1, 5), (2, 30), (3, 120), (4, 600), (5, 1800), (6, 3600), (7, 7200), (40, 7200)):
-        again = next_try(_due(attempts), NOW, settings)
-        assert again is not None
-        assert seconds * 0.8 <= (again - NOW).total_seconds() <= seconds * 1.2
-    assert len({next_try(_due(5), NOW, settings) for _ in range(20)}) > 1
-    assert next_try(_due(7, NOW - timedelta(hours=23)), NOW, settings) is None
-    assert next_try(_due(1), NOW, settings, timedelta(hours=1)) == NOW + timedelta(hours=1)
-    assert next_try(_due(1), NOW, settings, timedelta(hours=25)) is None
-
-
-@pytest.mark.parametrize("said", ["Fri, 31 Dec 9999 23:59:59 -2300", "999999999"])
-def test_a_receiver_that_wants_to_be_asked_too_late_is_not_asked_again(said: str) -> None:
-    wait = retry_after(Fetched(503, {"retry-after": said}, b""), NOW)
-    assert wait is not None
-    assert next_try(_due(1), NOW, Webhooks(), wait) is None
-
-
 async def test_a_date_beyond_all_calendars_is_tried_again_as_usual(house: House) -> None:
     answer = "503 Service Unavailable\r\nRetry-After: Mon, 01 Jan 99999999999 00:00:00 GMT"
     async with receiver(answer) as there, delivering(house) as loop:
@@ -450,25 +481,3 @@ async def test_a_date_beyond_all_calendars_is_tried_again_as_usual(house: House)
         await there.next()
         waiting = await _listed(house, f"{HOOKS}/{made['id']}", 1, "waiting")
     assert waiting["error"] == "The receiver answered 503"
-
-
-@pytest.mark.parametrize(
-    ("said", "seconds"),
-    [
-        ("120", 120.0),
-        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90.0),
-        (format_datetime(NOW - timedelta(seconds=90), usegmt=True), 0.0),
-        ("soon", None),
-        ("-5", None),
-        ("", None),
-        ("9" * 30, None),
-        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
-        ("Mon, 99999999999999999999 Jan 2026 00:00:00 GMT", None),
-        ("Mon, 01 Jan 2026 00:00:00 +99999999999999", None),
-        ("Mon, 01 Jan 2026 25:61:61 GMT", None),
-        ("Thu, 01 Jan 0001 00:00:00 +2359", 0.0),
-    ],
-)
-def test_a_receiver_may_say_when(said: str, seconds: float | None) -> None:
-    found = retry_after(Fetched(503, {"retry-after": said}, b""), NOW)
-    assert (None if found is None else found.total_seconds()) == seconds

@@ -2,20 +2,17 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from covey.domain.account import Workspace
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import DeliveryState, Endpoint
-from covey.store.operations.webhooks import (
-    AT_ONCE,
-    FAILING_WITHIN,
-    LATE_COMERS,
-    LOOKED_AT_EVERY,
-    ORPHANED,
-    QUICK_AT_ONCE,
-)
+from covey.store.operations.endpoints import ORPHANED
+from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS, LOOKED_AT_EVERY, QUICK_AT_ONCE
 from covey.store.ports import Due, Tried
 
 from .conftest import Scene
@@ -24,6 +21,7 @@ from .test_telling import listens, new_endpoint
 LEASE = timedelta(seconds=45)
 FINE = Tried(200, None, None)
 GONE = Tried(410, "410 Gone", None, gone=True)
+SKIPPED = Tried(None, None, None)
 
 
 async def tell(scene: Scene, times: int, workspace: str = "w") -> None:
@@ -46,26 +44,85 @@ async def the(scene: Scene, name: str = "hook") -> Endpoint:
     return await scene.store.endpoint("w", name)
 
 
+async def change(scene: Scene, name: str = "hook", **facts: Any) -> Endpoint:
+    return await scene.store.change_endpoint("w", name, lambda held: replace(held, **facts))
+
+
 async def test_an_endpoint_is_kept_as_it_was_given(scene: Scene) -> None:
     sealed = ((b"\x00new", None), (b"\xffold", scene.after(60)))
     first = new_endpoint(scene, kind="kind", singles=True, description="ours")
-    given = Endpoint(**{name: getattr(first, name) for name in Endpoint.__slots__} | {"secrets": sealed})
-    await scene.store.put_endpoint(given)
+    given = replace(first, secrets=sealed)
+    assert await scene.store.put_endpoint(given) == given
     assert await the(scene) == given
     scene.clock.advance(60)
     await listens(scene, "later", url="https://example.org/")
     await listens(scene, "elsewhere", workspace="v")
     assert [one.id for one in await scene.store.endpoints("w")] == ["hook", "later"]
-    await scene.store.put_endpoint(new_endpoint(scene, url="https://example.net/"))
-    changed = await the(scene)
-    assert (changed.url, changed.created_at) == ("https://example.net/", given.created_at)
+    assert await scene.store.put_endpoint(new_endpoint(scene, url="https://example.net/")) == given, "it is there"
+    facts: dict[str, Any] = {
+        "url": "https://example.net/", "description": "theirs", "events": ("item.failed",), "singles": False,
+        "secrets": sealed[:1], "off_at": scene.now, "off_reason": "By hand",
+    }  # fmt: skip
+    assert await change(scene, **facts) == await the(scene) == replace(given, **facts)
     for workspace, name in (("v", "hook"), ("w", "nothing")):
         with pytest.raises(NotFound):
             await scene.store.endpoint(workspace, name)
         with pytest.raises(NotFound):
             await scene.store.delete_endpoint(workspace, name)
+        with pytest.raises(NotFound):
+            await scene.store.change_endpoint(workspace, name, lambda held: held)
     with pytest.raises(NotFound):
         await scene.store.put_endpoint(new_endpoint(scene, workspace="v"))
+
+
+async def test_changes_at_the_same_moment_lose_nothing(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 1)
+    [due] = await claim(scene)
+    names = [b"%d" % n for n in range(12)]
+
+    async def add(name: bytes) -> None:
+        await scene.store.change_endpoint(
+            "w", "hook", lambda held: replace(held, secrets=((name, None), *held.secrets))
+        )
+
+    await asyncio.gather(
+        *(add(name) for name in names[:6]),
+        scene.store.settle_deliveries([(due.delivery.id, GONE)]),
+        *(add(name) for name in names[6:]),
+        change(scene, description="theirs"),
+    )
+    held = await the(scene)
+    assert {name for name, _ in held.secrets} == {*names, b"sealed"}
+    assert held.description == "theirs"
+    assert held.off_at == scene.now, "it answered 410 meanwhile"
+
+
+async def test_whoever_makes_one_that_is_there_gets_what_is_there(scene: Scene) -> None:
+    ours = [replace(new_endpoint(scene), secrets=((b"%d" % n, None),)) for n in range(8)]
+    made = await asyncio.gather(*(scene.store.put_endpoint(each) for each in ours))
+    assert len({one.secrets for one in made}) == 1
+    assert await the(scene) == made[0]
+
+
+async def test_a_workspace_has_so_many_endpoints_and_no_more(scene: Scene) -> None:
+    await scene.store.add_workspace(Workspace("w", "", scene.now))
+    batch = await scene.submit(1)
+    await listens(scene, "callbacks", url="", events=())
+    await listens(scene, "own", batch=batch)
+    new = [new_endpoint(scene, f"hook {n}") for n in range(8)]
+    made = await asyncio.gather(*(scene.store.put_endpoint(each, 3) for each in new), return_exceptions=True)
+    refused = [each for each in made if isinstance(each, Conflict)]
+    assert len(refused) == 5
+    assert {(each.code, "3 webhook endpoints" in each.message) for each in refused} == {("too_many_endpoints", True)}
+    first, *others = [each.id for each in await scene.store.endpoints("w") if each.id != "callbacks"]
+    assert len(others) == 2
+    await change(scene, first, off_at=scene.now, off_reason="By hand")
+    with pytest.raises(Conflict):
+        await scene.store.put_endpoint(new_endpoint(scene, "next"), 3)
+    await scene.store.put_endpoint(new_endpoint(scene, "elsewhere", workspace="v"), 3)
+    await scene.store.delete_endpoint("w", first)
+    await scene.store.put_endpoint(new_endpoint(scene, "next"), 3)
 
 
 async def test_what_is_claimed_is_due_again_after_its_lease(scene: Scene) -> None:
@@ -145,6 +202,30 @@ async def test_what_is_accepted_is_delivered(scene: Scene) -> None:
         await scene.store.delivery("v", due.delivery.id)
 
 
+async def test_what_was_not_asked_for_says_nothing_about_its_endpoint(scene: Scene) -> None:
+    await listens(scene)
+    await tell(scene, 3)
+    failing, *others = await claim(scene)
+    await scene.store.settle_deliveries([(failing.delivery.id, refused(scene, 5 * 86400))])
+    before = await the(scene)
+    assert before.failing_since == scene.now
+    scene.clock.advance(5)
+    await scene.store.settle_deliveries([(due.delivery.id, SKIPPED) for due in others])
+    for due in others:
+        skipped = await scene.store.delivery("w", due.delivery.id)
+        assert (skipped.state, skipped.status, skipped.error, skipped.attempts, skipped.next_at) == (
+            DeliveryState.delivered, None, None, 0, None,
+        )  # fmt: skip
+        assert skipped.ended_at == scene.now
+    assert await the(scene) == before
+    await scene.store.settle_deliveries([(due.delivery.id, SKIPPED) for due in others])
+    assert (await scene.store.delivery("w", others[0].delivery.id)).attempts == 0, "it has ended"
+    scene.clock.advance(5 * 86400)
+    [again] = await claim(scene)
+    await scene.store.settle_deliveries([(again.delivery.id, refused(scene, 5))])
+    assert (await the(scene)).off_reason == "The receiver accepted nothing for 5 days"
+
+
 async def test_what_is_not_tried_again_has_failed_and_can_be_sent_again(scene: Scene) -> None:
     await listens(scene)
     began = scene.now
@@ -183,8 +264,8 @@ async def test_one_that_is_gone_is_switched_off_with_all_that_waits(scene: Scene
     assert len(await scene.store.deliveries("w")) == 3, "it is told nothing more"
     with pytest.raises(Conflict, match="switched off"):
         await scene.store.send_again("w", endpoint="hook", since=scene.now)
-    await listens(scene)
-    on = await the(scene)
+    on = await change(scene, off_at=None, off_reason=None, failing_since=None)
+    assert on == await the(scene)
     assert (on.off_at, on.off_reason, on.failing_since) == (None, None, None)
     assert await scene.store.send_again("w", endpoint="hook", since=scene.now) == 3
 
@@ -247,7 +328,7 @@ async def test_a_deleted_endpoint_is_gone_at_once_and_its_deliveries_in_pieces(s
 async def test_what_waits_for_an_endpoint_that_was_switched_off_is_given_up_in_pieces(scene: Scene) -> None:
     await listens(scene)
     await tell(scene, 5)
-    await listens(scene, off_at=scene.now, off_reason="By hand")
+    await change(scene, off_at=scene.now, off_reason="By hand")
     assert [await scene.store.sweep_deliveries(scene.now, 3) for _ in range(3)] == [3, 2, 0]
     page = await scene.store.deliveries("w")
     assert {(one.state, one.error) for one in page} == {(DeliveryState.failed, "The endpoint was switched off")}

@@ -33,6 +33,10 @@ async def is_gone(due: Due, now: datetime) -> Tried:
     return Tried(410, "410 Gone", None, gone=True)
 
 
+async def not_asked_for(due: Due, now: datetime) -> Tried:
+    return Tried(None, None, None)
+
+
 async def hangs(due: Due, now: datetime) -> Tried:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
@@ -154,6 +158,38 @@ async def test_what_was_sent_and_not_written_down_is_sent_again(
     assert await states(house, "slow") == [DeliveryState.delivered]
 
 
+async def test_a_clock_that_jumps_past_a_lease_sends_nothing_beside_itself(
+    house: House, wire: Wire, deliveries: Deliveries
+) -> None:
+    awake = asyncio.Event()
+
+    async def refuses_late(due: Due, now: datetime) -> Tried:
+        await awake.wait()
+        return Tried(503, "503 Service Unavailable", now + timedelta(hours=1))
+
+    for name in ("a", "b", "c"):
+        await listens(house, wire, name, refuses_late)
+    await tell(house, 2)
+    await deliveries.round()
+    assert deliveries.on_their_way == 6
+    for _ in range(2):
+        house.clock.advance(LEASE.total_seconds() + 1)
+        await deliveries.round()
+    assert deliveries.on_their_way == 6
+    awake.set()
+    await settled(deliveries)
+    assert len(wire.sent) == len(set(wire.sent)) == 6
+    house.clock.advance(HOUR)
+    for name in ("a", "b", "c"):
+        wire.answers[name] = accepts
+    for _ in range(2):
+        await settled(deliveries)
+        house.clock.advance(REST.total_seconds())
+    assert len(wire.sent) == 12
+    for name in ("a", "b", "c"):
+        assert await states(house, name) == [DeliveryState.delivered] * 2
+
+
 async def test_an_event_is_given_up_after_a_day(house: House, wire: Wire, deliveries: Deliveries) -> None:
     await listens(house, wire, "down", refuses)
     await tell(house, 1)
@@ -224,6 +260,27 @@ async def test_one_that_fails_rests_between_two_tries(house: House, wire: Wire, 
     house.clock.advance(REST.total_seconds())
     await settled(deliveries)
     assert len(wire.sent) == 10, "all that was not tried yet, at once"
+
+
+async def test_a_clock_that_is_set_back_makes_no_rest_longer(house: House, wire: Wire, deliveries: Deliveries) -> None:
+    await listens(house, wire, "down", refuses)
+    await tell(house, 1)
+    await settled(deliveries)
+    house.clock.advance(-HOUR)
+    await tell(house, 1)
+    await settled(deliveries)
+    assert len(wire.sent) == 2
+
+
+async def test_what_was_not_asked_for_is_no_success_and_no_failure(
+    house: House, wire: Wire, deliveries: Deliveries
+) -> None:
+    await listens(house, wire, "other words", not_asked_for)
+    await tell(house, 10)
+    await settled(deliveries)
+    assert len(wire.sent) == 10, "it does not rest"
+    assert await states(house, "other words") == [DeliveryState.delivered] * 10
+    assert (await house.store.endpoint("w", "other words")).delivered_at is None
 
 
 async def test_one_that_answers_quickly_has_more_on_their_way(house: House, wire: Wire, deliveries: Deliveries) -> None:

@@ -63,6 +63,10 @@ class _Line:
         """Whether it answers quickly, as far as is known at this moment."""
         return self.quick and now - next(iter(self.began.values()), now) < QUICK
 
+    def is_resting(self, now: datetime) -> bool:
+        """Whether it is left alone at this moment. A clock that was set back makes no rest longer."""
+        return timedelta(0) < self.rests_until - now <= REST
+
 
 class Deliveries(Loop):
     """Looks once a second, at once when deliveries have ended or `look` is called, and soon after a hint."""
@@ -124,19 +128,22 @@ class Deliveries(Loop):
                 await asyncio.sleep(GATHER_SECONDS)
 
     async def _claim(self) -> None:
+        """Claim what there is room for, and begin to send it. What is on its way already is not sent beside itself: its
+        lease is over too early where the machine slept, or its clock was set."""
         room = MOST_AT_ONCE - self.on_their_way
         if room <= 0:
             return
         now = self._clock.now()
         busy = {endpoint: len(line.began) for endpoint, line in self._lines.items() if line.began}
         quick = {endpoint for endpoint, line in self._lines.items() if line.is_quick(now)}
-        resting = {endpoint for endpoint, line in self._lines.items() if line.rests_until > now}
+        resting = {endpoint for endpoint, line in self._lines.items() if line.is_resting(now)}
         claimed = await self._store.claim_deliveries(self._lease, room, busy, quick=quick, resting=resting)
         for due in claimed:
-            self._begin(due)
+            if due.delivery.id not in self._lines[due.endpoint.id].began:
+                self._begin(due)
         if len(claimed) == room:
             self._wake.set()
-        for endpoint in [each for each, line in self._lines.items() if not line.began and line.rests_until <= now]:
+        for endpoint in [each for each, line in self._lines.items() if not line.began and not line.is_resting(now)]:
             del self._lines[endpoint]
 
     def _begin(self, due: Due) -> None:
@@ -148,7 +155,7 @@ class Deliveries(Loop):
     async def _deliver(self, due: Due) -> None:
         tried, now = await self._send(due), self._clock.now()
         line = self._lines[due.endpoint.id]
-        line.quick = tried.error is None and now - line.began[due.delivery.id] < QUICK
+        line.quick = tried.accepted and now - line.began.get(due.delivery.id, LONG_AGO) < QUICK
         self._ended.append((due, tried))
         self._wake.set()
 
@@ -189,10 +196,11 @@ class Deliveries(Loop):
                 log.exception("what came of a delivery is not written down", delivery=due.delivery.id)
 
     def _leave(self, group: list[tuple[Due, Tried]]) -> None:
-        """These are not on their way any more. An endpoint of which all failed rests."""
-        worked = {due.endpoint.id for due, tried in group if tried.error is None}
+        """These are not on their way any more. An endpoint that failed and accepted none rests."""
+        failed = {due.endpoint.id for due, tried in group if tried.error is not None}
+        failed -= {due.endpoint.id for due, tried in group if tried.accepted}
         for due, _ in group:
             line = self._lines[due.endpoint.id]
-            del line.began[due.delivery.id]
-            if due.endpoint.id not in worked:
+            line.began.pop(due.delivery.id, None)
+            if due.endpoint.id in failed:
                 line.rests_until = self._clock.now() + REST

@@ -105,8 +105,9 @@ class Fetch(Part):
 
 
 class Webhooks(Part):
-    """How events are delivered."""
+    """How events are delivered, and to how many endpoints of a workspace: each costs every end of an item a write."""
 
+    endpoints: Positive = 20
     timeout_seconds: PositiveFloat = 15.0
     tried_hours: PositiveFloat = 24.0
     """For so long one event is tried."""

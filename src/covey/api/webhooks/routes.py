@@ -1,7 +1,7 @@
 """Webhook endpoints of a workspace: where it is told what happens, with which secret, and what became of it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -27,7 +27,7 @@ from covey.api.webhooks.schemas import (
     endpoint_out,
     hidden,
 )
-from covey.api.webhooks.secrets import callback_record, callbacks_id, rotated
+from covey.api.webhooks.secrets import callback_record, callbacks_id, fresh_secret, rotated
 from covey.api.webhooks.sender import WebhookSender
 from covey.api.webhooks.signing import Style, message_id
 from covey.domain.errors import BadRequest, NotFound
@@ -112,9 +112,10 @@ async def create_endpoint(ctx: Ctx, body: NewEndpoint) -> Response:
             kind=asks.kind,
             singles=asks.singles,
         )
-        made, secret = rotated(ctx.services.sealer, bare, now, timedelta(0))
-        await ctx.services.store.put_endpoint(made)
-        return _shown_once({**endpoint_out(made), "secret": secret})
+        secret, sealed = fresh_secret(ctx.services.sealer, bare)
+        new = replace(bare, secrets=((sealed, None),))
+        there = await ctx.services.store.put_endpoint(new, ctx.services.settings.webhooks.endpoints)
+        return _shown_once({**endpoint_out(there), "secret": secret})
 
     async def recover(ident: str) -> Answer | None:
         try:
@@ -164,21 +165,30 @@ async def get_endpoint(ctx: Ctx, endpointId: EndpointId) -> Response:
 )
 async def change_endpoint(ctx: Ctx, endpointId: EndpointId, body: EndpointChange) -> Response:
     """Changes address, events and description, or switches it off and on."""
-    held = await find(ctx, endpointId)
+    there, now = await find(ctx, endpointId), ctx.services.clock.now()
+    asked: dict[str, Any] = {}
     if body.url is not None:
         check_address(ctx, "url", body.url)
-        held = replace(held, url=body.url)
+        asked["url"] = body.url
     if body.events is not None:
-        asks = wanted(Style(held.style), body.events, held.kind)
-        held = replace(held, events=asks.events, singles=asks.singles)
+        asks = wanted(Style(there.style), body.events, there.kind)
+        asked |= {"events": asks.events, "singles": asks.singles}
     if body.description is not None:
-        held = replace(held, description=body.description)
-    if body.disabled is False:
-        held = replace(held, off_at=None, off_reason=None, failing_since=None)
-    elif body.disabled and held.off_at is None:
-        held = replace(held, off_at=ctx.services.clock.now(), off_reason=BY_HAND)
-    await ctx.services.store.put_endpoint(held)
-    return Answer(endpoint_out(held))
+        asked["description"] = body.description
+
+    def change(held: Endpoint) -> Endpoint:
+        return _switched(replace(held, **asked), body.disabled, now)
+
+    return Answer(endpoint_out(await ctx.services.store.change_endpoint(ctx.workspace, there.id, change)))
+
+
+def _switched(held: Endpoint, off: bool | None, now: datetime) -> Endpoint:
+    """The endpoint, switched off or on; None: left as it is. One that is switched on has not failed."""
+    if off is None or off == (held.off_at is not None):
+        return held
+    if off:
+        return replace(held, off_at=now, off_reason=BY_HAND)
+    return replace(held, off_at=None, off_reason=None, failing_since=None)
 
 
 @router.delete(
@@ -214,8 +224,10 @@ async def rotate_endpoint(ctx: Ctx, endpointId: EndpointId, body: Rotation) -> R
 
 async def _rotate(ctx: Context, endpoint: Endpoint, body: Rotation) -> Answer:
     now, overlap = ctx.services.clock.now(), timedelta(hours=body.overlapHours)
-    changed, secret = rotated(ctx.services.sealer, endpoint, now, overlap)
-    await ctx.services.store.put_endpoint(changed)
+    secret, sealed = fresh_secret(ctx.services.sealer, endpoint)
+    await ctx.services.store.change_endpoint(
+        ctx.workspace, endpoint.id, lambda held: rotated(held, sealed, now, overlap)
+    )
     return _shown_once({"secret": secret, "oldValidUntil": iso(now + overlap)})
 
 

@@ -31,14 +31,19 @@ async def valid_secrets(store: Webhooks, sealer: Sealer, endpoint: Endpoint, now
     return [sealer.open(sealed, endpoint.id) for sealed, until in endpoint.secrets if until is None or until > now]
 
 
-def rotated(sealer: Sealer, endpoint: Endpoint, now: datetime, overlap: timedelta) -> tuple[Endpoint, str]:
-    """The endpoint with a new secret, and that secret; those before are valid for `overlap` at most. Raises BadRequest
-    if nothing can be sealed here."""
+def fresh_secret(sealer: Sealer, endpoint: Endpoint) -> tuple[str, bytes]:
+    """A new secret for an endpoint, as its receiver has it and as it is kept. Raises BadRequest if nothing can be
+    sealed here."""
     secret = new_secret(Style(endpoint.style))
+    return secret, sealer.seal(secret, endpoint.id)
+
+
+def rotated(endpoint: Endpoint, sealed: bytes, now: datetime, overlap: timedelta) -> Endpoint:
+    """The endpoint with this new secret; those before are valid for `overlap` at most."""
     until = now + overlap
-    old = [(sealed, min(until, end or until)) for sealed, end in endpoint.secrets]
+    old = [(before, min(until, end or until)) for before, end in endpoint.secrets]
     kept = [each for each in old if each[1] > now][: MOST_VALID - 1]
-    return replace(endpoint, secrets=((sealer.seal(secret, endpoint.id), None), *kept)), secret
+    return replace(endpoint, secrets=((sealed, None), *kept))
 
 
 async def callback_record(store: Webhooks, sealer: Sealer, workspace: str, now: datetime) -> Endpoint:
@@ -58,6 +63,5 @@ async def callback_record(store: Webhooks, sealer: Sealer, workspace: str, now: 
             description="what callback_urls are signed with",
             off_at=now,
         )
-        made, _ = rotated(sealer, bare, now, timedelta(0))
-        await store.put_endpoint(made)
-        return made
+        _, sealed = fresh_secret(sealer, bare)
+        return await store.put_endpoint(replace(bare, secrets=((sealed, None),)))

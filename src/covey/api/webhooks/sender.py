@@ -30,13 +30,13 @@ another on the same host waiting."""
 def next_try(due: Due, now: datetime, settings: Webhooks, retry_after: timedelta | None = None) -> datetime | None:
     """When to try a delivery again that has just failed at `now`; None if its time is up.
 
-    A receiver that says when it wants to be asked again is asked then, if that is later.
+    A receiver that says when it wants to be asked again is asked then, if that is later; once more at the end of its
+    time, if it is later than that.
     """
     step = STEPS[min(max(due.delivery.attempts, 1), len(STEPS)) - 1]
     wait = step * random.uniform(1 - JITTER, 1 + JITTER)
-    wait = max(wait, retry_after or wait)
     left = due.delivery.at + timedelta(hours=settings.tried_hours) - now
-    return now + wait if wait <= left else None
+    return now + min(max(wait, retry_after or wait), left) if wait <= left else None
 
 
 def retry_after(answer: Fetched, now: datetime) -> timedelta | None:
@@ -65,7 +65,7 @@ class WebhookSender:
         self._off_after = timedelta(days=settings.off_days)
 
     async def send(self, due: Due, now: datetime) -> Tried:
-        """Try one delivery. What its endpoint did not ask for is settled without asking anybody."""
+        """Try one delivery. What its endpoint did not ask for is settled without asking anybody: it is skipped."""
         message = await self._rendering.message(due)
         if message is None:
             return Tried(None, None, None, off_after=self._off_after)

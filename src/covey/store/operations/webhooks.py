@@ -1,13 +1,13 @@
-"""Endpoints and their deliveries: rows that are claimed when they are due, sent, and settled."""
+"""Deliveries: rows that are claimed when they are due, sent, and settled; swept with their endpoints."""
 
-from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
 from covey.domain.errors import Conflict, NotFound
-from covey.domain.webhook import ITEM_EVENTS, Delivery, DeliveryState, Endpoint
-from covey.store.operations.database import Database, Row, key, load, micros, moment, text
+from covey.domain.webhook import Delivery, DeliveryState
+from covey.store.operations.database import Database, Row, key, load, micros, moment
+from covey.store.operations.endpoints import endpoint, endpoint_of
 from covey.store.ports import Due, Tried
 
 AT_ONCE = 4
@@ -24,90 +24,12 @@ PIECE = 500
 LATE_COMERS = timedelta(minutes=1)
 """So long after an endpoint went there may still be a transaction that tells it something."""
 
-ORPHANED = timedelta(hours=1)
-"""So long after it was made an endpoint of a single batch goes if there is no such batch: it was refused, or the
-process ended between the two."""
-
 LOOKED_AT_EVERY = timedelta(minutes=1)
 """So often it is seen whether something still waits for an endpoint whose batch is gone."""
 
 GONE = "The receiver answered 410: it wants no more of this"
 SILENT = "The receiver accepted nothing for {days:g} days"
 OFF = "The endpoint was switched off"
-EVERY_BATCH = b""
-
-
-async def put_endpoint(database: Database, endpoint: Endpoint) -> None:
-    """See `Webhooks.put_endpoint`."""
-    values = {
-        "endpoint": endpoint.id,
-        "workspace": endpoint.workspace,
-        "url": endpoint.url,
-        "style": endpoint.style,
-        "description": endpoint.description,
-        "events": f" {' '.join(endpoint.events)} ",
-        "items": int(not set(ITEM_EVENTS).isdisjoint(endpoint.events)),
-        "kind": endpoint.kind,
-        "batch": EVERY_BATCH if endpoint.batch is None else key(endpoint.batch),
-        "singles": int(endpoint.singles),
-        "secrets": text([[b64encode(secret).decode(), micros(until)] for secret, until in endpoint.secrets]),
-        "created_at": micros(endpoint.created_at),
-        "off_at": micros(endpoint.off_at),
-        "off_reason": endpoint.off_reason,
-        "sweep_at": micros(_sweep_at(endpoint)),
-    }
-    if not await database.run("endpoint_put", values):
-        raise _no_endpoint(endpoint.id)
-
-
-def _sweep_at(endpoint: Endpoint) -> datetime | None:
-    """When the sweeper is to look at it."""
-    if endpoint.off_at is not None or endpoint.batch is None:
-        return endpoint.off_at
-    return endpoint.created_at + ORPHANED
-
-
-def _no_endpoint(endpoint: str) -> NotFound:
-    return NotFound(f"there is no endpoint {endpoint}")
-
-
-def _endpoint(row: Row) -> Endpoint:
-    return Endpoint(
-        id=row.id,
-        workspace=row.workspace,
-        url=row.url,
-        style=row.style,
-        events=tuple(row.events.split()),
-        secrets=tuple((b64decode(secret), moment(until)) for secret, until in load(row.secrets)),
-        created_at=moment(row.created_at),
-        description=row.description,
-        kind=row.kind,
-        batch=row.batch.hex() or None,
-        singles=bool(row.singles),
-        failing_since=moment(row.failing_since),
-        delivered_at=moment(row.delivered_at),
-        off_at=moment(row.off_at),
-        off_reason=row.off_reason,
-    )
-
-
-async def endpoint(database: Database, workspace: str, id_: str) -> Endpoint:
-    """See `Webhooks.endpoint`."""
-    row = await database.row("endpoint_read", {"endpoint": id_})
-    if row is None or row.workspace != workspace:
-        raise _no_endpoint(id_)
-    return _endpoint(row)
-
-
-async def endpoints(database: Database, workspace: str) -> list[Endpoint]:
-    """See `Webhooks.endpoints`."""
-    return [_endpoint(row) for row in await database.named("endpoints", {"workspace": workspace})]
-
-
-async def delete_endpoint(database: Database, workspace: str, id_: str) -> None:
-    """See `Webhooks.delete_endpoint`. It is hidden at once; the sweeper removes its deliveries in pieces."""
-    await endpoint(database, workspace, id_)
-    await database.write("endpoint_erase", {"endpoint": id_, "now": micros(await database.now())})
 
 
 async def claim_deliveries(
@@ -129,7 +51,7 @@ async def claim_deliveries(
     wanted = [(micros(now + lease), id_, micros(now), n) for id_, n in _shares(room, limit, sum(busy.values())).items()]
     taken = [_delivery(row) for row in await database.each_named("deliveries_take", wanted)]
     there = sorted({delivery.endpoint for delivery in taken})
-    found = {row.id: _endpoint(row) for row in await database.each_named("endpoint_row", [(id_,) for id_ in there])}
+    found = {row.id: endpoint_of(row) for row in await database.each_named("endpoint_row", [(id_,) for id_ in there])}
     return [Due(delivery, found[delivery.endpoint]) for delivery in taken if delivery.endpoint in found]
 
 
@@ -154,9 +76,11 @@ async def settle_deliveries(database: Database, tries: Sequence[tuple[str, Tried
     await database.lock("lock_endpoints", {"endpoints": sorted(set(to.values()))})
     now = await database.now()
     there = sorted(((key(id_), tried) for id_, tried in tries if key(id_) in to), key=lambda one: one[0])
-    accepted = [(micros(now), tried.status, id_) for id_, tried in there if tried.error is None]
+    accepted = [(micros(now), tried.status, id_) for id_, tried in there if tried.accepted]
     worked = sorted({row[0] for row in await database.each("delivery_accepted", accepted)})
     await database.many("endpoint_worked", [(micros(now), id_) for id_ in worked])
+    skipped = [(micros(now), id_) for id_, tried in there if tried.error is None and not tried.accepted]
+    await database.many("delivery_skipped", skipped)
     for id_, tried in there:
         if tried.error is not None and await _refused(database, id_, tried, now):
             await _failed(database, to[id_], now, tried, worked=to[id_] in worked)

@@ -1,11 +1,11 @@
 """The methods of `covey.store.ports.Webhooks`, each as one operation."""
 
 import functools
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 from covey.domain.webhook import Delivery, DeliveryState, Endpoint
-from covey.store.operations import webhooks
+from covey.store.operations import endpoints, webhooks
 from covey.store.operations.running import Running
 from covey.store.ports import Due, Tried
 
@@ -13,17 +13,20 @@ from covey.store.ports import Due, Tried
 class WebhookStore(Running):
     """The port `Webhooks`, the same for each database."""
 
-    async def put_endpoint(self, endpoint: Endpoint) -> None:
-        await self._write(lambda db: webhooks.put_endpoint(db, endpoint))
+    async def put_endpoint(self, endpoint: Endpoint, most: int | None = None) -> Endpoint:
+        return await self._write(lambda db: endpoints.put_endpoint(db, endpoint, most))
+
+    async def change_endpoint(self, workspace: str, endpoint: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        return await self._write(lambda db: endpoints.change_endpoint(db, workspace, endpoint, change))
 
     async def endpoint(self, workspace: str, endpoint: str) -> Endpoint:
-        return await self._look(lambda db: webhooks.endpoint(db, workspace, endpoint))
+        return await self._look(lambda db: endpoints.endpoint(db, workspace, endpoint))
 
     async def endpoints(self, workspace: str) -> list[Endpoint]:
-        return await self._look(lambda db: webhooks.endpoints(db, workspace))
+        return await self._look(lambda db: endpoints.endpoints(db, workspace))
 
     async def delete_endpoint(self, workspace: str, endpoint: str) -> None:
-        await self._write(lambda db: webhooks.delete_endpoint(db, workspace, endpoint))
+        await self._write(lambda db: endpoints.delete_endpoint(db, workspace, endpoint))
 
     async def claim_deliveries(
         self,

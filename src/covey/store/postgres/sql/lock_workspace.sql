@@ -1,2 +1,2 @@
--- Nobody else accepts a batch of this workspace until this transaction ends. Primary key of workspaces.
+-- Nobody else accepts a batch, or makes an endpoint, of this workspace until this transaction ends. Primary key of workspaces.
 SELECT id FROM workspaces WHERE id = %(workspace)s::text FOR NO KEY UPDATE
