@@ -18,7 +18,7 @@ from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.run import Outcome
 from covey.engine.runner import Run
-from covey.fetch import Fetcher
+from covey.fetch import Fetcher, Resolve
 from covey.settings import Analysis, Fetch
 from covey.store.ports import Store
 from tests.conformance.databases import open_sqlite
@@ -117,12 +117,12 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path) -> AsyncIterator[Desk]:
-    """Open it; loopback may be fetched from."""
+async def open_desk(folder: Path, resolve: Resolve | None = None) -> AsyncIterator[Desk]:
+    """Open it; loopback may be fetched from. `resolve` looks names up."""
     clock, voice = SystemClock(), Voice()
     files = AssetFiles(None, folder / "assets", folder / "spool")
     decoder = Decoder(SETTINGS)
-    fetcher = Fetcher(Fetch.model_validate({"allow": ["127.0.0.0/8"]}))
+    fetcher = Fetcher(Fetch.model_validate({"allow": ["127.0.0.0/8"]}), resolve)
     async with open_sqlite(clock) as store:
         intake = Intake(store, files, decoder, fetcher, clock, SETTINGS, "worker")
         runner = AnalysisRunner(voice, intake, files, clock, SETTINGS)

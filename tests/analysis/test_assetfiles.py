@@ -1,7 +1,9 @@
 """Where assets lie: a folder here, or a store elsewhere, from which a file is copied once for all who want it."""
 
 import asyncio
+import os
 import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -117,6 +119,44 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def on_the_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """What is brought to the disk meanwhile: the inodes of files and folders, in their order."""
+    real, seen = os.fsync, list[int]()
+
+    def fsync(handle: int) -> None:
+        real(handle)
+        seen.append(os.fstat(handle).st_ino)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        yield seen
+
+
+async def test_what_is_kept_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = AssetFiles(None, tmp_path / "assets", tmp_path / "spool")
+    asset, file = _ident(), _spooled(files, b"bytes")
+    inode = file.stat().st_ino
+    with on_the_disk(monkeypatch) as synced:
+        await files.keep(asset, file)
+    assert synced == [inode, (tmp_path / "assets").stat().st_ino]
+    files.close()
+
+
+async def test_what_comes_from_another_disk_is_on_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        (tmp_path / "assets").mkdir()
+        files, asset = AssetFiles(None, tmp_path / "assets", Path(memory)), _ident()
+        file = _spooled(files, b"bytes")
+        assert file.stat().st_dev != tmp_path.stat().st_dev
+        with on_the_disk(monkeypatch) as synced:
+            await files.keep(asset, file)
+        kept = tmp_path / "assets" / asset
+        assert (kept.read_bytes(), file.exists()) == (b"bytes", False)
+        assert synced[-2:] == [kept.stat().st_ino, (tmp_path / "assets").stat().st_ino]
+        files.close()
 
 
 def test_a_full_disk_is_no_room(tmp_path: Path) -> None:

@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from covey.analysis import runner as module
 from covey.analysis.assetfiles import FilesUnavailable
-from covey.analysis.backend import Answer, Ask, Busy, Down, Refused, Unsure
+from covey.analysis.backend import Again, Answer, Ask, Busy, Down, Refused, Unsure
 from covey.analysis.config import Mode
 from covey.analysis.facts import FactsBook
 from covey.analysis.local import LocalFacts
-from covey.domain.asset import AssetState
+from covey.domain.asset import Asset, AssetState
 from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Retry, Returned, Succeeded
 from tests.analysis.desk import SAID, WORKSPACE, Desk, Say, open_desk
 from tests.api.twelvelabs import clips
@@ -118,7 +120,7 @@ async def test_all_runs_of_a_lane_wait_together_while_the_model_is_busy(desk: De
     while wrong is None:
         await asyncio.sleep(0)
         wrong = await desk.runner.ping("model:voice")
-    assert "takes no more for 1 s" in wrong
+    assert wrong == "the model is busy, and takes no more for 2 s"
     others = [asyncio.create_task(desk.comes_to(asset)) for _ in range(3)]
     outcomes = await asyncio.gather(first, *others)
     assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
@@ -221,7 +223,7 @@ async def test_an_asset_of_another_workspace_is_none(desk: Desk) -> None:
 
 async def test_a_failed_asset_fails_its_items_with_its_own_reason(desk: Desk) -> None:
     asset = await desk.asset(state=AssetState.failed, error="It is too large", facts={"code": "video_too_large"})
-    assert await desk.comes_to(asset) == Failed("video_too_large", "It is too large")
+    assert await desk.comes_to(asset) == Failed("video_too_large", "It is too large", blame=Blame.nothing)
 
 
 async def test_what_is_no_video_fails_its_item(desk: Desk) -> None:
@@ -258,6 +260,96 @@ async def test_items_about_addresses(desk: Desk, tmp_path: Path) -> None:
         "asset_unavailable",
     ]
     assert len(desk.voice.asks) == 1
+
+
+def page(status: int) -> Route:
+    async def answer(request: Request) -> Response:
+        return Response(status_code=status)
+
+    return Route(f"/{status}.mp4", answer)
+
+
+async def test_an_address_that_may_work_another_time_uses_up_a_try(desk: Desk) -> None:
+    routes = [page(status) for status in (404, 410, 429, 503)]
+    async with listening(Starlette(routes=routes)) as url:
+        for status in (429, 503):
+            outcome = await desk.comes_to(f"{url}/{status}.mp4")
+            assert isinstance(outcome, Retry)
+            said = f"127.0.0.1 answered {status}"
+            assert outcome.otherwise == Failed("asset_unavailable", said, blame=Blame.nothing)
+        for status in (404, 410):
+            said = f"127.0.0.1 answered {status}"
+            assert await desk.comes_to(f"{url}/{status}.mp4") == Failed("asset_unavailable", said, blame=Blame.nothing)
+    assert isinstance(await desk.comes_to(f"{url}/503.mp4"), Retry)
+    assert await desk.store.assets(WORKSPACE) == ([], 0)
+
+
+async def test_a_run_that_is_dropped_while_its_asset_is_made_leaves_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, reached, go = desk.store.add_asset, asyncio.Event(), asyncio.Event()
+
+    async def slow(asset: Asset, owner: str) -> None:
+        reached.set()
+        await go.wait()
+        await add(asset, owner)
+
+    monkeypatch.setattr(desk.store, "add_asset", slow)
+    run = desk.run("http://127.0.0.1:9/a.mp4")
+    running = asyncio.create_task(desk.runner.run(run))
+    await reached.wait()
+    run.drop("aborted")
+    assert await running == Aborted("user_canceled")
+    go.set()
+    async with asyncio.timeout(5):
+        while not desk.intake._doubtful:
+            await asyncio.sleep(0.01)
+    await desk.intake.round()
+    assert await desk.store.assets(WORKSPACE) == ([], 0)
+
+
+async def test_an_asset_that_cannot_be_dealt_with_fails_and_nobody_waits_for_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(asset: str) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(desk.files, "has", breaks)
+    spooled = desk.files.spooled()
+    spooled.write_bytes(clips.video(tmp_path / "clip.mp4"))
+    asset = await desk.intake.make_asset(WORKSPACE, name="clip.mp4", file=spooled)
+    async with asyncio.timeout(5):
+        outcome = await desk.comes_to(asset)
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "internal_error"
+
+
+async def test_a_busy_model_is_waited_for_with_the_request_that_puts_right_alone(desk: Desk) -> None:
+    """The model pays for its first answer once, however often the second is put off."""
+    asked = list[str]()
+    second = [Busy("429", 0.0), Busy("429", 0.0)]
+
+    async def put_right() -> Answer:
+        asked.append("second")
+        if second:
+            raise second.pop()
+        return SAID
+
+    async def answer(ask: Ask) -> Answer:
+        asked.append("first")
+        return await ask.patiently(put_right)
+
+    desk.voice.says = answer
+    assert isinstance(await desk.comes_to(await desk.asset()), Succeeded)
+    assert asked == ["first", "second", "second", "second"]
+
+
+async def test_what_cannot_be_put_right_now_uses_up_a_try(desk: Desk) -> None:
+    desk.voice.says = raising(Again("model_busy", "It took no more for too long.", Blame.nothing))
+    outcome = await desk.comes_to(await desk.asset())
+    assert isinstance(outcome, Retry)
+    assert outcome.otherwise == Failed("model_busy", "It took no more for too long.", blame=Blame.nothing)
+    assert desk.voice.worked == 0
 
 
 async def test_media_sources_are_given_by_their_names(desk: Desk) -> None:

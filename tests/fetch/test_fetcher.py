@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from covey.fetch import Fetcher, FetchFailed, FetchRefused
+from covey.fetch import Fetcher, FetchFailed, FetchRefused, NetworkLost
 from covey.settings import Fetch
 
 Behaviour = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
@@ -104,7 +105,7 @@ def names(**known: Sequence[Any]) -> Callable[[str, int], Awaitable[Sequence[str
 
     async def resolve(host: str, _: int) -> Sequence[str]:
         if host not in held:
-            raise OSError("no such name")
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         answers = held[host]
         if isinstance(answers, list):
             found: Sequence[str] = answers.pop(0)
@@ -289,10 +290,36 @@ async def test_a_broken_answer_is_no_file(tmp_path: Path) -> None:
 async def test_nobody_there_and_no_such_name() -> None:
     async with serving(says()) as receiver:
         port = receiver.port
-    with pytest.raises(FetchFailed, match="did not take the connection"):
+    with pytest.raises(FetchFailed, match="did not take the connection") as refused:
         await fetcher().request("POST", f"http://hook.test:{port}/", timeout=5)
-    with pytest.raises(FetchFailed, match=r"^nowhere\.test is not known"):
+    with pytest.raises(FetchFailed, match=r"^nowhere\.test is not known") as unknown:
         await fetcher().request("POST", "http://nowhere.test/", timeout=5)
+    assert [type(one.value) for one in (refused, unknown)] == [FetchFailed, FetchFailed]
+    assert [one.value.retryable for one in (refused, unknown)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError("no name server"),
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        socket.gaierror(socket.EAI_SYSTEM, "System error"),
+    ],
+)
+async def test_a_name_server_that_gives_no_answer_says_nothing_of_the_name(fault: OSError) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        raise fault
+
+    with pytest.raises(NetworkLost, match=r"^No name server answered what the address of hook\.test is$") as lost:
+        await fetcher(resolve).request("GET", "http://hook.test/", timeout=5)
+    assert lost.value.retryable
+
+
+async def test_where_the_kernel_knows_no_way_the_network_may_be_gone() -> None:
+    """Linux answers ENETUNREACH at once where TCP is asked to go to everybody (`tcp_v4_connect`)."""
+    nobody = fetcher(names(hook__test=("255.255.255.255",)), allow=(ip_network("255.255.255.255/32"),))
+    with pytest.raises(NetworkLost, match=r"^This server found no way to hook\.test$"):
+        await nobody.request("GET", "http://hook.test/", timeout=5)
 
 
 async def test_the_next_address_is_asked_when_one_takes_no_connection() -> None:

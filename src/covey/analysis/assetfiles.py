@@ -191,9 +191,20 @@ def _reached() -> Iterator[None]:
         raise FilesUnavailable from error
 
 
-def _move(file: Path, to: Path) -> None:
-    """Give a file its place in one step, on another disk by a copy that gets its name when it is whole."""
+def synced(path: Path) -> None:
+    """Have what was written to a file, or the names in a folder, on the disk: no loss of power takes it back."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _move(file: Path, to: Path) -> None:
+    """Give a file its place in one step, on another disk by a copy that gets its name when it is whole; on the disk for
+    good when this returns."""
+    try:
+        synced(file)
         file.replace(to)
     except OSError as error:
         if error.errno != errno.EXDEV:
@@ -201,10 +212,12 @@ def _move(file: Path, to: Path) -> None:
         part = to.with_name(f"{to.name}.part")
         try:
             shutil.copyfile(file, part)
+            synced(part)
             part.replace(to)
         finally:
             part.unlink(missing_ok=True)
         file.unlink()
+    synced(to.parent)
 
 
 def _locked(folder: Path) -> int | None:

@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from covey.analysis.config import Mode, Wanted
+from covey.domain.run import Blame
+
+T = TypeVar("T")
 
 GENERAL_TOKENS = 4096
 SEGMENT_TOKENS = 32768
@@ -17,13 +20,25 @@ def most_tokens(mode: Mode, wanted: Wanted) -> int:
     return wanted.max_tokens or (GENERAL_TOKENS if mode is Mode.general else SEGMENT_TOKENS)
 
 
+class Patiently(Protocol):
+    """Makes a request, and makes it again while it raises Busy and an item may wait; then raises that Busy."""
+
+    async def __call__(self, request: Callable[[], Awaitable[T]], /) -> T: ...
+
+
+async def at_once(request: Callable[[], Awaitable[T]], /) -> T:
+    """The patience of nobody."""
+    return await request()
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One item as a backend gets it.
 
     `file` is the video's bytes on this machine, `asset` its id, by which facts are cached; `start` and `end` are the
     window in seconds, within the `seconds` that the video lasts. `progress` is told seconds done, and of how many.
-    `media` gives the bytes of a media source by its name. `trace` names the item in logs.
+    `media` gives the bytes of a media source by its name. `trace` names the item in logs. `patiently` is for a request
+    after the first: what was paid for before it is not to be lost.
     """
 
     asset: str
@@ -36,6 +51,7 @@ class Ask:
     progress: Callable[[float, float], None]
     media: Callable[[str], Awaitable[bytes]]
     trace: str = ""
+    patiently: Patiently = at_once
 
     @property
     def max_tokens(self) -> int:
@@ -61,15 +77,21 @@ class Answer:
 
 
 class Refused(Exception):
-    """This one item fails; the model works. `code` is for programs, the text a sentence."""
+    """This one item fails. `code` is for programs, the text a sentence; `blame` is what it tells of the model: that it
+    works, if nobody says otherwise."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, blame: Blame = Blame.item) -> None:
         super().__init__(message)
         self.code = code
+        self.blame = blame
 
 
 class Unsure(Refused):
     """This one item fails, and whether the model is broken nobody knows: it answered 500, say."""
+
+
+class Again(Refused):
+    """This one item fails now, and another time may not: it is tried again, as often as its batch says."""
 
 
 class Busy(Exception):
@@ -81,14 +103,18 @@ class Busy(Exception):
 
 
 class Down(Exception):
-    """The model was not reached, or says that it is broken for everybody."""
+    """The model was not reached, or says that it is broken for everybody; or something else that all items need."""
+
+    def __init__(self, message: str, code: str = "model_down") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Backend(Protocol):
     """Answers about videos. A call that is cancelled drops its request."""
 
     async def analyze(self, ask: Ask) -> Answer:
-        """The answer. Raises Refused, Unsure, Busy or Down."""
+        """The answer. Raises Refused, Unsure, Again, Busy or Down."""
         ...
 
     async def ping(self) -> str | None:

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from covey.analysis.assetfiles import AssetFiles, room
 from covey.analysis.backend import Refused
 from covey.analysis.kinds import HEAD, IMAGE, kind_of
+from covey.analysis.looking import UNAVAILABLE, again_of, unfetched
 from covey.domain.asset import Asset, AssetState
 from covey.fetch import Fetcher, FetchError
 
-UNAVAILABLE = "asset_unavailable"
 INVALID = "parameter_invalid"
 
 ReadyAsset = Callable[[str, str], Awaitable[Asset | None]]
@@ -28,7 +28,8 @@ class Images:
         self._ready_asset = ready_asset
 
     async def bytes_of(self, workspace: str, source: Mapping[str, object]) -> bytes:
-        """The bytes of a source (`name`, and one of `asset_id`, `url`, `base64_string`). Raises Refused."""
+        """The bytes of a source (`name`, and one of `asset_id`, `url`, `base64_string`). Raises Refused, Again,
+        Down and NoRoom."""
         name = str(source.get("name"))
         if isinstance(source.get("asset_id"), str):
             given = await self._kept(workspace, str(source["asset_id"]).lower(), name)
@@ -62,7 +63,7 @@ class Images:
                 await self._fetcher.download(url, file, self._most)
             return await asyncio.to_thread(file.read_bytes)
         except FetchError as error:
-            raise Refused(UNAVAILABLE, f"The media source {name!r} cannot be had: {error.message}") from None
+            raise unfetched(again_of(error), f"The media source {name!r} cannot be had: {error.message}") from None
         finally:
             file.unlink(missing_ok=True)
 

@@ -9,18 +9,29 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from covey.analysis.assetfiles import AssetFiles
+from covey.analysis.assetfiles import AssetFiles, NoRoom
 from covey.analysis.backend import Refused
-from covey.analysis.images import UNAVAILABLE, Images
+from covey.analysis.images import Images
 from covey.analysis.kinds import VIDEO, kind_of
-from covey.analysis.looking import TOO_LARGE, Inspector, Looker, head_of, too_large
+from covey.analysis.looking import (
+    AGAIN,
+    BROKE,
+    TOO_LARGE,
+    UNAVAILABLE,
+    Inspector,
+    Looker,
+    failed,
+    head_of,
+    too_large,
+    unfetched,
+)
 from covey.analysis.multiparts import LIFE, Multiparts
 from covey.analysis.partuploads import PartUploads
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import Clock
 from covey.domain.errors import BadRequest, CoveyError, NotFound, Unavailable
 from covey.domain.ids import new_id
-from covey.domain.run import Json
+from covey.domain.run import Blame, Json
 from covey.fetch import Fetcher, FetchError
 from covey.settings import Analysis
 
@@ -191,11 +202,16 @@ class Intake:
 
     async def fetched_asset(self, workspace: str, url: str) -> Asset:
         """An asset made of what is at an address, once it was looked at. One that failed is not kept, and none is if
-        nobody waits any more. Raises Refused if the address may not be asked."""
+        nobody waits any more. Raises Refused if the address may not be asked, Again and Down if another time it may
+        work (Down: our own network is gone), NoRoom, Unavailable."""
+        making = asyncio.create_task(self.make_asset(workspace, name="", method=URL, url=url))
         try:
-            made = await self.make_asset(workspace, name="", method=URL, url=url)
+            made = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._unwanted)
+            raise
         except BadRequest as error:
-            raise Refused(UNAVAILABLE, error.message) from None
+            raise Refused(UNAVAILABLE, error.message, Blame.nothing) from None
         found: Asset | None = None
         try:
             found = await self.ready_asset(workspace, made.id)
@@ -203,11 +219,21 @@ class Intake:
             if found is None or found.state is AssetState.failed:
                 await self._withdraw(made)
         if found is None:
-            raise Refused(UNAVAILABLE, "The asset was deleted before its turn came")
+            raise Refused(UNAVAILABLE, "The asset was deleted before its turn came", Blame.nothing)
+        if found.facts.get("code") == NoRoom.code:
+            raise NoRoom
+        if found.facts.get(AGAIN) is not None:
+            raise unfetched(found.facts[AGAIN], found.error or "")
         return found
 
+    def _unwanted(self, making: asyncio.Task[Asset]) -> None:
+        """Have an asset withdrawn whose maker went away meanwhile."""
+        if not making.cancelled() and making.exception() is None:
+            made = making.result()
+            self._doubtful[made.id] = made
+
     async def image(self, workspace: str, source: Mapping[str, object]) -> bytes:
-        """The bytes of a media source of a prompt. Raises Refused."""
+        """The bytes of a media source of a prompt. Raises Refused, Again, Down, NoRoom."""
         return await self._images.bytes_of(workspace, source)
 
     def _begin(self, asset: Asset) -> None:
@@ -219,6 +245,26 @@ class Intake:
 
     async def _look(self, asset: Asset) -> None:
         try:
+            await self._looked_at(asset)
+        except CoveyError as error:
+            log.warning("an asset is looked at again later", asset=asset.id, why=error.message)
+            self._again[asset.id] = asset
+        except Exception:
+            log.exception("an asset could not be dealt with", asset=asset.id)
+            await self._broke(asset)
+
+    async def _broke(self, asset: Asset) -> None:
+        """Have nobody wait for an asset that nothing comes of; if that too does not work, a round does it all again."""
+        try:
+            await self._shelf.change_asset(failed(asset, *BROKE))
+        except NotFound:
+            return
+        except Exception:
+            log.exception("an asset is looked at again later", asset=asset.id)
+            self._again[asset.id] = asset
+
+    async def _looked_at(self, asset: Asset) -> None:
+        try:
             if asset.source is None and not await self.files.has(asset.id):
                 if self._may_come(asset):
                     self._awaited[asset.id] = asset
@@ -228,9 +274,6 @@ class Intake:
             await self._shelf.change_asset(await self._looker.look(asset))
         except NotFound:
             await self.files.delete(asset.id)
-        except CoveyError as error:
-            log.warning("an asset is looked at again later", asset=asset.id, why=error.message)
-            self._again[asset.id] = asset
 
     def _may_come(self, asset: Asset) -> bool:
         """Whether the parts of an asset may be on their way, here or to the server that dealt with it before."""

@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 
 from covey.analysis.assetfiles import AssetFiles, NoRoom, room
+from covey.analysis.backend import Again, Down, Refused
 from covey.analysis.kinds import DOCUMENT, HEAD, IMAGE, KINDS, VIDEO, Kind, kind_of
 from covey.analysis.media.errors import BROKEN, Undecodable
 from covey.analysis.media.errors import TOO_LARGE as RESOLUTION_TOO_HIGH
@@ -15,7 +16,8 @@ from covey.analysis.media.errors import TOO_SMALL as RESOLUTION_TOO_LOW
 from covey.analysis.media.facts import Inspection
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, CoveyError
-from covey.fetch import Fetcher, FetchError
+from covey.domain.run import Blame
+from covey.fetch import Fetcher, FetchError, FetchFailed, NetworkLost
 from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)
@@ -28,6 +30,13 @@ DOCUMENT_BYTES = 512 * 1000**2
 
 TOO_LARGE = "video_filesize_too_large"
 UNAVAILABLE = "asset_unavailable"
+NETWORK_LOST = "network_lost"
+
+BROKE = ("internal_error", "The server could not look at the file; its log says why")
+"""Code and sentence of what nobody thought of."""
+
+AGAIN, LATER, NETWORK = "again", "later", "network"
+"""The fact of an asset that was not fetched for a reason that may pass: at the other side, or in our own network."""
 
 
 class Inspector(Protocol):
@@ -61,16 +70,18 @@ class Looker:
                 _check_size(found, self._settings)
                 return _described_by(asset, found)
         except Undecodable as error:
-            return _failed(asset, error.code, error.message)
+            return failed(asset, error.code, error.message)
         except FetchError as error:
-            return _failed(asset, UNAVAILABLE, error.message)
+            again = again_of(error)
+            asset = replace(asset, facts=asset.facts if again is None else {**asset.facts, AGAIN: again})
+            return failed(asset, UNAVAILABLE, error.message)
         except (NoRoom, BadRequest) as error:
-            return _failed(asset, error.code, error.message)
+            return failed(asset, error.code, error.message)
         except CoveyError:
             raise
         except Exception:
             log.exception("an asset could not be looked at", asset=asset.id)
-            return _failed(asset, "internal_error", "The server could not look at the file; its log says why")
+            return failed(asset, *BROKE)
 
     async def _fetched(self, asset: Asset, url: str) -> Asset:
         """The asset with the bytes that are at its address."""
@@ -143,5 +154,20 @@ def _described_by(asset: Asset, found: Inspection) -> Asset:
     return replace(asset, state=AssetState.ready, kind=kind, seconds=seconds, facts=facts)
 
 
-def _failed(asset: Asset, code: str, message: str) -> Asset:
+def again_of(error: FetchError) -> str | None:
+    """Whether what was not fetched may be another time: LATER, NETWORK, or None for never."""
+    if not isinstance(error, FetchFailed) or not error.retryable:
+        return None
+    return NETWORK if isinstance(error, NetworkLost) else LATER
+
+
+def unfetched(again: object, message: str) -> Refused | Down:
+    """What is raised for an item whose bytes were not fetched. No model was asked, so nothing is said of it."""
+    if again == NETWORK:
+        return Down(message, NETWORK_LOST)
+    return (Again if again == LATER else Refused)(UNAVAILABLE, message, Blame.nothing)
+
+
+def failed(asset: Asset, code: str, message: str) -> Asset:
+    """The asset as one that cannot be used, and why."""
     return replace(asset, state=AssetState.failed, error=message, facts={**asset.facts, "code": code})

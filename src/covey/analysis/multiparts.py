@@ -9,6 +9,7 @@ import hmac
 import os
 import secrets
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from typing import BinaryIO, Literal, Self
 
 import orjson
 
+from covey.analysis.assetfiles import synced
 from covey.domain.asset import Asset
 from covey.domain.errors import NotFound
 from covey.domain.ids import is_id
@@ -98,6 +100,14 @@ class PartUpload:
         return cls(**read)
 
 
+class Damaged(Exception):
+    """Chunks are not what was acknowledged; `indexes` says which."""
+
+    def __init__(self, indexes: Sequence[int]) -> None:
+        super().__init__(f"chunks {indexes}")
+        self.indexes = indexes
+
+
 class Multiparts:
     """The folder. Its methods touch the disk: call them in a thread where it matters."""
 
@@ -110,6 +120,7 @@ class Multiparts:
         made = PartUpload(asset.id, asset.workspace, size, chunk_bytes, now, now, secrets.token_hex(32))
         (self._folder / asset.id).mkdir(mode=0o700, parents=True)
         self.save(made)
+        synced(self._folder)
         return made
 
     def save(self, upload: PartUpload) -> None:
@@ -122,6 +133,7 @@ class Multiparts:
                 out.flush()
                 os.fsync(out.fileno())
             new.replace(folder / RECORD)
+            synced(folder)
         except FileNotFoundError:
             raise NotFound from None
         except BaseException:
@@ -165,7 +177,8 @@ class Multiparts:
             raise NotFound from None
 
     def place(self, upload: PartUpload, index: int, etag: str, part: Path) -> None:
-        """Make a finished file the chunk, instead of the one that is there. Raises NotFound."""
+        """Make a finished file, whose bytes are on the disk, the chunk, instead of the one that is there. It is there
+        for good after `settle`. Raises NotFound."""
         folder = self._folder / upload.id
         try:
             part.replace(folder / f"{index}-{etag}")
@@ -175,15 +188,32 @@ class Multiparts:
             if old.name != f"{index}-{etag}":
                 old.unlink(missing_ok=True)
 
+    def settle(self, upload: PartUpload) -> None:
+        """Have the names of the chunks on the disk. Raises NotFound."""
+        try:
+            synced(self._folder / upload.id)
+        except FileNotFoundError:
+            raise NotFound from None
+
     def join(self, upload: PartUpload, whole: Path) -> None:
-        """Write all the chunks, one after the other, to `whole`."""
-        folder = self._folder / upload.id
+        """Write all the chunks, one after the other, to `whole`. Raises Damaged if some are not as their proofs say."""
+        folder, damaged = self._folder / upload.id, []
         with whole.open("xb") as out:
             for index in range(1, upload.chunks + 1):
-                with (folder / f"{index}-{upload.reported[index].etag}").open("rb") as chunk:
-                    shutil.copyfileobj(chunk, out, COPIED)
-            out.flush()
-            os.fsync(out.fileno())
+                etag = upload.reported[index].etag
+                if not _copied(folder / f"{index}-{etag}", out, upload.length(index), etag):
+                    damaged.append(index)
+        if damaged:
+            raise Damaged(damaged)
+
+    def drop(self, upload: PartUpload, indexes: Sequence[int], now: datetime) -> PartUpload:
+        """Forget chunks, so that they are uploaded and reported anew."""
+        left = {n: one for n, one in upload.reported.items() if n not in indexes}
+        changed = replace(upload, reported=left, updated_at=now)
+        self.save(changed)
+        for index in indexes:
+            (self._folder / upload.id / f"{index}-{upload.reported[index].etag}").unlink(missing_ok=True)
+        return changed
 
     def end(self, upload: PartUpload, state: Status, now: datetime) -> PartUpload:
         """Write how an upload ended; its chunks go."""
@@ -208,3 +238,15 @@ class Multiparts:
                 born = datetime.fromtimestamp(path.stat().st_mtime, now.tzinfo)
                 if not (path / RECORD).exists() and now - born > ADDRESS_LIFE:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _copied(chunk: Path, out: BinaryIO, length: int, etag: str) -> bool:
+    """Whether a chunk was copied that is what its proof says."""
+    proof = hashlib.sha256()
+    with chunk.open("rb") as read:
+        if os.fstat(read.fileno()).st_size != length:
+            return False
+        while piece := read.read(COPIED):
+            proof.update(piece)
+            out.write(piece)
+    return proof.hexdigest() == etag

@@ -6,6 +6,7 @@ After 24 hours an upload that is not complete leaves nothing; that it expired is
 import asyncio
 import hashlib
 import hmac
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from covey.analysis.multiparts import (
     COMPLETED,
     EXPIRED,
     LIFE,
+    Damaged,
     Multiparts,
     PartUpload,
     Reported,
@@ -42,6 +44,7 @@ HELD = 1024 * 1024
 
 SWEEP_EVERY = timedelta(minutes=1)
 INVALID = "parameter_invalid"
+DAMAGED = "chunks_damaged"
 ENDED = {
     COMPLETED: "the upload is complete already",
     EXPIRED: "the upload has expired; begin a new one",
@@ -151,8 +154,8 @@ class PartUploads:
         return upload
 
     async def put(self, upload: PartUpload, index: int, body: AsyncIterator[bytes]) -> str:
-        """Take a chunk; its ETag. It takes the place of what was there. Nothing is left of one that does not come
-        whole. Raises BadRequest, NoRoom, NotFound."""
+        """Take a chunk; its ETag. It takes the place of what was there, and is on the disk for good. Nothing is left of
+        one that does not come whole. Raises BadRequest, NoRoom, NotFound."""
         length, proof = upload.length(index), hashlib.sha256()
         path, file = self.parts.part(upload)
         try:
@@ -166,9 +169,11 @@ class PartUploads:
                     await asyncio.to_thread(file.write, piece)
                 if taken < length:
                     raise BadRequest(f"The chunk {index} has {taken:,} bytes; it has to be {length:,}", code=INVALID)
+                await asyncio.to_thread(os.fsync, file.fileno())
             async with self._lock(upload.id):
                 self.check_active(self.parts.read(upload.id))
                 self.parts.place(upload, index, proof.hexdigest(), path)
+                await asyncio.to_thread(self.parts.settle, upload)
         finally:
             path.unlink(missing_ok=True)
         return proof.hexdigest()
@@ -236,7 +241,8 @@ class PartUploads:
         return len(self.completed(upload))
 
     async def _join(self, upload: PartUpload) -> PartUpload:
-        """Put an upload together. What was interrupted is done again."""
+        """Put an upload together. What was interrupted is done again. Raises BadRequest for chunks that the disk has
+        spoiled; they are to come anew."""
         asset = await self._taker.expected(upload.workspace, upload.id)
         if asset is not None:
             whole = self._taker.spooled()
@@ -244,6 +250,12 @@ class PartUploads:
                 with room():
                     await asyncio.to_thread(self.parts.join, upload, whole)
                 await self._taker.take_parts(asset, whole)
+            except Damaged as damaged:
+                await asyncio.to_thread(self.parts.drop, upload, damaged.indexes, self._clock.now())
+                log.error("chunks of an upload are not what was acknowledged", asset=upload.id, chunks=damaged.indexes)
+                which = ", ".join(map(str, damaged.indexes[:20])) + ("…" if len(damaged.indexes) > 20 else "")
+                said = f"completed_chunks: damaged on the server's disk: {which}; upload and report these anew"
+                raise BadRequest(said, code=DAMAGED) from None
             finally:
                 whole.unlink(missing_ok=True)
         return await asyncio.to_thread(self.parts.end, upload, "completed", self._clock.now())

@@ -2,18 +2,19 @@
 
 import asyncio
 import contextlib
+import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
 from covey.analysis.assetfiles import FilesUnavailable, NoRoom
-from covey.analysis.backend import Answer, Ask, Backend, Busy, Down, Refused, Unsure
+from covey.analysis.backend import Again, Answer, Ask, Backend, Busy, Down, Refused, Unsure
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import Clock
@@ -23,6 +24,8 @@ from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Outcome, Ret
 from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 CONFIGS_KEPT = 64
 SHORTEST_WINDOW = 1.0
@@ -57,7 +60,7 @@ class Shelf(Protocol):
         ...
 
     async def fetched_asset(self, workspace: str, url: str) -> Asset:
-        """An asset made of what is at an address, once it was looked at."""
+        """An asset made of what is at an address, once it was looked at. Raises Refused, Again, Down, NoRoom."""
         ...
 
     async def image(self, workspace: str, source: Mapping[str, object]) -> bytes:
@@ -90,7 +93,7 @@ class AnalysisRunner:
         """What is wrong with the model. One that asked us to wait is left alone."""
         wait = self._not_before - self._clock.monotonic()
         if wait > 0:
-            return f"the model takes no more for {wait:.0f} s"
+            return f"the model is busy, and takes no more for {math.ceil(wait)} s"
         return await self._backend.ping()
 
     async def close(self) -> None:
@@ -141,12 +144,14 @@ class AnalysisRunner:
             return _succeeded(await self._answer(run, config, given))
         except Unsure as error:
             return await self._unsure(error)
+        except Again as error:
+            return Retry(self._clock.now() + RETRY_DELAY, Failed(error.code, str(error), blame=error.blame))
         except Refused as error:
-            return Failed(error.code, str(error))
+            return Failed(error.code, str(error), blame=error.blame)
         except Busy:
             return Returned(NOT_STARTED)
         except Down as error:
-            return Returned("model_down", str(error), Blame.either)
+            return Returned(error.code, str(error), Blame.either)
         except (FilesUnavailable, NoRoom, Unavailable) as error:
             return Returned(error.code, error.message, Blame.either)
 
@@ -180,10 +185,11 @@ class AnalysisRunner:
                 progress=run.advance,
                 media=media,
                 trace=run.item,
+                patiently=self._patiently,
             )
-            return await self._patiently(ask)
+            return await self._patiently(lambda: self._backend.analyze(ask))
 
-    async def _patiently(self, ask: Ask) -> Answer:
+    async def _patiently(self, request: Callable[[], Awaitable[T]], /) -> T:
         """Ask, and while the model takes no more wait as long as it says: all runs of the lane wait together."""
         until = self._clock.monotonic() + BUSY_PATIENCE
         while True:
@@ -193,7 +199,7 @@ class AnalysisRunner:
             try:
                 if self._not_before > until:
                     raise Busy("The model takes no more for longer than an item waits", self._not_before - until)
-                return await self._backend.analyze(ask)
+                return await request()
             except Busy as busy:
                 now = self._clock.monotonic()
                 self._not_before = max(self._not_before, now + max(busy.seconds, SHORTEST_WAIT))
@@ -206,11 +212,11 @@ class AnalysisRunner:
         else:
             asset = await self._shelf.fetched_asset(run.workspace, given.url or "")
         if asset is None:
-            raise Refused("asset_unavailable", "The asset was deleted before its turn came")
+            raise _unusable("asset_unavailable", "The asset was deleted before its turn came")
         if asset.state is not AssetState.ready:
-            raise Refused(str(asset.facts.get("code") or "video_file_broken"), asset.error or "It cannot be used")
+            raise _unusable(str(asset.facts.get("code") or "video_file_broken"), asset.error or "It cannot be used")
         if asset.kind != VIDEO:
-            raise Refused("video_file_broken", f"It is no video but of the kind {asset.kind}")
+            raise _unusable("video_file_broken", f"It is no video but of the kind {asset.kind}")
         return asset
 
     def _window(self, wanted: Wanted, asset: Asset) -> tuple[float, float]:
@@ -233,7 +239,12 @@ class AnalysisRunner:
             async with self._files.local(asset.id) as file:
                 yield file
         except FileNotFoundError:
-            raise Refused("asset_unavailable", "The asset's file is not there any more") from None
+            raise _unusable("asset_unavailable", "The asset's file is not there any more") from None
+
+
+def _unusable(code: str, message: str) -> Refused:
+    """What is wrong with an asset; the model was not asked, so it proves nothing of it."""
+    return Refused(code, message, Blame.nothing)
 
 
 def _input(run: Run) -> ItemInput:

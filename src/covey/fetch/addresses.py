@@ -55,6 +55,11 @@ class FetchFailed(FetchError):
         self.retryable = retryable
 
 
+class NetworkLost(FetchFailed):
+    """No name server answered, or no way leads there from this server: its own network may be gone. Whether the address
+    is good nobody knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A URL, taken apart. `host` is a lower-case ASCII name without a final dot, or an IP address as it is usually

@@ -24,11 +24,12 @@ from covey.fetch.addresses import (
     check_url,
     take_apart,
 )
-from covey.fetch.answers import Progress, bad_status, name_of, pieces, reason, written
+from covey.fetch.answers import Progress, bad_status, failure, name_of, not_found, pieces, written
 from covey.settings import Fetch
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The IP addresses of a host and port. Raises OSError if there are none."""
+"""The IP addresses of a host and port. Raises socket.gaierror with EAI_NONAME if there are none, any other OSError if
+nobody answered."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CONNECT_SECONDS = 10.0
@@ -180,7 +181,7 @@ class Fetcher:
                     finally:
                         await response.aclose()
                 except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-                    raise FetchFailed(reason(place, error)) from None
+                    raise failure(place, error, sent.addresses) from None
 
     def _certificates(self) -> ssl.SSLContext:
         """Which certificates are good: read once, and only when something is asked."""
@@ -195,10 +196,10 @@ class Fetcher:
         else:
             try:
                 found = [ip_address(one.partition("%")[0]) for one in await self._resolve(place.host, place.port)]
-            except OSError:
-                raise FetchFailed(f"{place.host} is not known to the name server") from None
+            except OSError as error:
+                raise not_found(place, error) from None
         if not found:
-            raise FetchFailed(f"{place.host} has no address")
+            raise FetchFailed(f"{place.host} has no address", retryable=False)
         for address in found:
             check_address(address, place.host, self._allow)
         return found

@@ -2,13 +2,15 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
-from covey.analysis.backend import Busy, Down, Refused, Unsure
+from covey.analysis.backend import Again, Busy, Down, Refused, Unsure
 from covey.analysis.openai.faults import seconds_to_wait
 from tests.analysis.openai.conftest import IN_SCHEMA, KEY, Asks, Backends
 from tests.analysis.openai.stub import (
@@ -26,8 +28,10 @@ from tests.analysis.openai.stub import (
 )
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
+T = TypeVar("T")
 RIGHT, WRONG = document({"title": "Ships"}), document({"name": "Ships"})
 PROSE = answer("It is about ships.")
+HALVED = raw(b'{"choices": [{"message": {"content": "It is \\ud83d a ship"}, "finish_reason": "stop"}]}')
 EARS = "the transcription endpoint "
 
 
@@ -45,11 +49,12 @@ FAULTS: dict[str, list[list[Reply]]] = {
     "500": [[error(500)]],
     "no answer in `timeout_seconds`, or 408": [[hang()], [error(408)]],
     "connection refused, reset or broken off": [[reset()], [half()]],
-    "401, 402, 403, 404: key, account, model name": [[error(status)] for status in (401, 402, 403, 404)],
+    "401, 403: the key is refused": [[error(status)] for status in (401, 403)],
+    "402, 404: account, model name": [[error(status)] for status in (402, 404)],
     "a redirect": [[error(307, Location="/v1/models")]],
     "400, 422 and other 4xx": [[error(400)], [error(422)], [error(409)], [error(415)]],
     "413": [[error(413)]],
-    "200 with something that is no chat completion": [
+    "200 with something that is no chat completion, such as a web page": [
         [raw(body)] for body in (b"", b"{}", b"<html>", b'{"choices": []}', b'{"choices": [{"message": 1}]}', b"\xff")
     ],
     "no or an unknown `finish_reason`": [
@@ -67,12 +72,37 @@ FAULTS: dict[str, list[list[Reply]]] = {
     "prose instead of JSON, twice": [[PROSE, PROSE]],
     "wrong JSON, right when asked again": [[WRONG, RIGHT]],
     "wrong JSON, twice": [[WRONG, WRONG]],
-    "no usage": [[answer("It is about ships.", usage=None)]],
+    "wrong JSON, busy when asked again, then right": [
+        [WRONG, busy("0"), RIGHT],
+        [WRONG, error(503, Retry_After="0"), RIGHT],
+    ],
+    "wrong JSON, too long busy when asked again": [[WRONG, busy("3")]],
+    "wrong JSON, not reached when asked again": [[WRONG, reset()], [WRONG, error(502)]],
+    "wrong JSON, 500 when asked again": [[WRONG, error(500)]],
+    "half a surrogate pair in a text: it becomes U+FFFD": [[HALVED]],
+    "no usage, or a count over 10¹²": [
+        [answer("It is about ships.", usage=None)],
+        [answer("It is about ships.", usage=(2**63, 2**70))],
+    ],
     EARS + "answers 429": [[busy("2")]],
     EARS + "answers 500": [[error(500)]],
     EARS + "cannot be reached": [[reset()]],
 }
-LEADS: dict[str, type[Exception]] = {"waits": Busy, "goes back": Down, "fails": Refused, "unsure": Unsure}
+LEADS: dict[str, type[Exception]] = {
+    "waits": Busy,
+    "goes back": Down,
+    "fails": Refused,
+    "unsure": Unsure,
+    "again": Again,
+}
+
+
+async def twice(request: Callable[[], Awaitable[T]], /) -> T:
+    """The patience for one more request, at once."""
+    try:
+        return await request()
+    except Busy:
+        return await request()
 
 
 def documented() -> dict[str, tuple[str, str]]:
@@ -96,11 +126,14 @@ async def test_what_a_fault_leads_to(fault: str, stub: Stub, backend: Backends, 
             settings["transcription_url"] = stub.url
         json = {"response_format": IN_SCHEMA} if "JSON" in fault else {}
         eyes = backend(**settings)
+        item = ask(name="sound", **json)
+        if "busy" in fault and follows == "succeeds":
+            item = replace(item, patiently=twice)
         if follows == "succeeds":
-            assert (await eyes.analyze(ask(name="sound", **json))).data
+            assert (await eyes.analyze(item)).data
         else:
             with pytest.raises(LEADS[follows]) as caught:
-                await eyes.analyze(ask(name="sound", **json))
+                await eyes.analyze(item)
             assert type(caught.value) is LEADS[follows]
             assert getattr(caught.value, "code", "") == code
         stub.forget()
@@ -191,3 +224,46 @@ async def test_a_refusal_tells_why_without_pictures_and_keys(stub: Stub, backend
         await backend().analyze(ask())
     assert not re.search(f"{KEY}|base64", str(caught.value))
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (KEY, "The model eyes refused the key that is set for it (401)"),
+        (None, "The model eyes wants a key, and none is set for it (401)"),
+    ],
+)
+async def test_a_key_that_is_refused_is_said_to_be(
+    key: str | None, said: str, stub: Stub, backend: Backends, ask: Asks
+) -> None:
+    stub.always(error(401))
+    stub.always(error(401), path="/v1/models")
+    eyes = backend(api_key=key)
+    assert await eyes.ping() == await eyes.works() == said
+    with pytest.raises(Down) as caught:
+        await eyes.analyze(ask())
+    assert (str(caught.value), caught.value.code) == (said, "model_key_refused")
+
+
+async def test_a_web_page_in_the_place_of_an_answer_is_said_to_be_one(stub: Stub, backend: Backends) -> None:
+    stub.always(raw(b"\n<!doctype html><title>Sign in</title>", content_type="text/html"))
+    assert "answered with a web page" in str(await backend().works())
+
+
+async def test_half_a_surrogate_pair_harms_nothing_that_is_around_it(stub: Stub, backend: Backends, ask: Asks) -> None:
+    stub.always(HALVED)
+    assert (await backend().analyze(ask())).data == "It is \ufffd a ship"
+    stub.forget()
+    stub.always(answer(r'{"title": "\ud83d ship"}'))
+    assert (await backend().analyze(ask(response_format=IN_SCHEMA))).data == '{"title": "\ufffd ship"}'
+    assert stub.counts["/v1/chat/completions"] == 2
+
+
+async def test_what_is_put_right_late_costs_both_answers_and_one_first(
+    stub: Stub, backend: Backends, ask: Asks
+) -> None:
+    stub.always(WRONG, busy("0"), RIGHT)
+    got = await backend().analyze(replace(ask(response_format=IN_SCHEMA), patiently=twice))
+    assert (got.tokens_in, got.tokens_out) == (200, 14)
+    first, *repairs = stub.chats
+    assert [len(one.body["messages"]) > len(first.body["messages"]) for one in repairs] == [True, True]

@@ -22,6 +22,7 @@ from covey.api.app import create_app, routes
 from covey.domain.errors import NotFound
 from covey.fetch import Fetcher
 from covey.settings import Analysis
+from tests.analysis.test_assetfiles import on_the_disk
 from tests.api.house import WORKER
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import LOOPBACK, Shelf, listening, open_shelf
@@ -176,6 +177,37 @@ async def test_a_chunk_that_was_replaced_is_reported_anew(shelf: Shelf) -> None:
     assert answer.json()["url"] is not None
     async with shelf.intake.files.local(made["asset_id"]) as whole:
         assert whole.read_bytes() == b"c" * CHUNK + b"b"
+
+
+async def test_what_the_disk_spoiled_is_found_out_and_comes_anew(shelf: Shelf) -> None:
+    content = b"a" * CHUNK + b"b" * CHUNK + b"c" * CHUNK + b"d"
+    made = await begin(shelf, len(content))
+    proofs = await sent(made, content)
+    assert (await report(shelf, made, proofs[:3])).json()["total_completed"] == 3
+    folder = shelf.data / "uploads" / made["upload_id"]
+    next(folder.glob("1-*")).write_bytes(b"")
+    next(folder.glob("3-*")).write_bytes(b"C" * CHUNK)
+    answer = await report(shelf, made, proofs[3:])
+    assert (answer.status_code, answer.json()["code"]) == (400, "chunks_damaged")
+    assert "1, 3;" in answer.json()["message"]
+    assert shelf.kept() == []
+    state = (await shelf.client.get(f"{UPLOADS}/{made['upload_id']}")).json()
+    assert (state["status"], state["chunks_completed"]) == ("active", 2)
+    await shelf.intake.round()
+    assert (await report(shelf, made, proofs[:1])).json()["code"] == "parameter_invalid"
+    anew = await sent(made, content, 1, 3)
+    assert (await report(shelf, made, anew)).json()["url"] is not None
+    async with shelf.intake.files.local(made["asset_id"]) as whole:
+        assert whole.read_bytes() == content
+
+
+async def test_a_chunk_that_was_answered_is_on_the_disk(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await begin(shelf, CHUNK + 1)
+    with on_the_disk(monkeypatch) as synced:
+        await sent(made, b"x" * (CHUNK + 1), 1)
+    folder = shelf.data / "uploads" / made["upload_id"]
+    chunk = next(folder.glob("1-*"))
+    assert synced == [chunk.stat().st_ino, folder.stat().st_ino]
 
 
 async def test_wrong_reports_change_nothing(shelf: Shelf, sdk: Any, clip: bytes) -> None:

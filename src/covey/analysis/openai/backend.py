@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from covey.analysis.backend import Answer, Ask, Busy, Down, Refused
+from covey.analysis.backend import Again, Answer, Ask, Busy, Down, Refused, Unsure
 from covey.analysis.config import Mode
 from covey.analysis.media.errors import UNSAFE, Undecodable
 from covey.analysis.openai.document import NoDocument, dump, find_document
@@ -13,10 +13,12 @@ from covey.analysis.openai.messages import Message, conversation, definitions, r
 from covey.analysis.openai.reply import LENGTH, Reply
 from covey.analysis.openai.transcript import transcript_of
 from covey.analysis.schema import Schema, from_openai, segments_schema, to_openai, validate, validate_segments
+from covey.domain.run import Blame
 from covey.settings import Model
 
 INVALID_OUTPUT = "invalid_model_output"
 TOO_FEW_TOKENS = "max_tokens_too_small"
+BUSY = "model_busy"
 
 TEMPERATURE = 0.2
 """Where nobody says any (contract section 3)."""
@@ -51,7 +53,7 @@ class OpenAiBackend:
         schema = _schema(ask)
         messages, shown = await self._messages(ask, to_openai(schema) if schema is not None else None)
         request = self._request(ask, messages, schema)
-        reply = await self._endpoint.chat(request)
+        reply = await ask.patiently(lambda: self._endpoint.chat(request))
         data = _text(reply) if schema is None else None
         if schema is not None:
             data, reply = await self._document(ask, request, reply, schema)
@@ -126,16 +128,27 @@ class OpenAiBackend:
         return {"max_tokens": tokens, **request}
 
     async def _document(self, ask: Ask, request: dict[str, Any], reply: Reply, schema: Schema) -> tuple[str, Reply]:
-        """The JSON document of a reply, after one repair if need be. Raises Refused."""
+        """The JSON document of a reply, after one repair if need be. Raises Refused, Again."""
         data, wrong = await asyncio.to_thread(_read_document, ask, reply, schema)
         if data is not None:
             return data, reply
         messages = [*request["messages"], *repair(reply.text[:_LONGEST_REPAIRED], wrong)]
-        second = await self._endpoint.chat({**request, "messages": messages})
+        second = await self._repaired(ask, {**request, "messages": messages})
         data, wrong = await asyncio.to_thread(_read_document, ask, second, schema)
         if data is None:
             raise Refused(INVALID_OUTPUT, f"The model {self._name} gave no answer that fits, asked twice. {wrong}")
         return data, Reply(second.text, second.finish_reason, reply.usage + second.usage)
+
+    async def _repaired(self, ask: Ask, request: dict[str, Any]) -> Reply:
+        """The second answer. The first was paid for, so this request waits by itself while the model is busy; and where
+        it comes to nothing the item uses up a try, that nobody pays for first answers without end."""
+        wanted = f"An answer of the model {self._name} did not fit, and it was asked to put it right"
+        try:
+            return await ask.patiently(lambda: self._endpoint.chat(request))
+        except Busy:
+            raise Again(BUSY, f"{wanted}; it took no more for too long.", Blame.nothing) from None
+        except (Unsure, Down) as error:
+            raise Again(error.code, f"{wanted}. {error}", Blame.either) from None
 
 
 def _schema(ask: Ask) -> Schema | None:

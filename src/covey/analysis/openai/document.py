@@ -19,16 +19,19 @@ class NoDocument(Exception):
 def find_document(text: str) -> Any:
     """The one JSON document in `text`: alone, in a code fence, or with prose around it.
 
-    Raises NoDocument. `NaN` and `Infinity` are no JSON (RFC 8259 section 6).
+    Its texts are as `clean` leaves them. Raises NoDocument. `NaN` and `Infinity` are no JSON (RFC 8259 section 6).
     """
     text = _THOUGHT.sub("", text, count=1)
     fenced = _FENCED.findall(text)
     for whole in (text, *(fenced if len(fenced) == 1 else ())):
         try:
-            return _DECODER.decode(whole.strip())
+            return clean_all(_DECODER.decode(whole.strip()))
         except (ValueError, RecursionError):
             continue
-    return _among_words(text)
+    try:
+        return clean_all(_among_words(text))
+    except RecursionError:
+        raise NoDocument("The JSON in the answer is nested too deeply.") from None
 
 
 def _among_words(text: str) -> Any:
@@ -66,7 +69,7 @@ _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 def dump(document: Any) -> str:
     """A document as the text that is kept. Shape: what `find_document` gave, translated or not."""
-    return json.dumps(_clean(document), ensure_ascii=False, allow_nan=False)
+    return json.dumps(clean_all(document), ensure_ascii=False, allow_nan=False)
 
 
 def clean(text: str) -> str:
@@ -74,11 +77,12 @@ def clean(text: str) -> str:
     return _UNKEEPABLE.sub("\ufffd", text)
 
 
-def _clean(value: Any) -> Any:
+def clean_all(value: Any) -> Any:
+    """All texts in a document without these."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):
-        return [_clean(part) for part in value]
+        return [clean_all(part) for part in value]
     if isinstance(value, dict):
-        return {clean(key): _clean(part) for key, part in value.items()}
+        return {clean(key): clean_all(part) for key, part in value.items()}
     return value

@@ -50,7 +50,7 @@ class Endpoint:
         try:
             return await asyncio.to_thread(read_reply, body, self.whom)
         except MalformedReply:
-            raise malformed(self.whom) from None
+            raise malformed(self.whom, body) from None
 
     async def transcribe(self, sound: bytes, model: str) -> bytes:
         """`POST /audio/transcriptions` of a WAV file; the JSON body. Raises as `chat`."""
@@ -65,6 +65,8 @@ class Endpoint:
             async with asyncio.timeout(PING_SECONDS):
                 await self._client.get("/models", cast_to=httpx2.Response)
         except openai.APIStatusError as error:
+            if error.status_code in (401, 403):
+                return str(fault_of(error, self.whom, self._key))
             if error.status_code not in _ALIVE:
                 return f"{self.whom} answered {error.status_code} when it was pinged"
         except openai.APIConnectionError as error:

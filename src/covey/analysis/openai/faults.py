@@ -17,14 +17,15 @@ TIMEOUT = "model_timeout"
 ERROR = "model_error"
 REFUSED_INPUT = "model_refused_input"
 MALFORMED = "model_reply_malformed"
+KEY_REFUSED = "model_key_refused"
 
 WAIT_SECONDS = 5.0
 """How long an endpoint is left alone that says it is busy, and not for how long."""
 
 LONGEST_WAIT_SECONDS = 3600.0
 
-_ABOUT_THE_ENDPOINT = frozenset({401, 402, 403, 404, 405, 407, 410, 426})
-"""Key, account, path or model name: these meet every input alike."""
+_ABOUT_THE_ENDPOINT = frozenset({402, 404, 405, 407, 410, 426})
+"""Account, path or model name: these meet every input alike."""
 
 _UNPAID = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
 """Codes of a 429 that no wait mends."""
@@ -54,8 +55,11 @@ def timed_out(whom: str) -> Unsure:
     return Unsure(TIMEOUT, f"{whom} did not answer in time.")
 
 
-def malformed(whom: str) -> Unsure:
+def malformed(whom: str, body: bytes = b"") -> Unsure:
     """What came with a 200 is no chat completion, or no transcription."""
+    if body.lstrip()[:1] == b"<":
+        said = f"{whom} answered with a web page, as something else does at a wrong address or behind a sign-in."
+        return Unsure(MALFORMED, said)
     return Unsure(MALFORMED, f"{whom} answered something that is not what its API promises.")
 
 
@@ -69,6 +73,10 @@ def _of_status(error: openai.APIStatusError, whom: str, key: str | None) -> Exce
         return timed_out(whom)
     if status == 500:
         return Unsure(ERROR, f"{whom} failed on this input, or altogether (500).")
+    if status in (401, 403):
+        if key:
+            return Down(f"{whom} refused the key that is set for it ({status})", KEY_REFUSED)
+        return Down(f"{whom} wants a key, and none is set for it ({status})", KEY_REFUSED)
     if status in _ABOUT_THE_ENDPOINT or status == 429 or status >= 500 or status < 400:
         return Down(f"{whom} answered {status}")
     said = _said(error.body, key)

@@ -1,5 +1,6 @@
 """What an endpoint replied, read defensively: compatible servers leave out what OpenAI's own always sends."""
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from covey.analysis.backend import Refused
-from covey.analysis.openai.document import clean
+from covey.analysis.openai.document import clean, clean_all
 
 STOP = "stop"
 LENGTH = "length"
@@ -25,6 +26,9 @@ _WORDS = {
 """Why a reply ended, as servers say it, and as we do."""
 
 _CHARACTERS_A_TOKEN = 4
+
+_MOST_TOKENS = 10**12
+"""A count beyond is no count: it would not fit into the store, and no model reads so much."""
 
 
 class MalformedReply(Exception):
@@ -76,8 +80,8 @@ class Reply:
 def read_reply(body: bytes, whom: str) -> Reply:
     """A chat completion's body. Raises MalformedReply, and Refused when the model would not answer."""
     try:
-        completion = _Completion.model_validate_json(body)
-    except ValidationError as error:
+        completion = _completion(body)
+    except (ValueError, RecursionError) as error:
         raise MalformedReply from error
     if not completion.choices:
         raise MalformedReply
@@ -91,6 +95,14 @@ def read_reply(body: bytes, whom: str) -> Reply:
     return Reply(text, _WORDS[why], _usage(completion.usage, text))
 
 
+def _completion(body: bytes) -> _Completion:
+    """Strictly read; or, as some models write halves of surrogate pairs, without those. Raises ValueError."""
+    try:
+        return _Completion.model_validate_json(body)
+    except ValidationError:
+        return _Completion.model_validate(clean_all(json.loads(body)))
+
+
 def _usage(reported: object, text: str) -> Usage:
     given = reported if isinstance(reported, dict) else {}
     tokens_in, tokens_out = (_count(given.get(name)) for name in ("prompt_tokens", "completion_tokens"))
@@ -100,7 +112,9 @@ def _usage(reported: object, text: str) -> Usage:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _MOST_TOKENS else None
 
 
 def estimated_tokens(text: str) -> int:

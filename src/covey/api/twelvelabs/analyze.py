@@ -1,4 +1,5 @@
-"""An analysis that is waited for (`contracts/twelvelabs.md` 9.3): a single task, ended when its caller goes away.
+"""An analysis that is waited for (`contracts/twelvelabs.md` 9.3): a single task, ended when its caller goes away, or
+when its model does not work and the task waits for that in vain.
 
 A streamed answer begins at once; its text comes when the whole answer is there, in pieces: no model is asked to stream.
 """
@@ -6,10 +7,12 @@ A streamed answer begins at once; its text comes when the whole answer is there,
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import timedelta
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
 
+from covey.analysis.config import MODEL_LANE
 from covey.api.bodies import print_of
 from covey.api.context import Context, Ctx
 from covey.api.documents import TEXTS
@@ -24,7 +27,8 @@ from covey.api.twelvelabs.shapes import PREFIX
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import CoveyError, NotFound
 from covey.domain.ids import item_id, new_id
-from covey.domain.item import Item
+from covey.domain.item import Item, ItemState
+from covey.domain.run import NOT_STARTED, RunState
 from covey.engine.submission import settled
 
 router = family("Analysis")
@@ -35,8 +39,20 @@ PIECE = 2000
 NDJSON = "application/x-ndjson"
 PATH = f"{PREFIX}/analyze"
 
+HELD_PATIENCE, RETURNED_PATIENCE = 15.0, 60.0
+"""Seconds that a caller is kept waiting while the model is held, and while the task was given back by it."""
+
+LOOK_SECONDS = 1.0
+
 _SERVERS = frozenset({"internal_error", "provider_error", "worker_lost"})
 """Codes of what is no fault of the request."""
+
+
+class ModelUnavailable(CoveyError):
+    """The model does not work now. The task is canceled; asking again later is safe."""
+
+    status = 503
+    code = "model_unavailable"
 
 
 @router.post(
@@ -54,7 +70,8 @@ _SERVERS = frozenset({"internal_error", "provider_error", "worker_lost"})
 )
 async def analyze(ctx: Ctx, body: Analyze) -> Response:
     """Takes one video and a prompt, and answers when the answer is there: as NDJSON (`stream`, which is the default) or
-    as one object. If the caller goes away it is canceled. An Idempotency-Key counts without `stream`."""
+    as one object. If the caller goes away it is canceled; so it is if the model does not work, and the answer is 503,
+    `model_unavailable`, or the `error` of the stream's end. An Idempotency-Key counts without `stream`."""
     if body.stream is not False:
         batch = await singles.make(ctx, body, new_id(ctx.services.clock.now()))
         return StreamingResponse(_events(ctx, batch), media_type=NDJSON)
@@ -72,7 +89,7 @@ async def analyze(ctx: Ctx, body: Analyze) -> Response:
 
 async def _waited(ctx: Context, batch: Batch) -> Answer:
     """The end of a task, unless its caller goes away first: then it is canceled."""
-    ending = asyncio.create_task(singles.ended(ctx, batch.id))
+    ending = asyncio.create_task(_ended(ctx, batch))
     leaving = asyncio.create_task(_left(ctx))
     try:
         await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -89,6 +106,48 @@ async def _waited(ctx: Context, batch: Batch) -> Answer:
     finally:
         for task in (ending, leaving):
             task.cancel()
+
+
+async def _ended(ctx: Context, batch: Batch) -> tuple[Batch, Item]:
+    """The end of a task. Raises ModelUnavailable once it has waited too long for its model; then it is canceled."""
+    ending = asyncio.create_task(singles.ended(ctx, batch.id))
+    despairing = asyncio.create_task(_despaired(ctx, batch))
+    try:
+        await asyncio.wait([ending, despairing], return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            return ending.result()
+        why = despairing.result()
+        await settled(singles.stop(ctx, batch.id))
+        found, item = await singles.ended(ctx, batch.id, timedelta(0))
+        if item.state in (ItemState.succeeded, ItemState.failed):
+            return found, item
+        name = batch.lane.removeprefix(MODEL_LANE)
+        raise ModelUnavailable(f"The model {name} does not work now: {why}", task_id=item.id)
+    finally:
+        for task in (ending, despairing):
+            task.cancel()
+
+
+async def _despaired(ctx: Context, batch: Batch) -> str:
+    """What is wrong with the model of a task, once that has waited for it too long. A task that is being processed is
+    not waiting, and neither is one for which there was no room yet."""
+    store, clock = ctx.services.store, ctx.services.clock
+    since, held = clock.monotonic(), None
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            lane, item = await store.lane(batch.lane), await store.item(batch.id, 0)
+        except CoveyError:
+            continue
+        now = clock.monotonic()
+        held = (held or now) if lane is not None and lane.open_since is not None else None
+        if item.state is not ItemState.waiting:
+            continue
+        returned = [run for run in item.earlier if run.state is RunState.returned]
+        back = item.reason == NOT_STARTED or (returned and item.reason == returned[-1].code)
+        if (held and now - held >= HELD_PATIENCE) or (back and now - since >= RETURNED_PATIENCE):
+            reason = (lane.open_reason if lane is not None else None) or item.reason or "it gives no answer"
+            return returned[-1].message if returned and returned[-1].message else reason.removeprefix("silent: ")
 
 
 async def _left(ctx: Context) -> None:
@@ -121,7 +180,12 @@ async def _events(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
     try:
         yield views.ascii_line({"event_type": "stream_start", "metadata": {"generation_id": ident}})
         try:
-            found, item = await singles.ended(ctx, batch.id)
+            found, item = await _ended(ctx, batch)
+        except ModelUnavailable as error:
+            over = True
+            gone = {"code": error.code, "message": error.message}
+            yield views.ascii_line({"event_type": "stream_end", "metadata": {"generation_id": ident}, "error": gone})
+            return
         except NotFound:
             over = True
             raise
