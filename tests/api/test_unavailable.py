@@ -63,6 +63,8 @@ BODIES: dict[str, Any] = {
     "createAnalysisTask": {"model_name": "local-facts", **_ABOUT, "prompt": "x"},
     "analyze": {"model_name": "local-facts", **_ABOUT, "prompt": "x"},
     "createKey": {"role": "operate", "workspace": "ws-one", "name": "x"},
+    "replaceAssetUserMetadata": {"user_metadata": {"k": 1}},
+    "updateAssetUserMetadata": {"user_metadata": {"k": 1}},
     "createMultipartUpload": {"filename": "a.mp4", "type": "video", "total_size": 10_000_000},
     "reportChunks": {
         "completed_chunks": [{"chunk_index": 1, "proof": "x", "proof_type": "etag", "chunk_size": 1}],

@@ -1,12 +1,14 @@
 """Assets: what is kept of a file."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
 from covey.domain.asset import Asset, AssetState
-from covey.domain.errors import NotFound
+from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
+from covey.domain.run import Json
 
 from .conftest import WORKER, Scene
 
@@ -40,6 +42,23 @@ async def test_what_is_found_out_is_written(scene: Scene) -> None:
     assert await scene.store.asset("w", asset.id) == replace(found, notes={"mine": True})
 
 
+async def test_what_an_owner_keeps_is_changed_one_after_the_other(scene: Scene) -> None:
+    """And what is found out meanwhile stays."""
+    asset = await add(scene, notes={"mine": True})
+    changes = [scene.store.annotate_asset("w", asset.id, lambda now, n=n: {**now, f"k{n}": n}) for n in range(20)]  # type: ignore[misc]
+    found = replace(asset, state=AssetState.ready, facts={"fps": 25})
+    await asyncio.gather(*changes, scene.store.change_asset(found))
+    kept = await scene.store.asset("w", asset.id)
+    assert kept == replace(found, notes={"mine": True, **{f"k{n}": n for n in range(20)}})
+
+    def refuse(now: Json) -> Json:
+        raise BadRequest("too much")
+
+    with pytest.raises(BadRequest):
+        await scene.store.annotate_asset("w", asset.id, refuse)
+    assert await scene.store.asset("w", asset.id) == kept
+
+
 async def test_assets_of_others_are_not_there(scene: Scene) -> None:
     asset = await add(scene)
     stranger = replace(asset, workspace="other")
@@ -47,6 +66,7 @@ async def test_assets_of_others_are_not_there(scene: Scene) -> None:
         scene.store.asset("other", asset.id),
         scene.store.delete_asset("other", asset.id),
         scene.store.change_asset(stranger),
+        scene.store.annotate_asset("other", asset.id, dict),
         scene.store.asset("w", "nothing"),
     ):
         with pytest.raises(NotFound):

@@ -7,7 +7,7 @@ from covey.domain.item import ItemState
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import NOT_STARTED, Blame, Failed, Outcome, Retry, Returned, Succeeded
 
-from .conftest import WORKER, Scene, seqs, seqs
+from .conftest import WORKER, Scene, seqs
 
 DOWN = Failed("far_side_error", "503", blame=Blame.either)
 OTHER = Failed("other_error", "500", blame=Blame.either)

@@ -19,8 +19,8 @@ HOT = (
     "answer_read", "batch_config", "batch_hot", "batch_read", "batch_start", "batches_page_one", "choose",
     "counts_move", "cursor_items", "due_items", "in_hand", "blocked_among", "busy_among", "key_by_digest", "lane_row",
     "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred",
-    "share_aside", "share_free", "share_take", "to_drop", "worker_alive", "delivery_new", "delivery_holding", "endpoints_due",
-    "deliveries_take", "delivery_accepted", "deliveries_page_endpoint",
+    "share_aside", "share_free", "share_take", "to_drop", "worker_alive", "delivery_new", "delivery_holding",
+    "endpoints_due", "deliveries_take", "delivery_accepted", "deliveries_page_endpoint",
 )  # fmt: skip
 
 

@@ -19,7 +19,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Match
 
+from covey.api.faults import told
 from covey.api.twelvelabs import shapes
 from covey.domain.clock import Clock
 from covey.domain.errors import CoveyError, TooMany, Unavailable
@@ -141,7 +143,21 @@ async def _http(request: Request, error: Exception) -> Response:
     known = isinstance(error, (BodyTooLarge, BodyTooSlow))
     message = error.detail if known else _TEXTS.get(error.status_code, str(error.detail))
     body = plain(request.url.path, error.status_code, code, message)
-    return Answer(body, error.status_code, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["allow"] = ", ".join(_methods(request))
+    return Answer(body, error.status_code, {name.lower(): value for name, value in headers.items()})
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path takes; the framework names those of its first route alone."""
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.router.routes
+        )
+    ]
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -156,7 +172,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 def sentence(first: Mapping[str, Any]) -> str:
     """One of pydantic's errors as a sentence: which field, what is wrong with it."""
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    what = str(first["msg"]).removeprefix("Value error, ")
+    what = told(first)
     if first["type"] == "json_invalid":
         return f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}"
     if first["type"] == "extra_forbidden":

@@ -1,6 +1,8 @@
 """Ids as people type them: with their prefix or without, of a batch or of one of its calls."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from covey.cli.exits import Exit
 from covey.cli.session import leave
@@ -42,8 +44,21 @@ async def this_or_newest(client: CoveyClient, text: str | None) -> str:
         return batch_id(text)
     page = await client.batches.page(1, 1)
     if not page.batches:
-        leave("There is no batch yet; `covey submit FILE --agent AGENT` starts one.", Exit.not_found)
+        leave("There is no batch of calls yet; `covey submit FILE --agent AGENT` starts one.", Exit.not_found)
     return page.batches[0].id
+
+
+@asynccontextmanager
+async def calls_only(client: CoveyClient, text: str | None, instead: str) -> AsyncIterator[None]:
+    """Something that only a batch of calls can do: if `text` is one of videos, the command ends with that sentence and
+    what to do `instead`, where `{}` is its id."""
+    try:
+        yield
+    except NotFound:
+        bare = (text or "").strip().lower().removeprefix(_BATCH)
+        if is_bare(bare) and not of_calls(found := await _of_either_kind(client, bare)):
+            leave(f"{found} is a batch of videos; {instead.format(found)}", Exit.usage)
+        raise
 
 
 async def any_batch(client: CoveyClient, text: str | None) -> str:

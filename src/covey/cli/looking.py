@@ -22,7 +22,7 @@ from covey.cli.output import (
     when,
 )
 from covey.cli.session import leave, talk
-from covey.cli.view import Seen, as_batch, render, state
+from covey.cli.view import Seen, as_batch, render, state, state_in_list
 from covey.client import CoveyClient
 from covey.client.models import BatchRow, Call
 from covey.client.reading import items as listed
@@ -49,6 +49,8 @@ def list_batches(
             return
         columns = ("id", "name", "state", "total", "completed", "failed", "active", "waiting", "cancelled", "trunk")
         put_table(columns, (_batch_row(batch) for batch in found.batches), right=columns[3:9])
+        if not (found.batches or status) and page == 1 and (await client.analyses.page(1, 1)).batches:
+            say("There are no batches of calls; `covey list --videos` lists those of videos.")
         if found.pagination.has_next:
             say(f"Page {page} of {found.pagination.total_pages}; `--page {page + 1}` shows the next one.")
 
@@ -57,7 +59,8 @@ def list_batches(
 
 def _batch_row(batch: BatchRow) -> tuple[object, ...]:
     counts = (batch.total_calls, batch.completed, batch.failed, batch.active, batch.waiting, batch.cancelled)
-    return batch.id, batch.name, state(batch), *(f"{count:,}" for count in counts), batch.trunk
+    shown = state_in_list(state(batch), batch.holding)
+    return batch.id, batch.name, shown, *(f"{count:,}" for count in counts), batch.trunk
 
 
 def show(
@@ -72,10 +75,10 @@ def show(
         if id and ids.is_call(id):
             await _show_call(client, id, as_json=as_json)
             return
-        if history:
-            await _show_history(client, await ids.this_or_newest(client, id), as_json=as_json)
-        elif skipped:
-            await _show_skipped(client, await ids.this_or_newest(client, id), as_json=as_json)
+        if history or skipped:
+            put = _show_history if history else _show_skipped
+            async with ids.calls_only(client, id, "`covey show {}` shows how it stands."):
+                await put(client, await ids.this_or_newest(client, id), as_json=as_json)
         else:
             await _show_batch(client, await ids.any_batch(client, id), as_json=as_json)
 
@@ -188,12 +191,13 @@ def items(
     """List the calls of a batch in the order of its list."""
 
     async def work(client: CoveyClient) -> None:
-        chosen = await ids.this_or_newest(client, batch)
-        if every:
-            calls = [call async for call in client.batches.calls(chosen, status)]
-            _put_calls(calls, as_json=as_json)
-            return
-        found = await client.batches.calls_page(chosen, page, limit, status)
+        async with ids.calls_only(client, batch, "`covey results {}` lists its videos."):
+            chosen = await ids.this_or_newest(client, batch)
+            if every:
+                calls = [call async for call in client.batches.calls(chosen, status)]
+                _put_calls(calls, as_json=as_json)
+                return
+            found = await client.batches.calls_page(chosen, page, limit, status)
         if as_json:
             put_json(found.raw)
             return
@@ -232,12 +236,13 @@ def export(
         leave(f"--format is csv or jsonl, not {chosen}.", Exit.usage)
 
     async def work(client: CoveyClient) -> None:
-        batch_id = await ids.this_or_newest(client, batch)
-        if output is None:
-            async for piece in client.batches.export(batch_id, chosen, raw=raw):
-                put_bytes(piece)
-            return
-        await export_to(client, batch_id, output, chosen, raw=raw)
+        async with ids.calls_only(client, batch, "`covey results {} --json` writes its answers."):
+            batch_id = await ids.this_or_newest(client, batch)
+            if output is None:
+                async for piece in client.batches.export(batch_id, chosen, raw=raw):
+                    put_bytes(piece)
+                return
+            await export_to(client, batch_id, output, chosen, raw=raw)
         say(f"Written to {output}.")
 
     talk(work)

@@ -17,4 +17,4 @@ def run() -> None:
     from covey.cli.commands import app
 
     signal.signal(signal.SIGINT, on_interrupt)
-    app()
+    app(prog_name="covey")

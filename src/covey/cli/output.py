@@ -136,6 +136,11 @@ def span(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def counted(number: int, thing: str) -> str:
+    """So many things: `1 video`, `2,000 videos`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def ask(question: str) -> bool:
     """Ask on the terminal; no is the default."""
     return typer.confirm(clean(question), default=False, err=True)

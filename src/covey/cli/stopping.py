@@ -7,7 +7,7 @@ import typer
 
 from covey.cli import ids
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, clean, put, put_json, say
+from covey.cli.output import JsonFlag, YesFlag, clean, counted, put, put_json, say
 from covey.cli.session import confirm, leave, talk
 from covey.cli.view import as_batch, line
 from covey.cli.watching import follow
@@ -46,7 +46,7 @@ async def _cancel_videos(client: CoveyClient, named: str, *, yes: bool, as_json:
     before = await client.analyses.get(named)
     if not before.ended:
         confirm(
-            f"Cancel {named}? {before.queued_items:,} queued videos will never be analysed, "
+            f"Cancel {named}? {counted(before.queued_items, 'queued video')} will never be analysed, "
             f"{before.processing_items:,} are processing and go on to their end.",
             yes=yes,
         )
@@ -55,24 +55,26 @@ async def _cancel_videos(client: CoveyClient, named: str, *, yes: bool, as_json:
         put_json(done.raw)
         return
     put(
-        f"{done.status}: {done.canceled_items:,} videos will never be analysed, {done.processing_items:,} are "
-        f"processing, {done.ready_items:,} are ready, {done.failed_items:,} failed, {done.total_items:,} in all"
+        f"{done.status}: {counted(done.canceled_items, 'video')} will never be analysed, "
+        f"{done.processing_items:,} are processing, {done.ready_items:,} are ready, {done.failed_items:,} failed, "
+        f"{done.total_items:,} in all"
     )
 
 
 def _question(batch: Batch, hang_up: bool) -> str:
     progress = batch.progress
-    active = f"{progress.active:,} active calls {'are hung up' if hang_up else 'go on to their end'}"
+    active = f"{counted(progress.active, 'active call')} will {'be hung up' if hang_up else 'go on to the end'}"
     done = f"{progress.completed + progress.failed:,} are over"
     name = f"{batch.name} ({batch.id})" if batch.name else batch.id
-    return f"Cancel {name}? {progress.waiting:,} waiting calls will never be dialled, {active}, {done}."
+    return f"Cancel {name}? {counted(progress.waiting, 'waiting call')} will never be dialled, {active}, {done}."
 
 
 def _tell(done: Cancelled, hang_up: bool) -> None:
     details = done.details
     put(
-        f"{done.status}: {details.cancelled_calls:,} calls will never be dialled, {details.active_calls:,} are active, "
-        f"{details.completed_calls:,} completed, {details.failed_calls:,} failed, {details.total_calls:,} in all"
+        f"{done.status}: {counted(details.cancelled_calls, 'call')} will never be dialled, "
+        f"{details.active_calls:,} are active, {details.completed_calls:,} completed, "
+        f"{details.failed_calls:,} failed, {details.total_calls:,} in all"
     )
     if details.active_calls and not hang_up:
         say(f"The active calls go on. `covey cancel {clean(done.batch_id)} --hang-up` hangs them up.")
@@ -132,15 +134,16 @@ def limit(
     """Change the pace, the width or the name of a batch while it runs."""
     if max_concurrent is None and calls_per_second is None and name is None:
         leave("Say what to change: --max-concurrent, --calls-per-second or --name.", Exit.usage)
-    talk(
-        lambda client: _put_line(
-            client.batches.change(
+
+    async def work(client: CoveyClient) -> None:
+        instead = "only its model has limits, `concurrency` in the settings. `covey pause {}` holds it."
+        async with ids.calls_only(client, batch, instead):
+            changed = client.batches.change(
                 ids.batch_id(batch), name=name, max_concurrent=max_concurrent, calls_per_second=calls_per_second
-            ),
-            as_json,
-        ),
-        as_json=as_json,
-    )
+            )
+            await _put_line(changed, as_json)
+
+    talk(work, as_json=as_json)
 
 
 async def _put_line(answer: Awaitable[Batch], as_json: bool) -> None:
@@ -172,7 +175,9 @@ def retry(
     """
 
     async def work(client: CoveyClient) -> Exit:
-        before = await client.batches.get(ids.batch_id(batch))
+        instead = "`covey results {}` says which failed; `covey analyze` with their assets asks again."
+        async with ids.calls_only(client, batch, instead):
+            before = await client.batches.get(ids.batch_id(batch))
         confirm(_retry_question(before, status, error_code), yes=yes, refusal="Nothing was started.")
         started = await client.batches.retry(
             before.id, status=status or (), error_code=error_code or (), allow_duplicate=allow_duplicate
@@ -181,7 +186,7 @@ def retry(
             put_json(started.raw)
         elif not watch:
             put(started.batch_id)
-        say(f"{started.total_calls:,} calls accepted as {started.batch_id}.", "green")
+        say(f"{counted(started.total_calls, 'call')} accepted as {started.batch_id}.", "green")
         return await follow(client, started.batch_id, as_json=as_json) if watch else Exit.ok
 
     raise typer.Exit(talk(work, as_json=as_json))

@@ -1,22 +1,20 @@
 """analyze, assets, results: questions about videos, and their answers."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
-from covey.cli import ids
 from covey.cli.exits import Exit
 from covey.cli.output import (
     JsonFlag,
     YesFlag,
     clean,
     clean_lines,
+    counted,
     data,
     put,
     put_facts,
@@ -25,13 +23,14 @@ from covey.cli.output import (
     say,
     span,
     when,
-    words,
 )
 from covey.cli.session import confirm, leave, talk
 from covey.cli.starting import MaxCost
+from covey.cli.uploading import added, named_videos
+from covey.cli.view import state_in_list
 from covey.cli.watching import follow
 from covey.client import CoveyClient
-from covey.client.analysis import AnalysisBatch, Asset
+from covey.client.analysis import AnalysisBatch, Asset, StartedAnalysis
 
 LOCAL_FACTS = "local-facts"
 
@@ -64,7 +63,8 @@ def batches(
 def _batch_row(batch: AnalysisBatch) -> Sequence[object]:
     counts = (batch.total_items, batch.ready_items, batch.failed_items, batch.processing_items, batch.queued_items)
     shown = [f"{count:,}" for count in (*counts, batch.canceled_items)]
-    return batch.batch_id, batch.status, *shown, batch.model_name, when(batch.created_at)
+    state = state_in_list("paused" if batch.paused else batch.status, batch.holding)
+    return batch.batch_id, state, *shown, batch.model_name, when(batch.created_at)
 
 
 def analyze(
@@ -82,28 +82,45 @@ def analyze(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, watch it, and show the answers.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Ask something about VIDEOS: each is uploaded, unless it is there, and becomes an item of one batch.
+    """Ask something about VIDEOS: files are uploaded, assets are named by their ids; each is an item of one batch.
 
-    `covey results` shows the answers, also while the batch goes on.
+    Everything is checked before the first upload. `covey results` shows the answers, also while the batch goes on; an
+    answer's custom id is the name of its file.
     """
     defaults = _defaults(prompt, schema, segments, max_tokens)
-    mode = "time_based_metadata" if segments else "general"
+    asked: dict[str, Any] = {
+        "model": model,
+        "mode": "time_based_metadata" if segments else "general",
+        "defaults": defaults,
+    }
 
     async def work(client: CoveyClient) -> Exit:
-        assets = [await _there(client, video) for video in videos]
-        requests = [{"video": {"type": "asset_id", "asset_id": asset}} for asset in assets]
-        started = await client.analyses.create(requests, model=model, mode=mode, defaults=defaults, max_cost=max_cost)
+        started = await _started(client, videos, asked, max_cost)
         if not watch:
             put_json(started.raw) if as_json else put(started.batch_id)
-            say(f"{started.total_items:,} videos accepted as {started.batch_id}.", "green")
+        say(f"{counted(started.total_items, 'video')} accepted as {started.batch_id}.", "green")
+        if not watch:
             return Exit.ok
-        say(f"{started.total_items:,} videos accepted as {started.batch_id}.", "green")
         ended = await follow(client, started.batch_id, as_json=as_json)
         if ended is not Exit.interrupted and not as_json:
             await put_results(client, started.batch_id, as_json=False)
         return ended
 
     raise typer.Exit(talk(work, as_json=as_json))
+
+
+async def _started(
+    client: CoveyClient, given: Sequence[str], asked: dict[str, Any], max_cost: str | None
+) -> StartedAnalysis:
+    """Check, upload, create; what was uploaded for nothing is said."""
+    videos = await named_videos(client, given)
+    if videos.files:
+        await client.analyses.check(videos.requests, **asked)
+    try:
+        return await client.analyses.create(await videos.send(client), **asked, max_cost=max_cost)
+    except BaseException:
+        videos.tell_left()
+        raise
 
 
 def _defaults(prompt: str | None, schema: Path | None, segments: Path | None, max_tokens: int | None) -> dict[str, Any]:
@@ -128,25 +145,6 @@ def _json_of(file: Path) -> Any:
         leave(f"{file}: it is not JSON: {error}", Exit.usage)
 
 
-async def _there(client: CoveyClient, video: str) -> str:
-    """The id of an asset that can be used: the one named, or a new one of a file."""
-    if ids.is_bare(video):
-        return video.lower()
-    path = Path(video)
-    if not await asyncio.to_thread(path.is_file):
-        leave(f"{video}: there is no such file, and it is no asset's id.", Exit.usage)
-    asset = await upload(client, path)
-    return (await client.assets.ready(asset.id)).id
-
-
-async def upload(client: CoveyClient, file: Path) -> Asset:
-    """Upload a file with a bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=words(), transient=True) as bar:
-        task = bar.add_task(clean(file.name))
-        return await client.assets.upload(file, on_progress=lambda done, of: bar.update(task, completed=done, total=of))
-
-
 def results(
     batch: Annotated[str | None, typer.Argument(help="The batch; the newest of videos if none is named.")] = None,
     as_json: JsonFlag = False,
@@ -154,7 +152,11 @@ def results(
     """Show the answers of a batch of videos as they are now. With --json a line of JSON an item."""
 
     async def work(client: CoveyClient) -> None:
-        await put_results(client, await _this_or_newest(client, batch), as_json=as_json)
+        batch_id = await _this_or_newest(client, batch)
+        await put_results(client, batch_id, as_json=as_json)
+        held = (await client.analyses.get(batch_id)).holding
+        if held is not None:
+            say(f"Held back: {held.message or held.code}", "yellow")
 
     talk(work, as_json=as_json)
 
@@ -176,12 +178,19 @@ async def put_results(client: CoveyClient, batch_id: str, *, as_json: bool) -> N
             console.out(json.dumps(line, ensure_ascii=True))
             continue
         console.print()
-        console.print(Text(f"{line['task_id']}  ", "bold").append(clean(line["status"]), _colour(line["status"])))
+        console.print(_head(line))
         answer, error = line.get("data"), line.get("error")
         if answer:
             console.print(Text(clean_lines(_pretty(str(answer["data"])))))
         if error:
             console.print(Text(f"{clean(error.get('message'))} ({clean(error.get('code'))})", "red"))
+
+
+def _head(line: dict[str, Any]) -> Text:
+    """Which video an answer is of, where its batch said so, and how it stands."""
+    head = Text(clean(line.get("custom_id") or line["task_id"]), "bold")
+    head.append(f"  {clean(line['status'])}", _colour(line["status"]))
+    return head.append(f"  {clean(line['task_id'])}", "dim") if line.get("custom_id") else head
 
 
 def _colour(status: str) -> str:
@@ -199,14 +208,15 @@ def _pretty(answer: str) -> str:
 
 @app.command("add")
 def add(files: Files, as_json: JsonFlag = False) -> None:
-    """Upload files, and wait until each was looked at. Prints their ids."""
+    """Upload files, and wait until each was looked at. Prints the ids of those that can be used.
 
-    async def work(client: CoveyClient) -> None:
-        for file in files:
-            asset = await client.assets.ready((await upload(client, file)).id)
-            put_json(asset.raw) if as_json else put(asset.id)
+    A file that cannot be used does not stop the others; then the exit code is 1.
+    """
 
-    talk(work, as_json=as_json)
+    async def work(client: CoveyClient) -> Exit:
+        return Exit.ok if all([await added(client, file, as_json=as_json) for file in files]) else Exit.failed
+
+    raise typer.Exit(talk(work, as_json=as_json))
 
 
 @app.command("fetch")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from covey.cli.output import clean, span, when
 from covey.client.analysis import AnalysisBatch
-from covey.client.models import Batch, BatchRow, Progress, RecentCall
+from covey.client.models import Batch, BatchRow, Holding, Progress, RecentCall
 
 WINDOW = timedelta(seconds=30)
 """The rate is that of the last half minute."""
@@ -123,6 +123,13 @@ def state(batch: Batch | BatchRow) -> str:
     return clean(batch.status)
 
 
+def state_in_list(word: str, holding: Holding | None) -> str:
+    """The state of a batch with what holds it back, unless that is only that others are at work, or said already."""
+    if holding is None or holding.code in ("paused", "limit_full"):
+        return word
+    return f"{word}, held back: {clean(holding.code)}"
+
+
 def _colour(batch: Batch) -> str:
     if batch.paused:
         return "yellow"
@@ -186,7 +193,7 @@ def _cost(batch: Batch) -> str:
         most = f" of at most {clean(batch.max_cost)}" if batch.max_cost else ""
         parts.append(f"cost {clean(batch.spent)}{most}")
     if batch.deletes_at:
-        parts.append(f"deleted {when(batch.deletes_at)}")
+        parts.append(f"will be deleted {when(batch.deletes_at)}")
     return " · ".join(parts)
 
 
@@ -239,6 +246,7 @@ def as_batch(batch: AnalysisBatch) -> Batch:
         status=VIDEO_STATES.get(batch.status, batch.status),
         is_complete=batch.ended,
         paused=batch.paused,
+        holding=batch.holding,
         total_calls=batch.total_items,
         progress=counts,
         timestamp=datetime.now(UTC),

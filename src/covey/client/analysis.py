@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from covey.client.errors import CoveyClientError
-from covey.client.models import Raw
+from covey.client.errors import CoveyClientError, NotFound
+from covey.client.models import Holding, Raw
 from covey.client.reading import items
 from covey.client.transport import Json, Transport, shaped
 from covey.client.upload import OnProgress, opened
@@ -22,6 +22,9 @@ TASKS = "/v1.3/analyze/tasks"
 
 ENDED = frozenset({"completed", "canceled", "expired"})
 LOOK_SECONDS = 0.5
+
+_NO_ASSET = "0" * 24
+"""An id that no asset ever has: a create that names it is checked up to its assets, and refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,9 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisBatch:
-    """A batch of questions about videos; the five counters add up to `total_items`. `spent` and `max_cost` (empty: no
-    limit) are decimal numbers in the unit of the workspace's prices."""
+    """A batch of questions about videos; the five counters add up to `total_items`. `holding` says what holds it back
+    (None: nothing does). `spent` and `max_cost` (empty: no limit) are decimal numbers in the unit of the workspace's
+    prices."""
 
     SNAKE: ClassVar[bool] = True
 
@@ -59,6 +63,7 @@ class AnalysisBatch:
     failed_items: int = 0
     canceled_items: int = 0
     paused: bool = False
+    holding: Holding | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     completed_at: datetime | None = None
@@ -173,6 +178,24 @@ class Analyses:
             body["max_cost"] = max_cost
         headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
         return await self._transport.get(StartedAnalysis, BATCHES, "POST", json=body, headers=headers)
+
+    async def check(
+        self,
+        requests: Sequence[Mapping[str, Any]],
+        *,
+        model: str,
+        mode: str = "general",
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Have the server check all of a create that needs no videos, before they are uploaded: the model, what is
+        asked, the custom ids. `requests` have no `video`; nothing is started. Raises what `create` would."""
+        nowhere = {"type": "asset_id", "asset_id": _NO_ASSET}
+        try:
+            named = [{**each, "video": nowhere} for each in requests]
+            await self.create(named, model=model, mode=mode, defaults=defaults)
+        except NotFound as refused:
+            if _NO_ASSET not in refused.message:
+                raise
 
     async def get(self, batch_id: str) -> AnalysisBatch:
         return await self._transport.get(AnalysisBatch, _under(BATCHES, batch_id))

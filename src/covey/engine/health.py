@@ -1,4 +1,4 @@
-"""Health: pings the far side of each lane while work waits there, and holds the lane while it does not answer."""
+"""Health: pings the far side of each lane while work waits there, and holds the lane while it takes nothing."""
 
 import asyncio
 from collections.abc import Mapping
@@ -34,6 +34,7 @@ class Health(Loop):
         self._hints = hints
         self._runners = runners
         self._down: set[str] = set()
+        self._told: set[str] = set()
 
     async def round(self) -> None:
         """Ping every lane once."""
@@ -42,15 +43,25 @@ class Health(Loop):
     async def _check(self, lane: str, runner: Runner) -> None:
         wrong = await self._ping(lane, runner)
         if wrong is not None:
-            if lane not in self._down:
-                log.warning("a lane's far side does not answer", lane=lane, why=wrong)
             self._down.add(lane)
             await self._store.open_lane(lane, self._clock.now() + HOLD, f"{SILENT}: {wrong}")
         elif lane in self._down:
-            log.info("a lane's far side answers again", lane=lane)
             self._down.discard(lane)
             await self._store.close_lane(lane)
             self._hints.work(lane)
+        await self._tell(lane)
+
+    async def _tell(self, lane: str) -> None:
+        """Say once in the log that a lane is held, whoever held it, and once that it goes on."""
+        status = await self._store.lane(lane)
+        held = status is not None and status.open_until is not None
+        if status is not None and held and lane not in self._told:
+            reason = (status.open_reason or "no answer").removeprefix(f"{SILENT}: ")
+            log.warning("a lane is held: nothing of it starts", lane=lane, why=reason)
+            self._told.add(lane)
+        elif not held and lane in self._told:
+            log.info("a lane goes on", lane=lane)
+            self._told.discard(lane)
 
     @staticmethod
     async def _ping(lane: str, runner: Runner) -> str | None:

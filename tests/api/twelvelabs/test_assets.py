@@ -10,7 +10,7 @@ import httpx as real_httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 from twelvelabs import TwelveLabs
-from twelvelabs.errors import BadRequestError
+from twelvelabs.errors import BadRequestError, NotFoundError
 
 from covey.domain.asset import Asset, AssetState
 from covey.domain.ids import new_id
@@ -300,6 +300,47 @@ async def test_the_published_sdk(shelf: Shelf, clip: bytes, tmp_path: Path) -> N
 
     with real_httpx.Client(timeout=60) as http:
         await asyncio.to_thread(drive, http)
+
+
+async def test_the_sdk_changes_what_is_kept_with_an_asset(shelf: Shelf, clip: bytes) -> None:
+    made = (await shelf.upload("a.mp4", clip, user_metadata='{"k": 1, "old": true}')).json()["_id"]
+    await shelf.looked_at(made)
+
+    def drive(http: real_httpx.Client) -> None:
+        key = shelf.house.secrets["operate"]
+        assets = TwelveLabs(api_key=key, base_url=f"{shelf.url}/v1.3", httpx_client=http).assets
+        assets.update_user_metadata(made, user_metadata={"k": "two", "old": None, "tags": ["a"], "empty": ""})
+        found = assets.retrieve(made)
+        assert (found.status, found.user_metadata) == ("ready", {"k": "two", "tags": ["a"]})
+        assert found.technical_metadata is not None
+        assets.update_user_metadata(made, user_metadata={"k": "", "tags": []})
+        assert assets.retrieve(made).user_metadata == {"k": "two", "tags": ["a"]}
+        assets.replace_user_metadata(made, user_metadata={"n": 1.5, "none": None})
+        assert next(iter(assets.list())).user_metadata == {"n": 1.5}
+        assets.delete_user_metadata(made)
+        assert assets.retrieve(made).user_metadata is None
+        refused: list[Any] = [{"a": {}}, {"long": "x" * 20_000}]
+        for wrong in refused:
+            with pytest.raises(BadRequestError) as error:
+                assets.replace_user_metadata(made, user_metadata=wrong)
+            assert error.value.body["code"] == "parameter_invalid"
+        for call in (assets.replace_user_metadata, assets.update_user_metadata):
+            with pytest.raises(NotFoundError):
+                call("0" * 24, user_metadata={"k": 1})
+        with pytest.raises(NotFoundError):
+            assets.delete_user_metadata("nonsense")
+
+    with real_httpx.Client(timeout=60) as http:
+        await asyncio.to_thread(drive, http)
+
+
+async def test_changes_at_once_lose_none(shelf: Shelf, clip: bytes) -> None:
+    made = (await shelf.upload("a.mp4", clip)).json()["_id"]
+    path = f"{ASSETS}/{made}/user-metadata"
+    keys = [f"k{n}" for n in range(12)]
+    answers = await asyncio.gather(*(shelf.client.patch(path, json={"user_metadata": {name: name}}) for name in keys))
+    assert {answer.status_code for answer in answers} == {204}
+    assert (await shelf.looked_at(made))["user_metadata"] == {name: name for name in keys}
 
 
 def _url_form(url: str) -> dict[str, tuple[None, str]]:

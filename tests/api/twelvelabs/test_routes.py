@@ -1,12 +1,17 @@
 """Batches, tasks and the waited-for analysis over the wire: what the SDKs do not reach."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx as real_httpx
 import httpx2 as httpx
 import orjson
 import pytest
+from twelvelabs import TwelveLabs
+from twelvelabs.errors import BadRequestError
+from twelvelabs.types.analyze_image_input import AnalyzeImageInput
 
 from covey.engine.sweeper import Sweeper
 from tests.api.twelvelabs.lab import A_DAY, Lab, open_lab
@@ -52,6 +57,51 @@ REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
         "minLength",
     ),
 ]
+
+
+SAID: list[tuple[dict[str, Any], str]] = [
+    ({"defaults": {"prompt": "what?"}}, "defaults.prompt: expects an object"),
+    ({"requests": []}, "requests: needs at least 1 entry"),
+    ({"requests": {}}, "requests: expects a list"),
+    ({"defaults": {"prompt": {"input_text": ""}}}, "defaults.prompt.input_text: needs at least 1 character"),
+    ({"defaults": {"prompt": {"input_text": 7}}}, "defaults.prompt.input_text: expects a string"),
+    ({"defaults": {"max_tokens": 511}}, "defaults.max_tokens: expects at least 512"),
+    ({"defaults": {"max_tokens": "600"}}, "defaults.max_tokens: expects a whole number"),
+    ({"defaults": {"temperature": "hot"}}, "defaults.temperature: expects a number"),
+    ({"analysis_mode": "other"}, "analysis_mode: expects 'general' or 'time_based_metadata'"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), SAID)
+async def test_a_refusal_speaks_of_json_not_of_python(lab: Lab, change: dict[str, Any], said: str) -> None:
+    answer = await lab.client.post(BATCHES, json=lab.body("hello", **change))
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, said)
+
+
+async def test_an_image_in_the_place_of_the_video_is_refused_by_its_name(lab: Lab) -> None:
+    with real_httpx.Client() as http:
+        sdk = TwelveLabs(api_key=lab.secrets["operate"], base_url=f"{lab.url}/v1.3", httpx_client=http)
+        image = [AnalyzeImageInput(name="one", asset_id=lab.asset)]
+        for call in (sdk.analyze, sdk.analyze_async.tasks.create):
+            with pytest.raises(BadRequestError) as error:
+                await asyncio.to_thread(call, model_name="local-facts", image=image, prompt="what?")
+            assert error.value.body["code"] == "parameter_invalid"
+            assert error.value.body["message"].startswith("image: videos only")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", BATCHES, "GET, POST"),
+        ("POST", "/v1.3/assets/" + "0" * 24, "GET, DELETE"),
+        ("GET", "/v1.3/assets/" + "0" * 24 + "/user-metadata", "PUT, PATCH, DELETE"),
+        ("PUT", "/v1/batch-calls", "GET, POST"),
+    ],
+)
+async def test_a_method_that_is_not_there_names_those_that_are(lab: Lab, method: str, path: str, allowed: str) -> None:
+    answer = await lab.client.request(method, path, headers={"x-workspace-id": "ws-one"})
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert "method_not_allowed" in answer.text
 
 
 @pytest.mark.parametrize(("change", "status", "code", "says"), REFUSED)

@@ -137,7 +137,7 @@ async def test_a_batch_is_told_as_it_is_shown_even_after_it_was_deleted(tmp_path
         shown = await lab.until(f"{BATCHES}/{made['batch_id']}", "completed")
         told = await rendered(lab, "analyze.batch.completed")
         assert told == {name: shown[name] for name in told}
-        assert shown.keys() - told.keys() <= {"webhooks", "deletes_at", "spent", "paused"}
+        assert shown.keys() - told.keys() <= {"webhooks", "deletes_at", "spent", "paused", "holding"}
         answer = await lab.client.delete(f"{BATCHES}/{made['batch_id']}")
         assert answer.status_code == 204
         while made["batch_id"] not in await lab.services.store.sweep_erased():

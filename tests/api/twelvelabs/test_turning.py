@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx as real_httpx
 import httpx2 as httpx
 import pytest
+from twelvelabs import TwelveLabs
 from typer.testing import CliRunner, Result
 
+from covey.analysis.config import lane_of
+from covey.api.twelvelabs import words
 from covey.cli.commands import app
 from covey.cli.exits import Exit
 from covey.domain.batch import StopReason
@@ -22,6 +28,58 @@ TASKS = "/v1.3/analyze/tasks"
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     async with open_lab(tmp_path) as opened:
         yield opened
+
+
+async def held(lab: Lab, path: str) -> Any:
+    """What holds a batch back, as its own route and the list say."""
+    alone = (await lab.client.get(path)).json()["holding"]
+    listed = (await lab.client.get(BATCHES)).json()["data"]
+    assert [one["holding"] for one in listed if path.endswith(one["batch_id"])] == [alone]
+    return alone
+
+
+async def test_a_dead_model_says_why_it_holds_its_batches(lab: Lab) -> None:
+    lane, until = lane_of("local-facts"), lab.clock.now() + timedelta(minutes=1)
+    await lab.services.store.open_lane(lane, until, "silent: http://models/v1 could not be reached")
+    made = await lab.create("hello", "hello")
+    path = f"{BATCHES}/{made['batch_id']}"
+    found = await held(lab, path)
+    assert (found["code"], "http://models/v1 could not be reached" in found["message"]) == ("model_down", True)
+    assert found["since"] <= words.time(lab.clock.now())
+    with real_httpx.Client() as http:
+        sdk = TwelveLabs(api_key=lab.secrets["operate"], base_url=f"{lab.url}/v1.3", httpx_client=http)
+        parsed = await asyncio.to_thread(sdk.analyze_async.batches.retrieve, made["batch_id"])
+    assert (parsed.status, parsed.queued_items) == ("pending", 2)
+    shown = await command(lab, "show", made["batch_id"])
+    assert "Held back: The model takes nothing now: http://models/v1 could not be reached" in shown.stdout
+    assert "held back: model_down" in (await command(lab, "list", "--videos")).stdout
+    assert "covey list --videos" in (await command(lab, "list")).stderr
+    await lab.services.store.open_lane(lane, until, "model_down")
+    assert "cannot be reached" in (await held(lab, path))["message"]
+    await lab.client.post(f"{path}/pause")
+    assert (await held(lab, path))["code"] == "paused"
+    await lab.client.post(f"{path}/resume")
+    await lab.services.store.close_lane(lane)
+    lab.services.hints.work(lane)
+    assert (await lab.until(path, "completed"))["holding"] is None
+
+
+async def test_a_full_model_and_a_budget_in_hand_hold_back(lab: Lab) -> None:
+    made = await lab.create(*["hold"] * 5)
+    path = f"{BATCHES}/{made['batch_id']}"
+    await lab.echo.holding(4)
+    assert (await held(lab, path))["message"] == "All 4 places of the model are taken"
+    release(lab)
+    await lab.echo.holding(1)
+    release(lab)
+    await lab.until(path, "completed")
+    workspace = await lab.services.store.workspace("ws-one")
+    await lab.services.store.change_workspace(replace(workspace, settings={"prices": {"analysis": {"perItem": "1"}}}))
+    path = f"{BATCHES}/{(await lab.create('hold', 'hold', max_cost='1'))['batch_id']}"
+    await lab.echo.holding(1)
+    assert (await held(lab, path))["code"] == "budget_reserved"
+    release(lab)
+    await lab.until(path, "canceled")
 
 
 def release(lab: Lab) -> None:

@@ -76,7 +76,7 @@ ASKED: dict[str, Any] = {
     "ref": "ref 700", "refs": "ref 700", "after": -1, "offset": 0, "kind": None, "origin": "batch", "states": None,
     "before": None, "fingerprint": "print 0", "since": 0, "cursor": 200_000, "deferred": 49_000, "active": 1000,
     "succeeded": 150_000, "failed": 0, "canceled": 0, "state": "succeeded", "hold": None,
-    "stopped": 0, "spent": 0, "until": 1,
+    "stopped": 0, "spent": 0, "until": 1, "aside": 1,
 }  # fmt: skip
 """What the statements are asked; parameters that are not here get ANY of their type."""
 
@@ -101,7 +101,10 @@ ASKED_ELSEWHERE: dict[str, dict[str, Any]] = {
     "endpoints_due": {"most": 4},
     **{f"deliveries_page_{by}": {"state": None, "endpoint": "hook 0"} for by in ("workspace", "endpoint", "batch")},
     "deliveries_take": {"endpoint": "hook 0", "n": 4},
-    **{name: {"endpoint": "hook 0"} for name in ("deliveries_again", "endpoint_row", "endpoint_read")},
+    **{
+        name: {"endpoint": "hook 0"}
+        for name in ("deliveries_again", "endpoint_row", "endpoint_read", "endpoint_change")
+    },
     "usage_add": {"kind": "kind"},
 }
 _PARAMETER = re.compile(r"%\((\w+)\)s::(double precision|\w+)(\[\])?")
@@ -168,6 +171,7 @@ HOT = {
     "batch_read": "batches_pkey counts_pkey",
     "batch_start": "batches_pkey",
     "batch_stop": "batches_pkey",
+    "asset_annotate": "assets_pkey",
     "asset_read": "assets_pkey",
     "assets_among": "assets_pkey",
     "assets_take_over": "assets_pkey assets_processing workers_pkey",
@@ -190,11 +194,15 @@ HOT = {
     "delivery_accepted": "deliveries_pkey",
     "delivery_new": "batches_pkey counts_pkey endpoints_workspace",
     "delivery_read": "deliveries_pkey endpoints_pkey",
+    "delivery_skipped": "deliveries_pkey",
     "draft_accept": "batches_pkey",
     "draft_row": "batches_drafts",
     "due_items": "items_pkey live_due",
+    "endpoint_change": "endpoints_pkey",
+    "endpoint_new": "",
     "endpoint_read": "endpoints_pkey",
     "endpoint_row": "endpoints_pkey",
+    "endpoints_count": "endpoints_workspace",
     "endpoints_due": "deliveries_due endpoints_pkey",
     "endpoints_leftovers": "batches_pkey deliveries_due endpoints_leftovers",
     "erased_batches": "batches_erased",
@@ -225,6 +233,7 @@ HOT = {
     "live_new": "",
     "live_of_worker": "items_pkey live_worker",
     "live_row": "live_pkey",
+    "lock_asset": "assets_pkey",
     "lock_batches": "counts_pkey",
     "lock_draft": "batches_pkey",
     "lock_endpoints": "endpoints_pkey",
@@ -245,6 +254,7 @@ HOT = {
     "seqs_deferred": "live_pkey",
     "seqs_ended": "runs_last",
     "seqs_recent": "runs_recent",
+    "share_aside": "shares_pkey",
     "share_free": "shares_pkey",
     "share_new": "workspaces_pkey",
     "share_take": "shares_pkey",

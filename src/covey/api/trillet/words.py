@@ -156,7 +156,7 @@ def agent_in(given: str) -> str:
 
 def no_batch(given: str) -> NotFound:
     """The answer for a batch that is not there, or not this workspace's; `id` is what was asked for."""
-    return NotFound("There is no batch of this id in the workspace", id=given[:200])
+    return NotFound("There is no batch of calls of this id in the workspace", id=given[:200])
 
 
 def no_call() -> NotFound:

@@ -1,6 +1,6 @@
 """Assets: uploads, their state, their end (contract 9.1). Errors are flat."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -9,7 +9,7 @@ from fastapi import Path, Query, Response
 from covey.analysis.intake import DIRECT, URL, Intake
 from covey.analysis.kinds import KINDS
 from covey.api.context import Context, Ctx
-from covey.api.documents import multipart, parameters
+from covey.api.documents import Responses, multipart, parameters
 from covey.api.errors import Answer, BodyTooLarge
 from covey.api.twelvelabs import assetschemas as out
 from covey.api.twelvelabs import words
@@ -18,6 +18,8 @@ from covey.api.twelvelabs.schemas import Problem
 from covey.api.twelvelabs.uploads import FILE, Upload, read_upload, too_large
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, NotFound, Unavailable
+from covey.domain.run import Json
+from covey.engine.submission import settled
 
 LONGEST_NAME = 255
 INVALID, MISSING = "parameter_invalid", "parameter_not_provided"
@@ -144,6 +146,68 @@ async def delete_asset(
         await intake_of(ctx).delete(ctx.workspace, _ident(asset_id))
     except NotFound:
         raise words.nothing_of(asset_id, COLLECTION) from None
+    return Response(status_code=204)
+
+
+METADATA = "/assets/{asset_id}/user-metadata"
+_CHANGED: Responses = {204: {"description": "It is changed"}, **flat(404)}
+_BODY: Responses = {**_CHANGED, **flat(408, 413)}
+
+
+@router.put(
+    METADATA,
+    summary="Replace an asset's user metadata",
+    operation_id="replaceAssetUserMetadata",
+    status_code=204,
+    responses=_BODY,
+)
+async def replace_metadata(ctx: Ctx, asset_id: AssetId, body: out.MetadataIn) -> Response:
+    """Put other metadata in the place of all there is. Keys with nothing in them are left out."""
+    given = kept_notes(body.user_metadata)
+    return await _changed(ctx, asset_id, lambda _: given)
+
+
+@router.patch(
+    METADATA,
+    summary="Update an asset's user metadata",
+    operation_id="updateAssetUserMetadata",
+    status_code=204,
+    responses=_BODY,
+)
+async def update_metadata(ctx: Ctx, asset_id: AssetId, body: out.MetadataIn) -> Response:
+    """Change the keys that are named: null removes one, an empty string or list changes nothing."""
+    given = kept_notes(body.user_metadata)
+    gone = {name for name, value in body.user_metadata.items() if value is None}
+    return await _changed(
+        ctx, asset_id, lambda now: {**{name: value for name, value in now.items() if name not in gone}, **given}
+    )
+
+
+@router.delete(
+    METADATA,
+    summary="Delete an asset's user metadata",
+    operation_id="deleteAssetUserMetadata",
+    status_code=204,
+    responses=_CHANGED,
+)
+async def delete_metadata(ctx: Ctx, asset_id: AssetId) -> Response:
+    """Remove all metadata of an asset; the asset stays."""
+    return await _changed(ctx, asset_id, lambda _: {})
+
+
+async def _changed(ctx: Context, given: str, turn: Callable[[Json], Json]) -> Response:
+    most = ctx.services.settings.limits.field_bytes
+
+    def change(now: Json) -> Json:
+        made = turn(now)
+        if len(orjson.dumps(made)) > most:
+            raise BadRequest(f"user_metadata: all of it together is larger than {most:,} bytes")
+        return made
+
+    try:
+        await settled(ctx.services.store.annotate_asset(ctx.workspace, _ident(given), change))
+    except NotFound:
+        raise words.nothing_of(given, COLLECTION) from None
     return Response(status_code=204)
 
 

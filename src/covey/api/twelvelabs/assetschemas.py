@@ -5,7 +5,14 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from covey.api.trillet.schemas import closed
+from covey.api.twelvelabs.requests import Part
 from covey.api.twelvelabs.schemas import Fault, PageInfo
+
+
+class MetadataIn(Part):
+    """What an owner keeps with an asset: strings, numbers, booleans and lists of strings."""
+
+    user_metadata: dict[str, Any]
 
 
 class _Identified(TypedDict):

@@ -16,13 +16,14 @@ from covey.api.trillet.starting import made
 from covey.api.twelvelabs import listing, views, words
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs.creating import budget_of, check_assets, submit, understand
+from covey.api.twelvelabs.holding import holding
 from covey.api.twelvelabs.requests import CreateBatch
 from covey.api.twelvelabs.routing import batch_router, nested
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import item_id, new_id
 from covey.domain.item import Item
-from covey.domain.webhook import ENDED_EVENTS
+from covey.domain.webhook import ENDED_EVENTS, Delivery, DeliveryState
 
 router = batch_router()
 
@@ -98,8 +99,13 @@ async def list_batches(ctx: Ctx) -> Response:
     modes = words.chosen(ctx, "analysis_mode", listing.MODES)
     found, total = await listing.batches(ctx, statuses, modes, (number - 1) * size, size)
     urls = await _urls(ctx) if any(batch.ended for batch in found) else {}
+    unended = any(not batch.ended for batch in found)
+    lanes = {lane.name: lane for lane in await ctx.services.store.lanes()} if unended else {}
     answer: out.BatchPage = {
-        "data": [views.batch_object(batch, await hooks_of(ctx, batch, urls)) for batch in found],
+        "data": [
+            views.batch_object(batch, await hooks_of(ctx, batch, urls), await holding(ctx.services, batch, lanes))
+            for batch in found
+        ],
         "page_info": views.page_info(number, size, total),
     }
     return Answer(answer)
@@ -115,8 +121,13 @@ async def hooks_of(ctx: Context, batch: Batch, urls: Mapping[str, str]) -> list[
     if not batch.ended or not urls:
         return []
     told = await ctx.services.store.deliveries(ctx.workspace, batch=batch.id, limit=100)
-    ended = [one for one in told if one.type in ENDED_EVENTS and one.attempts]
+    ended = [one for one in told if one.type in ENDED_EVENTS and one.attempts and not _skipped(one)]
     return views.hooks([(urls[one.endpoint], one) for one in ended if one.endpoint in urls])
+
+
+def _skipped(told: Delivery) -> bool:
+    """Whether a delivery ended without anybody being asked: the endpoint no longer wanted to hear of it."""
+    return told.state is DeliveryState.delivered and told.status is None
 
 
 @router.get(
@@ -129,7 +140,8 @@ async def retrieve(ctx: Ctx, batch_id: BatchId) -> Response:
     """A batch as it is now; its counters add up to `total_items`."""
     batch = await find(ctx, batch_id)
     urls = await _urls(ctx) if batch.ended else {}
-    return Answer(views.batch_object(batch, await hooks_of(ctx, batch, urls)))
+    told, held = await hooks_of(ctx, batch, urls), await holding(ctx.services, batch)
+    return Answer(views.batch_object(batch, told, held))
 
 
 @router.get(
@@ -223,7 +235,7 @@ async def _turned(ctx: Context, batch: Batch, doing: str, turn: Callable[[], Awa
             word = words.ended_word(await find(ctx, batch.id))
             raise Conflict(f"The batch is {word} already; nothing was left to {doing}", code=f"batch_{word}") from None
         ctx.services.hints.work(now.lane)
-        return Answer(views.batch_object(now))
+        return Answer(views.batch_object(now, holding=await holding(ctx.services, now)))
 
     return await once(ctx, {}, work, keep_refusals=False)
 

@@ -5,7 +5,8 @@ What one field alone may be is said here; what fields mean together is in `covey
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from covey.analysis.config import Wanted
 from covey.api.bodies import Known
@@ -20,6 +21,9 @@ Duration = Annotated[float, Field(ge=2, allow_inf_nan=False)]
 Definitions = Annotated[list[dict[str, Any]], Field(min_length=1, max_length=20, fail_fast=True)]
 CustomId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=80, description="A name in the server's settings")]
+
+
+_VIDEOS_ONLY = "videos only; an image may go with a question about a video, in media_sources of prompt_v2"
 
 
 class Part(Known):
@@ -107,7 +111,21 @@ class TaskVideo(Part):
     base64_string: str | None = None
 
 
-class Analyze(Options):
+class Single(Options):
+    """What is asked about one video alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _videos_only(cls, data: Any) -> Any:
+        """An image in the place of the video is refused by its name, before the video is missed."""
+        if isinstance(data, dict) and data.get("image") is not None:
+            error = PydanticCustomError("image", _VIDEOS_ONLY)
+            details = InitErrorDetails(type=error, loc=("image",), input=None)
+            raise ValidationError.from_exception_data(cls.__name__, [details])
+        return data
+
+
+class Analyze(Single):
     """An analysis that is waited for. With `stream` the answer is NDJSON."""
 
     model_name: ModelName | None = None
@@ -117,7 +135,7 @@ class Analyze(Options):
     stream: bool | None = None
 
 
-class CreateTask(Options):
+class CreateTask(Single):
     """A single analysis."""
 
     model_name: ModelName | None = None

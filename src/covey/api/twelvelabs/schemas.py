@@ -73,10 +73,19 @@ class HookState(TypedDict):
 
 
 @closed
+class HoldingState(TypedDict):
+    """Why a batch that could go on starts nothing now: a code for programs, a sentence for people."""
+
+    code: str
+    message: str
+    since: NotRequired[str]
+
+
+@closed
 class BatchOut(TypedDict):
     """A batch as it is now; the counters add up to `total_items`. Covey's own are `paused` (nothing more starts until
-    it is resumed), `deletes_at`, when it is removed, and money in the unit of the workspace's prices: `spent`, and
-    `max_cost` where the create said one."""
+    it is resumed), `holding` (null, or what holds it back), `deletes_at`, when it is removed, and money in the unit of
+    the workspace's prices: `spent`, and `max_cost` where the create said one."""
 
     batch_id: str
     analysis_mode: ModeWord
@@ -89,6 +98,7 @@ class BatchOut(TypedDict):
     failed_items: int
     canceled_items: int
     paused: bool
+    holding: HoldingState | None
     spent: str
     max_cost: NotRequired[str]
     created_at: str

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from covey.api.faults import told
+
 PREFIX = "/v1.3"
 BATCHES = f"{PREFIX}/analyze/batches"
 ASSETS = f"{PREFIX}/assets"
@@ -59,7 +61,7 @@ def fault(first: Mapping[str, Any]) -> tuple[str, str]:
     """Code and sentence of the first thing that pydantic finds wrong with a request. A required field that is null
     counts as absent."""
     path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    what = str(first["msg"]).removeprefix("Value error, ")
+    what = told(first)
     match first["type"]:
         case "json_invalid":
             return "parameter_invalid", f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}"

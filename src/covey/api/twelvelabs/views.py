@@ -29,8 +29,10 @@ CUT = 30
 _ENDED_AT = {"completed": "completed_at", "canceled": "canceled_at", "expired": "expired_at"}
 
 
-def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) -> out.BatchOut:
-    """A batch; `webhooks` once notifications were sent."""
+def batch_object(
+    batch: Batch, webhooks: Sequence[out.HookState] | None = None, holding: out.HoldingState | None = None
+) -> out.BatchOut:
+    """A batch; `webhooks` once notifications were sent, `holding` what holds it back."""
     counts, word = batch.counts, words.batch_word(batch)
     found: out.BatchOut = {
         "batch_id": batch.id,
@@ -44,6 +46,7 @@ def batch_object(batch: Batch, webhooks: Sequence[out.HookState] | None = None) 
         "failed_items": counts.failed,
         "canceled_items": counts.canceled,
         "paused": batch.state is BatchState.paused,
+        "holding": holding,
         "spent": money(counts.spent),
         "created_at": words.time(batch.created_at),
         "expires_at": words.time(batch.expires_at) if batch.expires_at else None,

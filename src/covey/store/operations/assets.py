@@ -1,10 +1,11 @@
 """Assets: the facts of files; their bytes lie elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import NotFound
+from covey.domain.run import Json
 from covey.store.operations.database import Database, Row, load, micros, moment, text
 from covey.store.operations.written import clean
 
@@ -92,6 +93,14 @@ async def change_asset(database: Database, asset: Asset) -> None:
     """See `Assets.change_asset`."""
     if not await database.run("asset_change", _facts(asset)):
         raise NotFound(f"there is no asset {asset.id}")
+
+
+async def annotate_asset(database: Database, workspace: str, id_: str, change: Callable[[Json], Json]) -> None:
+    """See `Assets.annotate_asset`."""
+    which = {"workspace": workspace, "id": id_}
+    await database.lock("lock_asset", which)
+    found = await asset(database, workspace, id_)
+    await database.write("asset_annotate", {**which, "notes": text(change(found.notes))})
 
 
 async def delete_asset(database: Database, workspace: str, id_: str) -> None:

@@ -1,10 +1,11 @@
 """The ports about files and about what was used, each method as one operation."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from covey.domain.asset import Asset
+from covey.domain.run import Json
 from covey.domain.usage import UsageLine
 from covey.store.operations import assets as files
 from covey.store.operations import money
@@ -40,6 +41,9 @@ class AssetStore(Running):
 
     async def change_asset(self, asset: Asset) -> None:
         await self._write(lambda db: files.change_asset(db, asset))
+
+    async def annotate_asset(self, workspace: str, asset: str, change: Callable[[Json], Json]) -> None:
+        await self._write(lambda db: files.annotate_asset(db, workspace, asset, change))
 
     async def delete_asset(self, workspace: str, asset: str) -> None:
         await self._write(lambda db: files.delete_asset(db, workspace, asset))

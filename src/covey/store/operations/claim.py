@@ -34,7 +34,7 @@ ASIDE = timedelta(milliseconds=50)
 
 SHARE_ASIDE = timedelta(milliseconds=100)
 """How long all others go before a workspace of which a claim could start nothing: it may have any number of batches
-that wait for the same phone, or for the morning."""
+that wait for one ref, or for the morning."""
 
 GATE_MARGIN = 64
 """How many more due items than wanted one claim looks at, as some of them may not start after all."""

@@ -1,12 +1,13 @@
 """What the house around the engine needs of a database: accounts, assets, webhooks, usage."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Workspace
 from covey.domain.asset import Asset
+from covey.domain.run import Json
 from covey.domain.usage import UsageLine
 from covey.domain.webhook import Delivery, DeliveryState, Endpoint
 
@@ -22,13 +23,19 @@ class Due:
 @dataclass(frozen=True, slots=True)
 class Tried:
     """What a try to deliver came to: the HTTP status (None: no answer), why it failed (None: it did not), when to try
-    again (None: not any more), and whether the receiver said that it is gone for good."""
+    again (None: not any more), and whether the receiver said that it is gone for good. With neither status nor error
+    nothing was sent, as the endpoint had not asked for it: the delivery ends, and says nothing about the endpoint."""
 
     status: int | None
     error: str | None
     again_at: datetime | None
     gone: bool = False
     off_after: timedelta = timedelta(days=5)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the receiver took it."""
+        return self.error is None and self.status is not None
 
 
 class Accounts(Protocol):
@@ -136,6 +143,11 @@ class Assets(Protocol):
         """Write state, size, seconds, kind, facts and error. Raises NotFound if it was deleted meanwhile."""
         ...
 
+    async def annotate_asset(self, workspace: str, asset: str, change: Callable[[Json], Json]) -> None:
+        """Write what `change` makes of the notes that an owner keeps with an asset. Nobody else changes them meanwhile.
+        `change` may be called more than once. Raises NotFound, and what `change` raises."""
+        ...
+
     async def delete_asset(self, workspace: str, asset: str) -> None:
         """Raises NotFound."""
         ...
@@ -148,8 +160,20 @@ class Assets(Protocol):
 class Webhooks(Protocol):
     """Endpoints and deliveries. Deliveries are written in the transaction of what they tell of."""
 
-    async def put_endpoint(self, endpoint: Endpoint) -> None:
-        """Create or change an endpoint."""
+    async def put_endpoint(self, endpoint: Endpoint, most: int | None = None) -> Endpoint:
+        """Create an endpoint unless there is one of this id; the one that is there then.
+
+        Raises Conflict `too_many_endpoints` if the workspace has `most` already (those of single batches, and those
+        without an address, do not count; None: no limit), NotFound if the id is a deleted one's or another workspace's.
+        """
+        ...
+
+    async def change_endpoint(self, workspace: str, endpoint: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        """Write what `change` makes of the endpoint as it is; what it is then. Nobody else changes it meanwhile.
+
+        `change` may be called more than once; it makes no request, keeps to what it is given, and leaves id, workspace,
+        style, kind and batch alone. Raises NotFound.
+        """
         ...
 
     async def endpoint(self, workspace: str, endpoint: str) -> Endpoint:

@@ -1,0 +1,34 @@
+"""What the log says of a lane that is held."""
+
+from datetime import timedelta
+
+from structlog.testing import capture_logs
+
+from covey.engine.health import Health
+
+from .conftest import LANE, House
+
+
+async def test_a_held_lane_is_told_once_with_its_reason(house: House) -> None:
+    health = Health(house.store, house.clock, house.hints, {LANE: house.desk})
+    with capture_logs() as logs:
+        house.desk.wrong = "the model takes no more for 30 s"
+        await health.round()
+        house.desk.wrong = "the model takes no more for 25 s"
+        await health.round()
+        house.desk.wrong = None
+        await health.round()
+        await health.round()
+    assert [(one["log_level"], one["event"], one["lane"], one.get("why")) for one in logs] == [
+        ("warning", "a lane is held: nothing of it starts", LANE, "the model takes no more for 30 s"),
+        ("info", "a lane goes on", LANE, None),
+    ]
+
+
+async def test_a_breaker_that_runs_opened_is_told_too(house: House) -> None:
+    health = Health(house.store, house.clock, house.hints, {LANE: house.desk})
+    await house.store.open_lane(LANE, house.clock.now() + timedelta(seconds=9), "model_down")
+    with capture_logs() as logs:
+        await health.round()
+        await health.round()
+    assert [(one["log_level"], one["why"]) for one in logs] == [("warning", "model_down")]
