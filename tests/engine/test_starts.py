@@ -73,6 +73,26 @@ async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house:
     assert lane.open_reason == "nothing starts: no dialler was free in time"
 
 
+async def test_a_lane_that_was_held_here_goes_on_when_a_run_has_started(house: House) -> None:
+    """And not when that run has ended: a call may take minutes, and one of them would be all that the lane does."""
+    await house.submit(UNSTARTED_RUNS)
+    for _ in range(UNSTARTED_RUNS // 10):
+        await house.dispatcher.round()
+        lying = await house.desk.lying(10)
+        for seq in lying:
+            house.desk.runs[seq].started = None
+            house.desk.answer(seq, Returned("not_started", "no dialler was free in time"))
+        await house.written(10)
+    house.clock.advance(2.1)
+    await house.dispatcher.round()
+    assert len(await house.desk.lying(1)) == 1, "one tries"
+    await house.dispatcher.round()
+    assert len(await house.desk.lying(10)) == 10
+    lane = await house.store.lane(LANE)
+    assert lane is not None
+    assert lane.open_until is None
+
+
 async def test_a_paced_run_that_is_late_is_not_started(house: House) -> None:
     await house.store.put_lane(Lane(LANE, 100, 1))
     await house.submit(1)

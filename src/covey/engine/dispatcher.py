@@ -113,6 +113,9 @@ class Dispatcher:
         """Those of them that have not come to their outcome yet."""
         self._ahead = Ahead()
         self._unstarted = 0
+        self._held: tuple[float, str] | None = None
+        """Since when (monotonic) this dispatcher holds its lane, and why."""
+        self._last_start = float("-inf")
         self.claiming = True
 
     def start(self) -> None:
@@ -160,6 +163,7 @@ class Dispatcher:
 
     async def round(self) -> datetime | None:
         """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
+        await self._let_go()
         room = self._room - len(self.runs)
         if room <= 0:
             return None
@@ -220,6 +224,7 @@ class Dispatcher:
         ended = self._clock.now()
         started = None
         if run.started is not None:
+            self._last_start = max(self._last_start, run.started)
             self._metrics.claim_lag.observe(max(0.0, run.started - run.start_at))
             started = datetime.fromtimestamp(ended.timestamp() - (self._clock.monotonic() - run.started), ended.tzinfo)
         self.running.discard((run.batch, run.seq, run.attempt))
@@ -260,10 +265,24 @@ class Dispatcher:
             self._unstarted = 0
             why = outcome.message or "no reason was given"
             log.error("run after run could not be started", lane=self.lane, why=why)
+            self._held = self._clock.monotonic(), f"nothing starts: {why}"
             try:
-                await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, f"nothing starts: {why}")
+                await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, self._held[1])
             except Exception:
                 log.exception("the lane could not be held", lane=self.lane)
+
+    async def _let_go(self) -> None:
+        """Open the lane that was held here to all runs as soon as one has started: its end may be far away."""
+        if self._held is None:
+            return
+        since, why = self._held
+        starts = [run.started for run in self.runs.values() if run.started is not None]
+        if max([self._last_start, *starts]) <= since:
+            return
+        status = await self._store.lane(self.lane)
+        if status is not None and status.open_reason == why:
+            await self._store.close_lane(self.lane)
+        self._held = None
 
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free."""
