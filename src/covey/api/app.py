@@ -41,9 +41,7 @@ def create_app(services: Services, app: FastAPI | None = None) -> ASGIApp:
 
 def routes() -> FastAPI:
     """The framework's application with every route, and no services yet."""
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.redirect_slashes = False
-    errors.install(app)
+    app = _without_routes()
     for router in FAMILY:
         app.include_router(router, prefix=routing.PREFIX)
     app.include_router(agents.router)
@@ -62,9 +60,16 @@ def routes() -> FastAPI:
 
 def health_alone() -> FastAPI:
     """The application of a process that answers only how it is."""
-    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
-    errors.install(app)
+    app = _without_routes()
     app.include_router(health.router)
+    return app
+
+
+def _without_routes() -> FastAPI:
+    """The framework's application that speaks of faults as we do."""
+    app = FastAPI(title=TITLE, version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False
+    errors.install(app)
     return app
 
 

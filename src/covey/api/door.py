@@ -20,7 +20,7 @@ from covey.api.allowances import Allowance, allowance
 from covey.api.auth import PUBLIC, Gate, Refusal
 from covey.api.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow, plain
 from covey.api.services import Services
-from covey.api.trillet.routing import documented
+from covey.api.trillet.routing import first_name
 from covey.api.twelvelabs import shapes
 from covey.domain.errors import CoveyError
 from covey.logging import bound
@@ -51,7 +51,7 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "path": documented(scope["path"])}
+        scope = {**scope, "path": first_name(scope["path"])}
         headers = dict(reversed(scope["headers"]))
         given = headers.get(b"x-request-id", b"")
         ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)

@@ -10,18 +10,18 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, file_answer, multipart, parameters, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.trillet import fields, starting, views, words
 from covey.api.trillet import schemas as out
 from covey.api.trillet.agentfile import freeze
 from covey.api.trillet.holding import holding
 from covey.api.trillet.retrying import retry_batch
-from covey.api.trillet.routing import family
 from covey.calls.config import KIND
 from covey.calls.intake import template
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import BadRequest, Conflict, NotFound
 
-router = family("Batches")
+router = new_router("Batches")
 
 BatchId = Annotated[str, Path(description="A batch's id, such as batch_…")]
 

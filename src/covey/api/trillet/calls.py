@@ -8,17 +8,17 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet import views, words
 from covey.api.trillet.batches import BatchId, find
 from covey.api.trillet.recording import recording_answers, sound_answer
-from covey.api.trillet.routing import family
 from covey.calls.config import CallsConfig
 from covey.domain.batch import Batch, Counts
 from covey.domain.errors import BadRequest, Conflict, NotFound
 from covey.domain.item import Item, ItemState
 
-router = family("Calls")
+router = new_router("Calls")
 
 JobId = Annotated[str, Path(description="A call's id, such as call_…")]
 

@@ -8,18 +8,18 @@ from fastapi import Query, Response
 
 from covey.api.context import Context, Ctx
 from covey.api.documents import file_answer, said
+from covey.api.routing import new_router
 from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
 from covey.api.trillet import views, words
 from covey.api.trillet.batches import BatchId, find
-from covey.api.trillet.routing import family
 from covey.calls.config import CallsConfig, Row
 from covey.calls.export import csv_row
 from covey.domain.batch import Batch
 from covey.domain.errors import BadRequest
 from covey.domain.item import Item, ItemState
 
-router = family("Batches")
+router = new_router("Batches")
 
 PAGE = 500
 

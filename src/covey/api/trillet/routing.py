@@ -2,10 +2,6 @@
 
 import re
 
-from fastapi import APIRouter
-
-from covey.api.routing import new_router
-
 PREFIX = "/v1/api/batch-calls"
 
 SECOND_NAMES = {
@@ -19,12 +15,7 @@ SECOND_NAMES = {
 _SECOND = re.compile("(" + "|".join(SECOND_NAMES) + ")(?=/|$)")
 
 
-def family(tag: str) -> APIRouter:
-    """A router whose routes share the common answers; `create_app` mounts it under the family's prefix."""
-    return new_router(tag)
-
-
-def documented(path: str) -> str:
+def first_name(path: str) -> str:
     """The documented path of a request, whichever of its names was asked for."""
     second = _SECOND.match(path)
     return SECOND_NAMES[second[1]] + path[second.end() :] if second else path
