@@ -28,7 +28,7 @@ def test_a_line_has_its_ids_and_hides_what_is_private(lines: io.StringIO) -> Non
     line = orjson.loads(lines.getvalue())
     assert (line["request"], line["batch"], line["event"]) == ("r-1", "0123456789abcdef01234567", "called")
     assert (line["level"], line["logger"]) == ("info", "covey.x")
-    assert "555" not in lines.getvalue()
+    assert "555" not in lines.getvalue().replace(line["timestamp"], "")
     assert "covey_sk_" not in lines.getvalue()
 
 
