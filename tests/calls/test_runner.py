@@ -1,8 +1,13 @@
-"""The runner of a trunk, in the engine, with a voice that does not answer."""
+"""The runner of a trunk, in the engine: a voice that does not answer, a trunk that starts late, what a call tells."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from covey.calls import runner as runner_module
 from covey.calls.agents import Agent
 from covey.calls.config import CallsConfig
 from covey.calls.runner import CallRunner, Manners
@@ -13,46 +18,100 @@ from covey.domain.batch import NewBatch, NewItem, Quota
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
+from covey.domain.run import LICENCE_SECONDS
 from covey.engine.hints import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
+from covey.store.sqlite import SqliteStore
 
 from ..conformance.databases import open_sqlite
 
 
-async def test_a_voice_that_is_away_holds_the_trunk_and_burns_no_number(tmp_path: Path) -> None:
-    """Promise 7: what all calls need is away, so no number is to blame."""
+def runner_of(trunk: SimulatedTrunk, clips: ClipCache | None = None) -> CallRunner:
+    manners = Manners(30.0, 600.0, None)
+    return CallRunner(trunk, manners, SystemClock(), Metrics(), clips=clips, recordings=None, low_disk=0)
+
+
+@asynccontextmanager
+async def calling(runner: CallRunner, lane: Lane, numbers: int) -> AsyncIterator[tuple[SqliteStore, str, Worker]]:
+    """A store, a batch of so many numbers, and the worker that calls them."""
     clock = SystemClock()
-    voice = OpenAiSynthesizer("http://127.0.0.1:9/v1", None, "tts-1")
-    runner = CallRunner(
-        SimulatedTrunk(SimulatedSettings()),
-        Manners(30.0, 600.0, None),
-        clock,
-        Metrics(),
-        clips=ClipCache(tmp_path, voice),
-        recordings=None,
-        low_disk=0,
-    )
     async with open_sqlite(clock) as store:
-        await store.put_lane(Lane("simulated", 5))
-        worker = Worker(store, clock, Hints(), {"simulated": runner}, 5, Metrics())
+        assert isinstance(store, SqliteStore)
+        await store.put_lane(lane)
+        worker = Worker(store, clock, Hints(), {lane.name: runner}, 40, Metrics())
         await worker.enlist()
         agent = Agent(greeting="Hello.").model_dump(mode="json")
-        config = CallsConfig(agent=agent, agent_id="agent_1", trunk="simulated", live=False)
-        batch = NewBatch(new_id(clock.now()), "w", "calls", "simulated", config.dump(), clock.now())
+        config = CallsConfig(agent=agent, agent_id="agent_1", trunk=lane.name, live=False)
+        batch = NewBatch(new_id(clock.now()), "w", "calls", lane.name, config.dump(), clock.now())
+        items = [NewItem(b'{"row":1,"values":{}}', ref=f"+1415555{n:04}") for n in range(numbers)]
         await store.draft(batch, worker.id)
-        await store.append(batch.id, 0, [NewItem(b'{"row":1,"values":{}}', ref=f"+1415555{n:04}") for n in range(40)])
-        await store.accept(batch.id, 40, Quota())
+        await store.append(batch.id, 0, items)
+        await store.accept(batch.id, numbers, Quota())
         worker.start()
-        async with asyncio.timeout(20):
-            while (lane := await store.lane("simulated")) is None or lane.open_until is None:
-                await asyncio.sleep(0.02)
-        counts = (await store.batch(batch.id)).counts
-        assert (counts.failed, counts.succeeded) == (0, 0)
-        assert lane.open_reason == "speech_failed"
+        yield store, batch.id, worker
         hurry = asyncio.Event()
         hurry.set()
         await worker.drain(0, hurry)
         await worker.stop()
         await runner.close()
-        await voice.close()
+
+
+async def test_a_voice_that_is_away_holds_the_trunk_and_burns_no_number(tmp_path: Path) -> None:
+    """Promise 7: what all calls need is away, so no number is to blame."""
+    voice = OpenAiSynthesizer("http://127.0.0.1:9/v1", None, "tts-1")
+    runner = runner_of(SimulatedTrunk(SimulatedSettings()), ClipCache(tmp_path, voice))
+    async with calling(runner, Lane("simulated", 5), 40) as (store, batch, _):
+        async with asyncio.timeout(20):
+            while (lane := await store.lane("simulated")) is None or lane.open_until is None:
+                await asyncio.sleep(0.02)
+        counts = (await store.batch(batch)).counts
+        assert (counts.failed, counts.succeeded) == (0, 0)
+        assert lane.open_reason == "speech_failed"
+    await voice.close()
+
+
+class SlowTrunk(SimulatedTrunk):
+    """Takes its time to start, and fails `faults` times first."""
+
+    def __init__(self, takes: float, faults: int = 0) -> None:
+        super().__init__(SimulatedSettings(answer_rate=1.0, ring_seconds=0.0, talk_seconds=1e6))
+        self.starts = 0
+        self._takes = takes
+        self._faults = faults
+
+    async def start(self) -> None:
+        self.starts += 1
+        await asyncio.sleep(self._takes)
+        if self.starts <= self._faults:
+            raise OSError("no socket is free")
+        await super().start()
+
+
+async def test_a_trunk_that_starts_late_then_takes_all_that_it_may(tmp_path: Path) -> None:
+    """Its first calls come back unstarted, together. That must not make it one call at a time until the first one,
+    which may take minutes, has ended."""
+    trunk = SlowTrunk(takes=3 * LICENCE_SECONDS)
+    async with calling(runner_of(trunk), Lane("simulated", 40, 60.0), 40) as (_, _, worker):
+        async with asyncio.timeout(10):
+            while sum(run.started is not None for run in worker.dispatchers["simulated"].runs.values()) < 40:
+                await asyncio.sleep(0.02)
+        assert max(run.attempt for run in worker.dispatchers["simulated"].runs.values()) <= 3
+    assert trunk.starts == 1
+
+
+async def test_a_trunk_that_cannot_be_started_says_so_and_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "START_PAUSE", 0.3)
+    trunk = SlowTrunk(takes=0.0, faults=2)
+    runner = runner_of(trunk)
+    async with calling(runner, Lane("simulated", 5), 5) as (store, batch, worker), asyncio.timeout(10):
+        while (wrong := await runner.ping("simulated")) is None:
+            await asyncio.sleep(0.01)
+        assert wrong == "it cannot be started (no socket is free)"
+        while sum(run.started is not None for run in worker.dispatchers["simulated"].runs.values()) < 5:
+            await asyncio.sleep(0.02)
+        assert (await store.batch(batch)).counts.failed == 0
+        assert await runner.ping("simulated") is None
+    assert trunk.starts == 3

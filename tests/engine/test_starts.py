@@ -6,7 +6,7 @@ import pytest
 
 from covey.domain.batch import BatchState
 from covey.domain.lane import START_SLACK, Lane
-from covey.engine.dispatcher import UNSTARTED_RUNS, Ahead
+from covey.engine.dispatcher import UNSTARTED_LAPS, Ahead
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
 
 from .conftest import LANE, House
@@ -60,29 +60,47 @@ async def test_a_configuration_that_cannot_be_read_stops_the_batch(house: House)
     assert (await house.store.batch(batch)).state is BatchState.failed
 
 
-async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house: House) -> None:
-    await house.submit(UNSTARTED_RUNS)
-    for _ in range(UNSTARTED_RUNS // 10):
+async def _go_round(house: House, laps: int) -> None:
+    """Ten runs come back unstarted, so many times."""
+    for _ in range(laps):
         await house.dispatcher.round()
         for seq in await house.desk.lying(10):
+            house.desk.runs[seq].started = None
             house.desk.answer(seq, Returned("not_started", "no dialler was free in time"))
         await house.written(10)
+
+
+async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house: House) -> None:
+    await house.submit(20)
+    await _go_round(house, UNSTARTED_LAPS)
     lane = await house.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is not None
     assert lane.open_reason == "nothing starts: no dialler was free in time"
 
 
+async def test_runs_that_come_back_together_do_not_hold_their_lane(house: House) -> None:
+    """A trunk that takes its time to start gives back all that waited for it at once, and then works."""
+    await house.submit(20)
+    await _go_round(house, UNSTARTED_LAPS - 1)
+    house.clock.advance(0.1)
+    await house.dispatcher.round()
+    assert len(await house.desk.lying(10)) == 10
+    house.clock.advance(0.1)
+    house.desk.answer(0, Returned("not_started"))
+    await house.written(1)
+    lane = await house.store.lane(LANE)
+    assert lane is not None
+    assert lane.open_until is None, "the others have started since"
+    for seq in range(1, 10):
+        house.desk.answer(seq, Succeeded("done"))
+    await house.written(9)
+
+
 async def test_a_lane_that_was_held_here_goes_on_when_a_run_has_started(house: House) -> None:
     """And not when that run has ended: a call may take minutes, and one of them would be all that the lane does."""
-    await house.submit(UNSTARTED_RUNS)
-    for _ in range(UNSTARTED_RUNS // 10):
-        await house.dispatcher.round()
-        lying = await house.desk.lying(10)
-        for seq in lying:
-            house.desk.runs[seq].started = None
-            house.desk.answer(seq, Returned("not_started", "no dialler was free in time"))
-        await house.written(10)
+    await house.submit(20)
+    await _go_round(house, UNSTARTED_LAPS)
     house.clock.advance(2.1)
     await house.dispatcher.round()
     assert len(await house.desk.lying(1)) == 1, "one tries"

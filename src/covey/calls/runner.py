@@ -25,6 +25,12 @@ log = structlog.get_logger(__name__)
 
 CONFIGS_KEPT = 64
 
+READY_SECONDS = 20.0
+"""How long a call waits at most for a trunk that starts."""
+
+START_PAUSE = 3.0
+"""How long after a failed start the trunk is started again."""
+
 REPORT_SECONDS = 15.0
 """How long after its last possible moment a call's report is waited for."""
 
@@ -68,43 +74,55 @@ class CallRunner:
         self._recordings = recordings
         self._low_disk = low_disk
         self._frozen: OrderedDict[str, tuple[CallsConfig, Agent]] = OrderedDict()
-        self._ready: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._cannot_start: str | None = None
 
     async def ping(self, lane: str) -> str | None:
         """Whether the trunk's far side answers; a trunk that nobody has used yet is not asked."""
-        return await self.trunk.ping() if self._ready is not None and self._ready.done() else None
+        if self._starting is None:
+            return None
+        return await self.trunk.ping() if self._starting.done() else self._cannot_start
 
     async def close(self) -> None:
         """End every call of the trunk, and all that it started."""
-        if self._ready is not None:
-            await asyncio.gather(self._ready, return_exceptions=True)
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
             await self.trunk.stop()
 
-    async def _start_trunk(self, until: float) -> bool:
-        """Start the trunk with its first call; whether it was ready by that moment of the monotonic clock."""
-        if self._ready is None:
-            self._ready = asyncio.create_task(self._prepare(), name=f"trunk {self.trunk.name}")
-        if not self._ready.done():
-            await asyncio.wait([self._ready], timeout=max(0.0, until - self._clock.monotonic()))
-        if self._ready.done() and self._ready.exception() is not None:
-            log.error("the trunk could not be started", trunk=self.trunk.name, exc_info=self._ready.exception())
-            self._ready = None
-            return False
-        return self._ready.done()
+    async def _started(self, run: Run) -> bool:
+        """Start the trunk with its first call; whether it is ready. Starting takes longer than a licence may, so
+        calls wait for it here: they would only go round meanwhile."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(), name=f"trunk {self.trunk.name}")
+        if not self._starting.done():
+            dropping = asyncio.create_task(run.dropped.wait())
+            try:
+                waits = (self._starting, dropping)
+                await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                dropping.cancel()
+        return self._starting.done()
 
-    async def _prepare(self) -> None:
-        """Start the trunk, and meanwhile the voice."""
-        voice = asyncio.create_task(self._clips.warm()) if self._clips is not None else None
-        await self.trunk.start()
-        if voice is not None:
-            await voice
+    async def _start(self) -> None:
+        """Start the trunk, again and again until it works, and meanwhile the voice."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._clips is not None:
+                tasks.create_task(self._clips.warm())
+            while True:
+                try:
+                    return await self.trunk.start()
+                except Exception as error:
+                    self._cannot_start = f"it cannot be started ({str(error) or type(error).__name__})"
+                    log.exception("the trunk could not be started", trunk=self.trunk.name, next_in=START_PAUSE)
+                await asyncio.sleep(START_PAUSE)
 
     async def run(self, run: Run) -> Outcome:
         """Place one call and see it to its end."""
         config, agent = self._config(run)
         if run.ref is None:
             return Failed("invalid_number", "The row has no number")
-        if not await self._start_trunk(run.licence_until):
+        if not await self._started(run) or self._clock.monotonic() > run.licence_until:
             return Returned(NOT_STARTED, "the trunk was not ready in time")
         script = render(agent, Row.load(run.input).values)
         try:
@@ -155,7 +173,7 @@ class CallRunner:
     async def _place(self, order: CallOrder, run: Run) -> CallReport:
         """Place the call; hang it up when the run is dropped, or when its report is long overdue. A call that is not
         reported even then is given up: its slot must not be taken for ever."""
-        placing = asyncio.create_task(self.trunk.place(order, Unwatched()))
+        placing = asyncio.create_task(self.trunk.place(order, _Watch(run, self._clock)))
         dropping = asyncio.create_task(run.dropped.wait())
         overdue = order.licence.until + order.ring_seconds + order.longest_seconds + REPORT_SECONDS
         patience = max(0.0, overdue - self._clock.monotonic())
@@ -194,8 +212,16 @@ class CallRunner:
         return outcome_of(report, run, config.retry, now, recording)
 
 
-class Unwatched:
-    """A watch that looks away."""
+class _Watch:
+    """Tells the engine at once that the far side was addressed; the rest it learns from the report."""
+
+    def __init__(self, run: Run, clock: Clock) -> None:
+        self._run = run
+        self._clock = clock
+
+    def dialling(self) -> None:
+        """The INVITE leaves."""
+        self._run.started = self._clock.monotonic()
 
     def ringing(self) -> None:
         """The phone rings."""

@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 """How long a dispatcher waits at most before it looks by itself."""
 
-UNSTARTED_RUNS = 20
-"""So many runs in a row that could not be started hold the lane …"""
+UNSTARTED_LAPS = 5
+"""So many times in a row runs came back unstarted, were claimed again and came back: that holds the lane …"""
 
 UNSTARTED_HOLD = timedelta(seconds=2)
 """… for so long."""
@@ -112,7 +112,10 @@ class Dispatcher:
         self.running: set[RunKey] = set()
         """Those of them that have not come to their outcome yet."""
         self._ahead = Ahead()
+        self._lap = 0
+        """Counts the times that runs came back unstarted: those that were claimed together come back as one."""
         self._unstarted = 0
+        self._unstarted_at = float("-inf")
         self._held: tuple[float, str] | None = None
         """Since when (monotonic) this dispatcher holds its lane, and why."""
         self._last_start = float("-inf")
@@ -188,7 +191,7 @@ class Dispatcher:
                 continue
             self.runs[run.batch, run.seq, run.attempt] = run
             self.running.add((run.batch, run.seq, run.attempt))
-            task = asyncio.create_task(self._execute(run))
+            task = asyncio.create_task(self._execute(run, self._lap))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -218,9 +221,9 @@ class Dispatcher:
             licence_until=until if bite.slack is None else min(until, least + bite.slack.total_seconds()),
         )
 
-    async def _execute(self, run: Run) -> None:
+    async def _execute(self, run: Run, lap: int) -> None:
         outcome = await self._outcome(run)
-        await self._watch_starts(outcome)
+        await self._watch_starts(outcome, lap)
         ended = self._clock.now()
         started = None
         if run.started is not None:
@@ -254,17 +257,21 @@ class Dispatcher:
         except Exception:
             log.exception("it could not be stopped", batch=batch)
 
-    async def _watch_starts(self, outcome: Outcome) -> None:
-        """Hold the lane for a moment when run after run could not be started: otherwise they would go round and round
-        with nobody told."""
+    async def _watch_starts(self, outcome: Outcome, lap: int) -> None:
+        """Hold the lane for a moment when time after time nothing could be started: otherwise its runs would go round
+        and round with nobody told."""
         if not isinstance(outcome, Returned) or outcome.code != NOT_STARTED:
             self._unstarted = 0
             return
-        self._unstarted += 1
-        if self._unstarted >= UNSTARTED_RUNS:
+        if lap < self._lap:
+            return
+        self._lap += 1
+        self._unstarted = 1 if self._started_since(self._unstarted_at) else self._unstarted + 1
+        self._unstarted_at = self._clock.monotonic()
+        if self._unstarted >= UNSTARTED_LAPS:
             self._unstarted = 0
             why = outcome.message or "no reason was given"
-            log.error("run after run could not be started", lane=self.lane, why=why)
+            log.error("time after time nothing could be started", lane=self.lane, why=why)
             self._held = self._clock.monotonic(), f"nothing starts: {why}"
             try:
                 await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, self._held[1])
@@ -276,13 +283,17 @@ class Dispatcher:
         if self._held is None:
             return
         since, why = self._held
-        starts = [run.started for run in self.runs.values() if run.started is not None]
-        if max([self._last_start, *starts]) <= since:
+        if not self._started_since(since):
             return
         status = await self._store.lane(self.lane)
         if status is not None and status.open_reason == why:
             await self._store.close_lane(self.lane)
         self._held = None
+
+    def _started_since(self, at: float) -> bool:
+        """Whether a run has started after that moment of the monotonic clock."""
+        starts = [run.started for run in self.runs.values() if run.started is not None]
+        return max([self._last_start, *starts]) > at
 
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free."""

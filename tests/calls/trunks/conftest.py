@@ -26,11 +26,15 @@ LINES = ("opening", "question", "again", "yes", "no", "goodbye")
 
 @dataclass
 class Watch:
-    """Remembers what it was told; `rang` and `talks` can be awaited."""
+    """Remembers what it was told; `dialled`, `rang` and `talks` can be awaited."""
 
+    dialled: asyncio.Event = field(default_factory=asyncio.Event)
     rang: asyncio.Event = field(default_factory=asyncio.Event)
     talks: asyncio.Event = field(default_factory=asyncio.Event)
     turns: list[Turn] = field(default_factory=list)
+
+    def dialling(self) -> None:
+        self.dialled.set()
 
     def ringing(self) -> None:
         self.rang.set()

@@ -12,6 +12,9 @@ from covey.calls.trunks.sip import SipTrunk
 
 
 class Printer:
+    def dialling(self) -> None:
+        pass
+
     def ringing(self) -> None:
         print("ringing", flush=True)
 

@@ -196,6 +196,7 @@ class DiallerProcess:
             case "dialling":
                 held.dialling = True
                 held.dialled_at = datetime.now(UTC)
+                held.watch.dialling()
             case "ringing":
                 held.watch.ringing()
             case "answered":

@@ -125,6 +125,7 @@ class SimulatedTrunk:
             return _report(CallEnd.not_started)
         self._note(order)
         dialled_at = datetime.now(UTC)
+        watch.dialling()
         ahead = fate(self._settings, order.item, order.attempt)
         watch.ringing()
         if await _happens(dropped, self._lasts(min(ahead.ring, order.ring_seconds))):
