@@ -93,7 +93,7 @@ async def test_our_own_lost_network_burns_no_item(tmp_path: Path) -> None:
 
     async with open_desk(tmp_path, resolve) as desk:
         lost = Returned(
-            "network_lost", "No name server answered what the address of videos.test is", blame=Blame.either
+            "network_lost", "No name server answered what the address of videos.test is", blame=Blame.either, ours=True
         )
         assert await desk.comes_to("http://videos.test/a.mp4") == lost
         outcome = await desk.comes_to("http://nowhere.test/a.mp4")
@@ -102,7 +102,7 @@ async def test_our_own_lost_network_burns_no_item(tmp_path: Path) -> None:
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.blame) == ("asset_unavailable", Blame.nothing)
     assert isinstance(image, Returned)
-    assert (image.code, image.blame) == ("network_lost", Blame.either)
+    assert (image.code, image.blame, image.ours) == ("network_lost", Blame.either, True)
 
 
 async def test_a_full_disk_burns_no_item_whose_video_is_fetched(tmp_path: Path) -> None:
@@ -115,5 +115,5 @@ async def test_a_full_disk_burns_no_item_whose_video_is_fetched(tmp_path: Path) 
         with largest_file(8_000_000):
             outcome = await desk.comes_to(f"{url}/long.mp4")
     assert isinstance(outcome, Returned)
-    assert (outcome.code, outcome.blame) == ("no_room", Blame.either)
+    assert (outcome.code, outcome.blame, outcome.ours) == ("no_room", Blame.either, True)
     assert list((tmp_path / "assets").iterdir()) == []

@@ -47,6 +47,19 @@ async def test_one_bad_item_fails_while_its_lane_works_for_others(scene: Scene) 
     assert lane.open_until is None
 
 
+async def test_a_fault_of_our_own_is_never_counted_against_an_item(scene: Scene) -> None:
+    """The network is away for long, and the lane works for others all the while: their videos are here already."""
+    batch = await scene.submit(1)
+    for _ in range(10):
+        await scene.finish(await scene.take(1), Returned("network_lost", blame=Blame.either, ours=True))
+        await scene.submit(1)
+        await scene.finish(await scene.take(1), Succeeded("done"))
+        assert await scene.claim() is None, "it waits for a moment"
+        scene.clock.advance(5)
+    await scene.finish(await scene.take(1), Succeeded("done"))
+    assert await scene.store.outcomes(batch) == {"done": 1}
+
+
 async def test_returns_that_blame_nobody_are_bounded_whatever_the_lane_does(scene: Scene) -> None:
     batch = await scene.submit(1)
     for _ in range(3):

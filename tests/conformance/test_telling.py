@@ -189,11 +189,11 @@ async def test_a_silent_far_side_is_told_once_for_each_opening(scene: Scene) -> 
     await scene.store.pause(paused, "p")
     await scene.stop(stopped)
     for _ in range(3):
-        await scene.store.open_lane("lane", scene.after(10), "silent: no answer")
+        await scene.store.open_lane("lane", scene.after(10), "no answer")
     [one] = await scene.store.deliveries("w")
-    assert (one.batch, one.data["data"]) == (active, {"reason": "silent: no answer"})
+    assert (one.batch, one.data["data"]) == (active, {"reason": "no answer"})
     await scene.store.close_lane("lane")
-    await scene.store.open_lane("lane", scene.after(10), "silent: no answer")
+    await scene.store.open_lane("lane", scene.after(10), "no answer")
     assert await told(scene) == {"batch.holding": 2}
 
 

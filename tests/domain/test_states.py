@@ -71,7 +71,7 @@ endings = st.sampled_from([Succeeded("s"), Failed("f", "m"), Failed("e", "m", bl
 outcomes = st.one_of(
     endings,
     st.builds(Retry, st.just(LATER), endings),
-    st.builds(Returned, st.sampled_from(["not_started", "x"]), st.just("m"), st.sampled_from(Blame)),
+    st.builds(Returned, st.sampled_from(["not_started", "x"]), st.just("m"), st.sampled_from(Blame), st.booleans()),
     st.just(Aborted("a")),
     st.just(Lost()),
 )
@@ -92,6 +92,9 @@ def test_whatever_comes_of_a_run_its_budgets_hold(outcome: Outcome | Lost, stand
     if isinstance(outcome, Succeeded | Failed):
         assert isinstance(decision, End)
         assert decision.code == outcome.code
+    if isinstance(outcome, Returned) and outcome.ours and not standing.stopped:
+        assert isinstance(decision, Defer)
+        assert decision.returns == standing.returns
 
 
 items = st.sampled_from("abcdefgh")

@@ -92,7 +92,7 @@ async def test_a_lane_is_held_while_its_far_side_is_silent(house: House) -> None
     status = await house.store.lane(LANE)
     assert status is not None
     assert status.open_until == house.clock.now() + timedelta(seconds=12)
-    assert status.open_reason == "silent: no answer"
+    assert status.open_reason == "no answer"
     await house.dispatcher.round()
     assert house.worker.active == 0
     house.desk.wrong = None
@@ -107,7 +107,7 @@ async def test_a_lane_is_held_while_its_far_side_is_silent(house: House) -> None
 async def test_a_ping_that_crashes_holds_its_own_lane_only(house: House, wrong: Exception) -> None:
     other = Desk(house.clock)
     await house.store.put_lane(Lane("other", 5))
-    await house.store.open_lane("other", house.clock.now() + timedelta(hours=1), "silent: no answer")
+    await house.store.open_lane("other", house.clock.now() + timedelta(hours=1), "no answer")
     health = Health(house.store, house.clock, house.hints, {LANE: house.desk, "other": other})
     house.desk.wrong = wrong
     other.wrong = "no answer"

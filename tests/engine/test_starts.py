@@ -76,7 +76,7 @@ async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house:
     lane = await house.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is not None
-    assert lane.open_reason == "nothing starts: no dialler was free in time"
+    assert lane.open_reason == "no dialler was free in time"
 
 
 async def test_runs_that_come_back_together_do_not_hold_their_lane(house: House) -> None:

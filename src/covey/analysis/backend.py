@@ -103,11 +103,13 @@ class Busy(Exception):
 
 
 class Down(Exception):
-    """The model was not reached, or says that it is broken for everybody; or something else that all items need."""
+    """The model was not reached, or says that it is broken for everybody; or something else that all items need.
+    `ours`: that is something of this server's own."""
 
-    def __init__(self, message: str, code: str = "model_down") -> None:
+    def __init__(self, message: str, code: str = "model_down", *, ours: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.ours = ours
 
 
 class Backend(Protocol):

@@ -164,7 +164,7 @@ def again_of(error: FetchError) -> str | None:
 def unfetched(again: object, message: str) -> Refused | Down:
     """What is raised for an item whose bytes were not fetched. No model was asked, so nothing is said of it."""
     if again == NETWORK:
-        return Down(message, NETWORK_LOST)
+        return Down(message, NETWORK_LOST, ours=True)
     return (Again if again == LATER else Refused)(UNAVAILABLE, message, Blame.nothing)
 
 

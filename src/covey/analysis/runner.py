@@ -151,9 +151,9 @@ class AnalysisRunner:
         except Busy:
             return Returned(NOT_STARTED)
         except Down as error:
-            return Returned(error.code, str(error), Blame.either)
+            return Returned(error.code, str(error), Blame.either, error.ours)
         except (FilesUnavailable, NoRoom, Unavailable) as error:
-            return Returned(error.code, error.message, Blame.either)
+            return Returned(error.code, error.message, Blame.either, ours=True)
 
     async def _unsure(self, error: Unsure) -> Outcome:
         """One answer does not prove whether the model or the video is to blame; a tiny question does."""

@@ -49,7 +49,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """A lane as it is now. `open_until` is set while its breaker is open, `open_reason` says why."""
+    """A lane as it is now. `open_until` is set while its breaker is open. `open_reason` says why: the code that its
+    items failed with, or the sentence of a ping or of what could not be started."""
 
     name: str
     cap: int

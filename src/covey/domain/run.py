@@ -17,6 +17,7 @@ LICENCE_SECONDS = 0.5
 MAX_RETURNS = 3
 MAX_LOSSES = 3
 RETURN_DELAYS = (timedelta(seconds=2), timedelta(seconds=10), timedelta(seconds=30))
+OURS_DELAY = timedelta(seconds=5)
 
 NOT_STARTED = "not_started"
 OUTCOME_UNKNOWN = "outcome_unknown"
@@ -83,11 +84,13 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """Nobody was reached: the item goes back, and no try is used."""
+    """Nobody was reached: the item goes back, and no try is used. With `ours` the cause is known to be this server's
+    own (its network, its disk, its storage), and the return is never counted against the item."""
 
     code: str
     message: str = ""
     blame: Blame = Blame.nothing
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +258,10 @@ def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
         return End(RunState.canceled, outcome.code, outcome.message, tried=False)
     if outcome.code == NOT_STARTED:
         return Defer(None, NOT_STARTED, None, standing.tries, standing.returns, standing.losses)
-    returns = standing.returns + 1 if standing.lane_works else standing.returns
+    returns = standing.returns + (standing.lane_works and not outcome.ours)
     if returns >= MAX_RETURNS:
         return End(RunState.failed, PROVIDER_ERROR, outcome.message, tried=False)
-    at = now + RETURN_DELAYS[max(0, returns - 1)]
+    at = now + (OURS_DELAY if outcome.ours else RETURN_DELAYS[max(0, returns - 1)])
     return Defer(at, outcome.code, RunState.returned, standing.tries, returns, standing.losses, outcome.message)
 
 

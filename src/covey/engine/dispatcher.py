@@ -270,11 +270,11 @@ class Dispatcher:
         self._unstarted_at = self._clock.monotonic()
         if self._unstarted >= UNSTARTED_LAPS:
             self._unstarted = 0
-            why = outcome.message or "no reason was given"
+            why = outcome.message or "nothing can be started"
             log.error("time after time nothing could be started", lane=self.lane, why=why)
-            self._held = self._clock.monotonic(), f"nothing starts: {why}"
+            self._held = self._clock.monotonic(), why
             try:
-                await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, self._held[1])
+                await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, why)
             except Exception:
                 log.exception("the lane could not be held", lane=self.lane)
 

@@ -18,8 +18,6 @@ PING_SECONDS = 5.0
 HOLD = timedelta(seconds=12)
 """How long one failed ping holds a lane: longer than it takes until the next."""
 
-SILENT = "silent"
-
 
 class Health(Loop):
     """One ping of every lane, every few seconds."""
@@ -44,7 +42,7 @@ class Health(Loop):
         wrong = await self._ping(lane, runner)
         if wrong is not None:
             self._down.add(lane)
-            await self._store.open_lane(lane, self._clock.now() + HOLD, f"{SILENT}: {wrong}")
+            await self._store.open_lane(lane, self._clock.now() + HOLD, wrong)
         elif lane in self._down:
             self._down.discard(lane)
             await self._store.close_lane(lane)
@@ -56,8 +54,7 @@ class Health(Loop):
         status = await self._store.lane(lane)
         held = status is not None and status.open_until is not None
         if status is not None and held and lane not in self._told:
-            reason = (status.open_reason or "no answer").removeprefix(f"{SILENT}: ")
-            log.warning("a lane is held: nothing of it starts", lane=lane, why=reason)
+            log.warning("a lane is held: nothing of it starts", lane=lane, why=status.open_reason)
             self._told.add(lane)
         elif not held and lane in self._told:
             log.info("a lane goes on", lane=lane)

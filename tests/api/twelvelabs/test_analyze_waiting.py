@@ -22,21 +22,26 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
         yield opened
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("stream", "reason", "told"),
+    [
+        (False, "It refused the key (401)", "It refused the key (401)"),
+        (True, "It refused the key (401)", "It refused the key (401)"),
+        (False, "model_timeout", "it did not answer in time, again and again"),
+    ],
+)
 async def test_nobody_is_kept_waiting_for_a_model_that_is_held(
-    stream: bool, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    stream: bool, reason: str, told: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(analyze, "HELD_PATIENCE", 0.1)
     monkeypatch.setattr(analyze, "LOOK_SECONDS", 0.05)
     lane = lane_of("local-facts")
-    await lab.services.store.open_lane(
-        lane, lab.clock.now() + timedelta(seconds=30), "silent: It refused the key (401)"
-    )
+    await lab.services.store.open_lane(lane, lab.clock.now() + timedelta(seconds=30), reason)
     video = {"type": "asset_id", "asset_id": lab.asset}
     body = {"model_name": "local-facts", "video": video, "prompt": "hold", "stream": stream}
     async with asyncio.timeout(10):
         answer = await lab.client.post("/v1.3/analyze", json=body, headers={"idempotency-key": "again"})
-    said = "The model local-facts does not work now: It refused the key (401)"
+    said = f"The model local-facts does not work now: {told}"
     if stream:
         fault = orjson.loads(answer.text.splitlines()[-1])["error"]
         assert fault == {"code": "model_unavailable", "message": said}
@@ -74,9 +79,7 @@ async def test_a_task_that_is_processed_is_waited_for_though_its_model_is_held(
     body = {"model_name": "local-facts", "video": video, "prompt": "hold", "stream": False}
     waiting = asyncio.create_task(lab.client.post("/v1.3/analyze", json=body))
     await lab.echo.holding(1)
-    await lab.services.store.open_lane(
-        lane_of("local-facts"), lab.clock.now() + timedelta(seconds=30), "silent: Nobody"
-    )
+    await lab.services.store.open_lane(lane_of("local-facts"), lab.clock.now() + timedelta(seconds=30), "Nobody")
     looks = 0
     enough.clear()
     await asyncio.wait_for(enough.wait(), 10)

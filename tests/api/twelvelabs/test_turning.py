@@ -40,7 +40,7 @@ async def held(lab: Lab, path: str) -> Any:
 
 async def test_a_dead_model_says_why_it_holds_its_batches(lab: Lab) -> None:
     lane, until = lane_of("local-facts"), lab.clock.now() + timedelta(minutes=1)
-    await lab.services.store.open_lane(lane, until, "silent: http://models/v1 could not be reached")
+    await lab.services.store.open_lane(lane, until, "http://models/v1 could not be reached")
     made = await lab.create("hello", "hello")
     path = f"{BATCHES}/{made['batch_id']}"
     found = await held(lab, path)

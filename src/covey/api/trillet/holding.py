@@ -12,8 +12,6 @@ from covey.domain.lane import LaneStatus
 
 _SOON = timedelta(seconds=2)
 _GOING = (BatchState.queued, BatchState.running, BatchState.paused)
-_PREFIXES = ("silent: ", "nothing starts: ")
-"""How the engine marks the reasons that it found by itself; the sentence stands behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,6 @@ async def holding(
 def _down(lane: LaneStatus, tongue: Tongue) -> str:
     """Why the breaker of a lane is open."""
     reason = lane.open_reason or "no answer"
-    for prefix in _PREFIXES:
-        reason = reason.removeprefix(prefix)
     return f"The {tongue.lane} takes nothing now: {tongue.codes.get(reason, reason)}"
 
 

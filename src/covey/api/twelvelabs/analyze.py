@@ -21,6 +21,7 @@ from covey.api.idempotency import once
 from covey.api.trillet.starting import made
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs import singles, views
+from covey.api.twelvelabs.holding import VIDEOS
 from covey.api.twelvelabs.requests import Analyze
 from covey.api.twelvelabs.routing import family, flat
 from covey.api.twelvelabs.shapes import PREFIX
@@ -146,8 +147,10 @@ async def _despaired(ctx: Context, batch: Batch) -> str:
         returned = [run for run in item.earlier if run.state is RunState.returned]
         back = item.reason == NOT_STARTED or (returned and item.reason == returned[-1].code)
         if (held and now - held >= HELD_PATIENCE) or (back and now - since >= RETURNED_PATIENCE):
+            if returned and returned[-1].message:
+                return returned[-1].message
             reason = (lane.open_reason if lane is not None else None) or item.reason or "it gives no answer"
-            return returned[-1].message if returned and returned[-1].message else reason.removeprefix("silent: ")
+            return VIDEOS.codes.get(reason, reason)
 
 
 async def _left(ctx: Context) -> None:
