@@ -8,7 +8,6 @@ The phones run apart and outlive every kill: they count dialogs, and see who say
 
 import asyncio
 import collections
-import json
 import os
 import random
 import signal
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.serving import AGENT, Phones, ServerProcess, children, demo_numbers, demo_settings, write_csv
+from covey.calls.trunks.simulated import starts as started
 from covey.client import StartOptions
 from covey.domain.clock import SystemClock
 from covey.store.sqlite import SqliteStore
@@ -245,9 +245,7 @@ async def simulated(folder: Path, kills: int) -> Verdict:
     await asyncio.sleep(3)
     await server.stop()
     codes, wrong = await recounted(folder / "data" / "covey.db")
-    seen = collections.Counter(
-        (line["item"], line["attempt"]) for line in map(json.loads, starts.read_text().splitlines())
-    )
+    seen = collections.Counter((start["item"], start["attempt"]) for start in started(starts))
     twice = sum(1 for n in seen.values() if n > 1)
     verdict.check(twice == 0, f"{len(seen)} attempts started, {twice} of them twice")
     verdict.check(not wrong, f"wrong by recount: {wrong or 'nothing'}")

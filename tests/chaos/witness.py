@@ -6,7 +6,6 @@ all processes of a machine share.
 
 import asyncio
 import collections
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import psycopg
 
 from covey.calls.trunks.simulated import SimulatedSettings, fate
+from covey.calls.trunks.simulated import starts as started
 from covey.domain.ids import split_item_id
 
 from .cluster import Shape
@@ -72,10 +72,9 @@ def read_starts(logs: Iterable[Path]) -> list[Start]:
     """All starts, in order of time."""
     found = []
     for path in logs:
-        for line in path.read_text().splitlines() if path.exists() else []:
-            told = json.loads(line)
+        for told in started(path) if path.exists() else ():
             split = split_item_id(told["item"])
-            assert split is not None, line
+            assert split is not None, told
             found.append(Start(*split, told["attempt"], told["at"], path.parent.name))
     return sorted(found, key=lambda start: start.at)
 

@@ -14,6 +14,7 @@ from covey.engine.health import Health
 from covey.engine.runner import Failed, Succeeded
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
+from covey.engine.worker import Worker
 
 from .conftest import ANY, LANE, Desk, House
 
@@ -101,6 +102,20 @@ async def test_a_lane_is_held_while_its_far_side_is_silent(house: House) -> None
     assert house.hints.lane(LANE).is_set()
     await house.dispatcher.round()
     assert house.worker.active == 1
+
+
+async def test_a_run_that_ends_wakes_its_own_lane_only(house: House) -> None:
+    house.worker = Worker(
+        house.store, house.clock, house.hints, {LANE: house.desk, "other": Desk(house.clock)}, 10, house.metrics
+    )
+    await house.worker.enlist()
+    await house.submit(1)
+    await house.dispatcher.round()
+    await house.desk.lying(1)
+    house.desk.answer(0, Succeeded("done"))
+    await house.written(1)
+    assert house.hints.lane(LANE).is_set()
+    assert not house.hints.lane("other").is_set()
 
 
 @pytest.mark.parametrize("wrong", [TimeoutError(), OSError("no route")])

@@ -296,9 +296,9 @@ class Dispatcher:
         return max([self._last_start, *starts]) > at
 
     def forget(self, key: RunKey) -> None:
-        """The run's outcome is on disk: its room is free."""
-        self.runs.pop(key, None)
-        self._hint.set()
+        """The run's outcome is on disk: its room is free. Runs of other lanes are none of ours."""
+        if self.runs.pop(key, None) is not None:
+            self._hint.set()
 
     async def idle(self, timeout: float) -> bool:
         """Wait until no run is in hand, `timeout` seconds at most; whether that came."""

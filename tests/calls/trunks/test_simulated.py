@@ -1,14 +1,13 @@
 """The simulated trunk: the same fate for the same seed, limits kept, starts written down first."""
 
 import asyncio
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from covey.calls.call import CallEnd
-from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk, fate
+from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk, fate, starts
 
 from .conftest import OrderMaker, Watch
 
@@ -40,8 +39,18 @@ async def test_calls_come_to_their_fate(order: OrderMaker, tmp_path: Path) -> No
     reports = await asyncio.gather(*(trunk.place(each, Watch()) for each in orders))
     await trunk.stop()
     assert [report.end for report in reports] == [fate(settings, each.item, 1).end for each in orders]
-    starts = [json.loads(line)["item"] for line in (tmp_path / "starts.jsonl").read_text().splitlines()]
-    assert sorted(starts) == sorted(each.item for each in orders)
+    assert sorted(start["item"] for start in starts(tmp_path / "starts.jsonl")) == sorted(each.item for each in orders)
+
+
+async def test_a_line_that_a_kill_tore_hides_no_start(order: OrderMaker, tmp_path: Path) -> None:
+    log = tmp_path / "starts.jsonl"
+    log.write_text('{"batch":"one","item":"a","attempt":1,"at":1.5}\n{"batc')
+    trunk = SimulatedTrunk(SimulatedSettings(seed=7, speed=1000.0, log=log))
+    await trunk.start()
+    placed = order("+14155550140")
+    await trunk.place(placed, Watch())
+    await trunk.stop()
+    assert [start["item"] for start in starts(log)] == ["a", placed.item]
 
 
 async def test_a_late_licence_is_not_a_start(order: OrderMaker, tmp_path: Path) -> None:

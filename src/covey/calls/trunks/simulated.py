@@ -6,11 +6,12 @@ For load tests and dry runs. It has to be named, it never rings anybody, and eve
 import asyncio
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -65,6 +66,15 @@ class Fate:
     talk: float | None
 
 
+def starts(log: Path) -> Iterator[dict[str, Any]]:
+    """The starts that a log tells of: `batch`, `item`, `attempt`, and `at` in monotonic seconds. A line that a kill
+    tore tells of none: its process died before the start could count."""
+    with log.open("rb") as lines:
+        for line in lines:
+            if line.endswith(b"}\n"):
+                yield orjson.loads(line)
+
+
 def fate(settings: SimulatedSettings, item: str, attempt: int) -> Fate:
     """The fate of one attempt at one item: the same for the same seed, on every machine."""
     dice = random.Random(f"{settings.seed}/{item}/{attempt}")
@@ -89,9 +99,13 @@ class SimulatedTrunk:
         self._log: int | None = None
 
     async def start(self) -> None:
-        """Open the log of starts. Raises OSError if that cannot be written."""
+        """Open the log of starts, and end the line that a killed life may have left. Raises OSError if the log cannot
+        be written."""
         if self._settings.log is not None:
-            self._log = os.open(self._settings.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._log = os.open(self._settings.log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            size = os.fstat(self._log).st_size
+            if size and os.pread(self._log, 1, size - 1) != b"\n":
+                os.write(self._log, b"\n")
 
     async def place(self, order: CallOrder, watch: CallWatch) -> CallReport:
         """Play one call to its end."""
