@@ -1,5 +1,6 @@
 """Workspaces, keys, agents, blocked refs, erased people, idempotent answers."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from datetime import timedelta
@@ -33,6 +34,17 @@ async def test_workspaces(scene: Scene) -> None:
     for doing in (store.workspace("none"), store.change_workspace(replace(one, id="none"))):
         with pytest.raises(NotFound):
             await doing
+
+
+async def test_of_two_first_workspaces_one_is_made(scene: Scene) -> None:
+    """Two servers find the same database empty."""
+    made = [Workspace(name, name, scene.now) for name in ("one", "two", "three", "four")]
+    keys = [a_key(scene, f"key-{one.id}", one.id) for one in made]
+    tried = await asyncio.gather(*map(scene.store.add_first, made, keys))
+    assert sorted(tried) == [False, False, False, True]
+    (first,) = await scene.store.workspaces()
+    assert first == made[tried.index(True)]
+    assert [key.workspace for key in await scene.store.keys()] == [first.id]
 
 
 def a_key(scene: Scene, name: str, workspace: str | None = "w") -> Key:

@@ -28,26 +28,30 @@ async def announce(server: Server, address: str) -> None:
             profile = await first_account(server.store, address, server.services.clock.now, data / KEY_FILE)
         except OSError as error:
             raise StoreError(f"The first key cannot be written to {data / KEY_FILE}: {error.strerror}") from error
-        _hand_over(profile, data)
+        if profile is None:
+            say("Another server found this database empty too and made its first workspace; the key is with that one.")
+        else:
+            _hand_over(profile, data)
     if not _is_loopback(server.settings.host):
         say("It can be reached from other machines: put something with TLS in front of it.", "yellow")
     say(f"Covey listens at {address}; Ctrl-C ends it.")
 
 
-async def first_account(store: Store, address: str, now: Callable[[], datetime], file: Path | None = None) -> Profile:
-    """A workspace and a key of it; the key is in the answer, and in `file` before the database has it.
-
-    The workspace comes last, for a database without one is empty: whatever fails before it, the next start begins
-    anew, and writes over `file`.
-    """
+async def first_account(
+    store: Store, address: str, now: Callable[[], datetime], file: Path | None = None
+) -> Profile | None:
+    """A workspace and a key of it; the key is in the answer, and in `file` before the database has it. None if another
+    server made the first workspace meanwhile. After a failure the next start begins anew, and writes over `file`."""
     workspace = Workspace(new_id(now()), "first", now())
     key, secret = make_key(workspace.id, Role.operate, "first", now())
     profile = Profile(address, secret, workspace.id)
     if file is not None:
         _write_private(file, _lines(profile))
-    await store.add_key(key)
-    await store.add_workspace(workspace)
-    return profile
+    if await store.add_first(workspace, key):
+        return profile
+    if file is not None:
+        _take_back(file)
+    return None
 
 
 def _hand_over(profile: Profile, data: Path) -> None:
@@ -95,6 +99,10 @@ def _write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def _take_back(path: Path) -> None:
+    path.unlink()
 
 
 def _is_loopback(host: str) -> bool:

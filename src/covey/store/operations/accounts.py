@@ -15,6 +15,16 @@ async def add_workspace(database: Database, workspace: Workspace) -> None:
         raise Conflict(f"there is a workspace {workspace.id} already", code="exists")
 
 
+async def add_first(database: Database, workspace: Workspace, key: Key) -> bool:
+    """See `Accounts.add_first`."""
+    await database.lock("lock_first", {})
+    if await workspaces(database):
+        return False
+    await add_workspace(database, workspace)
+    await add_key(database, key)
+    return True
+
+
 def _workspace_values(workspace: Workspace) -> Json:
     return {
         "id": workspace.id,

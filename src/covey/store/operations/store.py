@@ -222,6 +222,9 @@ class OperationStore(AssetStore, WebhookStore):
     async def add_workspace(self, workspace: Workspace) -> None:
         await self._write(lambda db: accounts.add_workspace(db, workspace))
 
+    async def add_first(self, workspace: Workspace, key: Key) -> bool:
+        return await self._write(lambda db: accounts.add_first(db, workspace, key))
+
     async def workspace(self, workspace: str) -> Workspace:
         return await self._look(lambda db: accounts.workspace(db, workspace))
 

@@ -45,6 +45,10 @@ class Accounts(Protocol):
         """Raises Conflict `exists`."""
         ...
 
+    async def add_first(self, workspace: Workspace, key: Key) -> bool:
+        """Add the first workspace and its key, both or none; False, and nothing is added, if there is a workspace."""
+        ...
+
     async def workspace(self, workspace: str) -> Workspace:
         """Raises NotFound."""
         ...
