@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from covey.analysis.assetfiles import AssetFiles, FilesUnavailable, NoRoom, room
+from covey.analysis.assetfiles import AssetFiles, FilesUnavailable
 from covey.domain.ids import new_id
+from covey.room import NoRoom, room
 
 
 def _ident() -> str:

@@ -17,6 +17,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from covey.domain.errors import CoveyError
 from covey.domain.ids import is_id
+from covey.room import room
 
 log = structlog.get_logger(__name__)
 
@@ -30,30 +31,11 @@ AT_ONCE = 4
 LOCK = "lock"
 
 
-class NoRoom(CoveyError):
-    """The server has no room for the file now; ask whoever runs it, or try again later."""
-
-    status = 507
-    code = "no_room"
-
-
 class FilesUnavailable(CoveyError):
     """The place where assets lie cannot be reached now; asking again later is safe."""
 
     status = 503
     code = "storage_unavailable"
-
-
-@contextmanager
-def room() -> Iterator[None]:
-    """Write files in here. Raises NoRoom where the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            log.error("there is no room for an asset", why=error.strerror)
-            raise NoRoom from error
-        raise
 
 
 @dataclass(slots=True)

@@ -5,12 +5,13 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Mapping
 
-from covey.analysis.assetfiles import AssetFiles, room
+from covey.analysis.assetfiles import AssetFiles
 from covey.analysis.backend import Refused
 from covey.analysis.kinds import HEAD, IMAGE, kind_of
 from covey.analysis.looking import UNAVAILABLE, again_of, unfetched
 from covey.domain.asset import Asset, AssetState
 from covey.fetch import Fetcher, FetchError
+from covey.room import room
 
 INVALID = "parameter_invalid"
 

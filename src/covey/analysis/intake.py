@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from covey.analysis.assetfiles import AssetFiles, NoRoom
+from covey.analysis.assetfiles import AssetFiles
 from covey.analysis.backend import Refused
 from covey.analysis.images import Images
 from covey.analysis.kinds import VIDEO, kind_of
@@ -33,6 +33,7 @@ from covey.domain.errors import BadRequest, CoveyError, NotFound, Unavailable
 from covey.domain.ids import new_id
 from covey.domain.run import Blame, Json
 from covey.fetch import Fetcher, FetchError
+from covey.room import NoRoom
 from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)

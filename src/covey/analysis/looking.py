@@ -7,7 +7,7 @@ from typing import Protocol
 
 import structlog
 
-from covey.analysis.assetfiles import AssetFiles, NoRoom, room
+from covey.analysis.assetfiles import AssetFiles
 from covey.analysis.backend import Again, Down, Refused
 from covey.analysis.kinds import DOCUMENT, HEAD, IMAGE, KINDS, VIDEO, Kind, kind_of
 from covey.analysis.media.errors import BROKEN, Undecodable
@@ -18,6 +18,7 @@ from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, CoveyError
 from covey.domain.run import Blame
 from covey.fetch import Fetcher, FetchError, FetchFailed, NetworkLost
+from covey.room import NoRoom, room
 from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)

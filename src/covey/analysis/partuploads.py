@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from covey.analysis.assetfiles import room
 from covey.analysis.multiparts import (
     ACTIVE,
     ADDRESS_LIFE,
@@ -33,6 +32,7 @@ from covey.domain.asset import Asset
 from covey.domain.clock import Clock
 from covey.domain.errors import BadRequest, CoveyError, Forbidden, NotFound, TooMany
 from covey.domain.run import Json
+from covey.room import room
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from covey.analysis.assetfiles import FilesUnavailable, NoRoom
+from covey.analysis.assetfiles import FilesUnavailable
 from covey.analysis.backend import Again, Answer, Ask, Backend, Busy, Down, Refused, Unsure
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
 from covey.domain.asset import Asset, AssetState
@@ -21,6 +21,7 @@ from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.domain.run import NOT_STARTED
 from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Outcome, Retry, Returned, Run, Succeeded
+from covey.room import NoRoom
 from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from covey.api.budget import ANYTHING, Budget, budget
 from covey.api.context import Context
 from covey.api.errors import Answer
+from covey.api.forms import Form
 from covey.api.idempotency import HEADER, once
 from covey.api.prices import prices_of
 from covey.api.services import TrunkFacts
@@ -23,7 +24,7 @@ from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import FrozenAgent, freeze
 from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFields, parse
-from covey.api.trillet.forms import Upload, read_form
+from covey.api.trillet.forms import read_form
 from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
 from covey.calls.files import skipped_path
 from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid, check
@@ -97,12 +98,12 @@ async def validate(ctx: Context) -> Response:
             return Response(b"".join([block async for block in found.report_csv()]), media_type="text/csv")
 
 
-def _values(upload: Upload) -> dict[str, Any]:
+def _values(upload: Form) -> dict[str, Any]:
     """What a form means, whatever its boundary: its fields, and its file by content."""
     return {"fields": {name: text for name, text in upload.fields.items() if text}, "file": upload.sha256}
 
 
-async def _checked(ctx: Context, upload: Upload, plan: Plan) -> CheckedList:
+async def _checked(ctx: Context, upload: Form, plan: Plan) -> CheckedList:
     assert upload.path is not None
     return await check(upload.path, plan.options, ctx.services.spool)
 
@@ -180,7 +181,7 @@ def retry_plan(callback: SmartCallback | None, agent: FrozenAgent) -> tuple[Retr
     return RetryPlan(gaps=gaps, codes=codes), callback.maxAttempts
 
 
-async def _start(ctx: Context, fields: StartFields, upload: Upload, ident: str) -> out.Started:
+async def _start(ctx: Context, fields: StartFields, upload: Form, ident: str) -> out.Started:
     plan = await understand(ctx, fields)
     print_of_list = fingerprint(upload.sha256, plan.agent.id)
     await _refuse_duplicate(ctx, print_of_list, fields.allow_duplicate)

@@ -11,11 +11,12 @@ from covey.analysis.kinds import KINDS
 from covey.api.context import Context, Ctx
 from covey.api.documents import Responses, multipart, parameters
 from covey.api.errors import Answer, BodyTooLarge
+from covey.api.forms import FILE, Form
 from covey.api.twelvelabs import assetschemas as out
 from covey.api.twelvelabs import words
 from covey.api.twelvelabs.routing import family, flat
 from covey.api.twelvelabs.schemas import Problem
-from covey.api.twelvelabs.uploads import FILE, Upload, read_upload, too_large
+from covey.api.twelvelabs.uploads import FAULTS, read_upload
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, NotFound, Unavailable
 from covey.domain.run import Json
@@ -63,13 +64,13 @@ async def create_asset(ctx: Ctx) -> Response:
     try:
         upload = await read_upload(ctx.request, spooled, most, settings.limits)
     except BodyTooLarge:
-        raise too_large(most) from None
+        raise FAULTS.too_large(most) from None
     try:
         given = _meaning(upload)
     except BadRequest:
-        spooled.unlink(missing_ok=True)
+        upload.close()
         raise
-    asset = await intake.make_asset(ctx.workspace, file=upload.file, **given)
+    asset = await intake.make_asset(ctx.workspace, file=upload.path, **given)
     return Answer(asset_out(asset), 201)
 
 
@@ -242,7 +243,7 @@ def asset_out(asset: Asset) -> out.AssetOut:
     }
 
 
-def _meaning(upload: Upload) -> dict[str, Any]:
+def _meaning(upload: Form) -> dict[str, Any]:
     """What a form asks for, as `make_asset` takes it. Raises BadRequest."""
     fields = upload.fields
     method = fields.get("method")
@@ -254,7 +255,7 @@ def _meaning(upload: Upload) -> dict[str, Any]:
         if fields.get(name, "true").lower() not in ("true", "false"):
             raise BadRequest(f"{name}: {fields[name][:40]!r} is neither true nor false", code=INVALID)
     url = fields.get("url") or None
-    wanted, other = (upload.file, url) if method == DIRECT else (url, upload.file)
+    wanted, other = (upload.path, url) if method == DIRECT else (url, upload.path)
     if wanted is None:
         raise BadRequest(f"{FILE if method == DIRECT else URL}: method {method} needs it", code=MISSING)
     if other is not None:
