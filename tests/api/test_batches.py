@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.analysis.test_assetfiles import largest_file
 from tests.api.house import BUSY, PREFIX, House, succeeded
 
 
@@ -110,3 +111,13 @@ async def test_an_unknown_batch_is_the_same_404_everywhere(house: House, given: 
     assert set(answer.json()) == {"error", "message", "id"}
     answer = await house.client.get(f"{PREFIX}/{given}/calls/call_x")
     assert answer.json()["status"] == "not_found"
+
+
+async def test_a_list_for_which_there_is_no_room_leaves_nothing(house: House) -> None:
+    people = b"phone\n" + b"+12125550101\n" * 400_000
+    agent = await house.agent()
+    with largest_file(4_000_000):
+        answer = await house.start(agent, people)
+    assert (answer.status_code, answer.json()["error"]) == (507, "no_room")
+    assert list(house.services.spool.iterdir()) == []
+    assert (await house.json(PREFIX))["batches"] == []

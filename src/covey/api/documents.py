@@ -32,6 +32,7 @@ TEXTS = {
     500: "Something went wrong inside the server; the log has it under the request's id",
     503: "The database cannot answer now; asking again is safe",
     504: "The time for an answer was over",
+    507: "The server has no room for the file now",
 }
 
 _SECURITY = {
@@ -64,6 +65,9 @@ COMMON = said(
 
 WITH_BODY = said(s408=out.Problem, s413=out.Problem)
 """What a route that takes a body can answer besides."""
+
+WITH_FILE = {**WITH_BODY, **said(s507=out.Problem)}
+"""What a route that takes a file can answer besides."""
 
 POSTED = said(s409=out.DuplicateBatch, s422=out.Problem)
 """What a route that honours an Idempotency-Key can answer besides."""

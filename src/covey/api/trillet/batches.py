@@ -7,7 +7,7 @@ from fastapi import Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from covey.api.context import Context, Ctx
-from covey.api.documents import POSTED, WITH_BODY, file_answer, multipart, parameters, said
+from covey.api.documents import POSTED, WITH_BODY, WITH_FILE, file_answer, multipart, parameters, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.routing import new_router
@@ -72,7 +72,7 @@ async def _facts(ctx: Context, batch: Batch) -> tuple[Any, Any, Any]:
     "",
     summary="Start batch calls",
     operation_id="startBatch",
-    responses={**said(s200=out.Started, s400=out.StartRefused, s404=out.BatchNotFound), **POSTED, **WITH_BODY},
+    responses={**said(s200=out.Started, s400=out.StartRefused, s404=out.BatchNotFound), **POSTED, **WITH_FILE},
     openapi_extra=_FORM,
 )
 async def start(ctx: Ctx) -> Response:
@@ -87,7 +87,7 @@ async def start(ctx: Ctx) -> Response:
     responses={
         **said(s400=out.StartRefused, s404=out.BatchNotFound),
         **POSTED,
-        **WITH_BODY,
+        **WITH_FILE,
         200: {
             "description": "The report",
             "model": out.ValidationReport,
