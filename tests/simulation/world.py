@@ -21,10 +21,10 @@ from covey.domain.lane import Lane
 from covey.engine import sweeper
 from covey.engine.hints import Hints
 from covey.engine.liveness import Settler
-from covey.engine.loop import Loop as EngineLoop
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
 from covey.engine.worker import Worker
+from covey.loop import Loop as EngineLoop
 from covey.metrics import Metrics
 from covey.store.operations import lanes as lane_operations
 from covey.store.sqlite.transaction import Transaction, completed

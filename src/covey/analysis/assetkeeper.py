@@ -1,45 +1,25 @@
 """The keeper of assets: takes over what dead processes were looking at, and does what could not be done before."""
 
-import asyncio
-
-import structlog
+from typing import ClassVar
 
 from covey.analysis.intake import Intake
-from covey.domain.errors import Unavailable
-
-log = structlog.get_logger(__name__)
-
-ROUND_SECONDS = 2.0
+from covey.loop import Loop
 
 
-class AssetKeeper:
-    """Rounds of an intake: one every two seconds."""
+class AssetKeeper(Loop):
+    """Rounds of an intake."""
+
+    name: ClassVar[str] = "assets"
+    seconds: ClassVar[float] = 2.0
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the loop."""
-        self._task = asyncio.create_task(self._loop(), name="assets")
 
     async def stop(self) -> None:
         """End the loop, and what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
         await self._intake.close()
 
     async def round(self) -> None:
         """One round."""
         await self._intake.round()
-
-    async def _loop(self) -> None:
-        while True:
-            try:
-                await self.round()
-            except Unavailable as error:
-                log.warning("a round waits for the database", loop="assets", why=error.message)
-            except Exception:
-                log.exception("a round failed", loop="assets")
-            await asyncio.sleep(ROUND_SECONDS)

@@ -1,46 +1,28 @@
 """The keeper: moves recordings that a crash left behind, and removes those that are old enough."""
 
-import asyncio
 from datetime import timedelta
+from typing import ClassVar
 
 import structlog
 
 from covey.calls.recordings import Recordings
 from covey.domain.clock import Clock
+from covey.loop import Loop
 
 log = structlog.get_logger(__name__)
 
-ROUND_SECONDS = 3600.0
 
-
-class Keeper:
+class Keeper(Loop):
     """One round an hour."""
+
+    name: ClassVar[str] = "keeper"
+    seconds: ClassVar[float] = 3600.0
 
     def __init__(self, recordings: Recordings, clock: Clock, keep: timedelta | None) -> None:
         """`keep` is how long recordings are kept; None: until they are deleted."""
         self._recordings = recordings
         self._clock = clock
         self._keep = keep
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the loop. What lies in the spool now was left by a process that is gone."""
-        self._task = asyncio.create_task(self._loop(), name="keeper")
-
-    async def stop(self) -> None:
-        """End the loop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _loop(self) -> None:
-        await self._recordings.keep_leftovers()
-        while True:
-            try:
-                await self.round()
-            except Exception:
-                log.exception("old recordings could not be removed; the next round tries again")
-            await asyncio.sleep(ROUND_SECONDS)
 
     async def round(self) -> None:
         """Remove what is old enough."""
@@ -48,3 +30,8 @@ class Keeper:
             removed = await self._recordings.forget_before(self._clock.now() - self._keep)
             if removed:
                 log.info("old recordings were removed", recordings=removed)
+
+    async def _loop(self) -> None:
+        """What lies in the spool at the start was left by a process that is gone."""
+        await self._recordings.keep_leftovers()
+        await super()._loop()

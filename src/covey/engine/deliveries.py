@@ -15,7 +15,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
-from covey.engine.loop import Loop
+from covey.loop import Loop
 from covey.store.ports import Due, Tried, Webhooks
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.engine.hints import Hints
-from covey.engine.loop import Loop
 from covey.engine.runner import Runner
+from covey.loop import Loop
 from covey.store.ports import Lanes
 
 log = structlog.get_logger(__name__)

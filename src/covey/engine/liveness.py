@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 from covey.domain.liveness import LOOK_SECONDS
-from covey.engine.loop import Loop
 from covey.engine.worker import Worker
+from covey.loop import Loop
 
 
 class Settler(Loop):

@@ -9,7 +9,7 @@ import structlog
 from covey.domain.clock import Clock
 from covey.domain.webhook import DELIVERIES_KEPT
 from covey.engine.hints import Hints
-from covey.engine.loop import Loop
+from covey.loop import Loop
 from covey.store.ports import Upkeep, Webhooks
 
 log = structlog.get_logger(__name__)
