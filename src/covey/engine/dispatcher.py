@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 POLL_SECONDS = 1.0
 """How long a dispatcher waits at most before it looks by itself."""
 
-UNSTARTED_LAPS = 5
+UNSTARTED_LAPS = 20
 """So many times in a row runs came back unstarted, were claimed again and came back: that holds the lane …"""
 
 UNSTARTED_HOLD = timedelta(seconds=2)

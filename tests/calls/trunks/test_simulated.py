@@ -58,7 +58,7 @@ async def test_a_late_licence_is_not_a_start(order: OrderMaker, tmp_path: Path) 
     await trunk.start()
     report = await trunk.place(order("+14155550140", delay=-1.0), Watch())
     await trunk.stop()
-    assert report.end is CallEnd.not_started
+    assert (report.end, report.text) == (CallEnd.not_started, "its start came too late")
     assert (tmp_path / "starts.jsonl").read_text() == ""
 
 

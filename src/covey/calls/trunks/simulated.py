@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -136,7 +136,7 @@ class SimulatedTrunk:
         if await _happens(dropped, order.licence.start_at - monotonic()):
             return _report(CallEnd.aborted)
         if monotonic() > order.licence.until:
-            return _report(CallEnd.not_started)
+            return replace(_report(CallEnd.not_started), text="its start came too late")
         self._note(order)
         dialled_at = datetime.now(UTC)
         watch.dialling()
