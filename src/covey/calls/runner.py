@@ -107,8 +107,7 @@ class CallRunner:
     async def _start(self) -> None:
         """Start the trunk, again and again until it works, and meanwhile the voice."""
         async with asyncio.TaskGroup() as tasks:
-            if self._clips is not None:
-                tasks.create_task(self._clips.warm())
+            tasks.create_task(self._warm_voice())
             while True:
                 try:
                     return await self.trunk.start()
@@ -116,6 +115,13 @@ class CallRunner:
                     self._cannot_start = f"it cannot be started ({str(error) or type(error).__name__})"
                     log.exception("the trunk could not be started", trunk=self.trunk.name, next_in=START_PAUSE)
                 await asyncio.sleep(START_PAUSE)
+
+    async def _warm_voice(self) -> None:
+        try:
+            if self._clips is not None:
+                await self._clips.warm()
+        except Exception:
+            log.exception("the voice could not be made ready", trunk=self.trunk.name)
 
     async def run(self, run: Run) -> Outcome:
         """Place one call and see it to its end."""
