@@ -110,11 +110,13 @@ class CallRunner:
             tasks.create_task(self._warm_voice())
             while True:
                 try:
-                    return await self.trunk.start()
+                    await self.trunk.start()
+                    break
                 except Exception as error:
                     self._cannot_start = f"it cannot be started ({str(error) or type(error).__name__})"
                     log.exception("the trunk could not be started", trunk=self.trunk.name, next_in=START_PAUSE)
                 await asyncio.sleep(START_PAUSE)
+            self._cannot_start = None
 
     async def _warm_voice(self) -> None:
         try:
