@@ -24,3 +24,7 @@ class ManualClock:
         self._now += timedelta(seconds=seconds)
         self._monotonic += seconds
         return self._now
+
+    def set_back(self, seconds: float) -> None:
+        """Somebody sets the time of day back; no time passes."""
+        self._now -= timedelta(seconds=seconds)

@@ -105,13 +105,11 @@ async def test_a_trunk_that_cannot_be_started_says_so_and_is_started_again(
 ) -> None:
     monkeypatch.setattr(runner_module, "START_PAUSE", 0.3)
     trunk = SlowTrunk(takes=0.0, faults=2)
-    runner = runner_of(trunk)
-    async with calling(runner, Lane("simulated", 5), 5) as (store, batch, worker), asyncio.timeout(10):
-        while (wrong := await runner.ping("simulated")) is None:
+    async with calling(runner_of(trunk), Lane("simulated", 5), 5) as (store, batch, worker), asyncio.timeout(10):
+        while (lane := await store.lane("simulated")) is None or lane.open_until is None:
             await asyncio.sleep(0.01)
-        assert wrong == "it cannot be started (no socket is free)"
+        assert lane.open_reason == "it cannot be started (no socket is free)"
         while sum(run.started is not None for run in worker.dispatchers["simulated"].runs.values()) < 5:
             await asyncio.sleep(0.02)
         assert (await store.batch(batch)).counts.failed == 0
-        assert await runner.ping("simulated") is None
     assert trunk.starts == 3

@@ -6,8 +6,10 @@ import pytest
 
 from covey.domain.batch import BatchState
 from covey.domain.lane import START_SLACK, Lane
-from covey.engine.dispatcher import UNSTARTED_LAPS, Ahead
+from covey.engine.ahead import Ahead
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
+from covey.engine.standstill import FIRST_REST, LAPS, MORE_LAPS
+from covey.store.ports import Claim, WorkerInfo
 
 from .conftest import LANE, House
 
@@ -72,7 +74,7 @@ async def _go_round(house: House, laps: int) -> None:
 
 async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house: House) -> None:
     await house.submit(20)
-    await _go_round(house, UNSTARTED_LAPS)
+    await _go_round(house, LAPS)
     lane = await house.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is not None
@@ -82,7 +84,7 @@ async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house:
 async def test_runs_that_come_back_together_do_not_hold_their_lane(house: House) -> None:
     """A trunk that takes its time to start gives back all that waited for it at once, and then works."""
     await house.submit(20)
-    await _go_round(house, UNSTARTED_LAPS - 1)
+    await _go_round(house, LAPS - 1)
     house.clock.advance(0.1)
     await house.dispatcher.round()
     assert len(await house.desk.lying(10)) == 10
@@ -100,7 +102,7 @@ async def test_runs_that_come_back_together_do_not_hold_their_lane(house: House)
 async def test_a_lane_that_was_held_here_goes_on_when_a_run_has_started(house: House) -> None:
     """And not when that run has ended: a call may take minutes, and one of them would be all that the lane does."""
     await house.submit(20)
-    await _go_round(house, UNSTARTED_LAPS)
+    await _go_round(house, LAPS)
     house.clock.advance(2.1)
     await house.dispatcher.round()
     assert len(await house.desk.lying(1)) == 1, "one tries"
@@ -109,6 +111,68 @@ async def test_a_lane_that_was_held_here_goes_on_when_a_run_has_started(house: H
     lane = await house.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is None
+
+
+async def test_beside_others_a_worker_that_can_start_nothing_rests_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What keeps it from starting may be its own: no dialler, no memory. They hold no lane for that."""
+
+    async def workers() -> list[WorkerInfo]:
+        return [WorkerInfo(name, True, 0, house.clock.now()) for name in (house.worker.id, "another")]
+
+    monkeypatch.setattr(house.store, "workers", workers)
+    await house.submit(20)
+    await _go_round(house, LAPS)
+    lane = await house.store.lane(LANE)
+    assert lane is not None
+    assert lane.open_until is None
+    for rest in (FIRST_REST, 2 * FIRST_REST):
+        await house.dispatcher.round()
+        assert house.desk.runs == {}, "it rests"
+        house.clock.advance(rest)
+        for _ in range(MORE_LAPS):
+            await house.dispatcher.round()
+            await house.dispatcher.round()
+            [seq] = await house.desk.lying(1)
+            house.desk.runs[seq].started = None
+            house.desk.answer(seq, Returned("not_started"))
+            await house.written(1)
+    house.clock.advance(4 * FIRST_REST)
+    await house.dispatcher.round()
+    await house.desk.lying(1)
+    await house.dispatcher.round()
+    assert len(await house.desk.lying(10)) == 10, "as soon as one has started it goes on"
+
+
+async def test_a_slow_database_moves_no_paced_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim may take longer than a start may be late. Its answer alone would say too little of the store's clock."""
+    claim = house.store.claim
+
+    async def slow(worker: str, lane: str, room: int) -> Claim:
+        found = await claim(worker, lane, room)
+        house.clock.advance(0.1)
+        return found
+
+    monkeypatch.setattr(house.store, "claim", slow)
+    await house.store.put_lane(Lane(LANE, 100, 10))
+    await house.submit(5)
+    await house.dispatcher.round()
+    for run in [house.desk.runs[seq] for seq in await house.desk.lying(2)]:
+        assert run.licence_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
+
+
+async def test_a_clock_that_is_set_back_makes_nobody_ask_without_a_pause(house: House) -> None:
+    await house.submit(1)
+    await house.dispatcher.round()
+    [seq] = await house.desk.lying(1)
+    house.desk.answer(seq, Succeeded("done"))
+    await house.written(1)
+    house.clock.set_back(3600)
+    await house.submit(1, start_at=house.clock.now() + timedelta(seconds=600))
+    again_at = await house.dispatcher.round()
+    assert again_at is not None
+    assert house.dispatcher._ahead.until(again_at, house.clock) == pytest.approx(600, abs=1)
 
 
 async def test_a_paced_run_that_is_late_is_not_started(house: House) -> None:

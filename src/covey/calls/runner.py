@@ -75,13 +75,14 @@ class CallRunner:
         self._low_disk = low_disk
         self._frozen: OrderedDict[str, tuple[CallsConfig, Agent]] = OrderedDict()
         self._starting: asyncio.Task[None] | None = None
-        self._cannot_start: str | None = None
+        self._tried = asyncio.Event()
+        """Set when the trunk has started, or could not."""
+        self._cannot_start = ""
 
     async def ping(self, lane: str) -> str | None:
-        """Whether the trunk's far side answers; a trunk that nobody has used yet is not asked."""
-        if self._starting is None:
-            return None
-        return await self.trunk.ping() if self._starting.done() else self._cannot_start
+        """Whether the trunk's far side answers; a trunk that has not started yet is not asked. That it cannot start
+        here says nothing about other machines: their runs start, and those of this one come back."""
+        return await self.trunk.ping() if self._starting is not None and self._starting.done() else None
 
     async def close(self) -> None:
         """End every call of the trunk, and all that it started."""
@@ -95,13 +96,13 @@ class CallRunner:
         calls wait for it here: they would only go round meanwhile."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name=f"trunk {self.trunk.name}")
-        if not self._starting.done():
-            dropping = asyncio.create_task(run.dropped.wait())
+        if not self._tried.is_set():
+            waits = [asyncio.create_task(event.wait()) for event in (self._tried, run.dropped)]
             try:
-                waits = (self._starting, dropping)
                 await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                dropping.cancel()
+                for wait in waits:
+                    wait.cancel()
         return self._starting.done()
 
     async def _start(self) -> None:
@@ -114,9 +115,11 @@ class CallRunner:
                     break
                 except Exception as error:
                     self._cannot_start = f"it cannot be started ({str(error) or type(error).__name__})"
+                    self._tried.set()
                     log.exception("the trunk could not be started", trunk=self.trunk.name, next_in=START_PAUSE)
                 await asyncio.sleep(START_PAUSE)
-            self._cannot_start = None
+            self._cannot_start = ""
+        self._tried.set()
 
     async def _warm_voice(self) -> None:
         try:
@@ -131,7 +134,7 @@ class CallRunner:
         if run.ref is None:
             return Failed("invalid_number", "The row has no number")
         if not await self._started(run) or self._clock.monotonic() > run.licence_until:
-            return Returned(NOT_STARTED, "the trunk was not ready in time")
+            return Returned(NOT_STARTED, self._cannot_start or "the trunk was not ready in time")
         script = render(agent, Row.load(run.input).values)
         try:
             clips = {} if self._clips is None else await self._clips.clips(run.workspace, script, agent.voice)

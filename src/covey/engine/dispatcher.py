@@ -1,9 +1,8 @@
 """The dispatcher of a lane: claims what the worker can start at once and gives each run to its runner."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import orjson
@@ -13,65 +12,24 @@ from covey.domain.batch import StopReason
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.run import INTERNAL_ERROR, LICENCE_SECONDS, NOT_STARTED, Bite, Claimed, Finished, Outcome, Returned
+from covey.engine.ahead import WRONG_SECONDS, Ahead
 from covey.engine.hints import Hints
 from covey.engine.runner import CannotGoOn, Run, Runner
+from covey.engine.standstill import Standstill
 from covey.metrics import Metrics
-from covey.store.ports import Claims, Control, Lanes
+from covey.store.ports import Claims, Control, Lanes, Liveness
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 """How long a dispatcher waits at most before it looks by itself."""
 
-UNSTARTED_LAPS = 20
-"""So many times in a row runs came back unstarted, were claimed again and came back: that holds the lane …"""
-
-UNSTARTED_HOLD = timedelta(seconds=2)
-"""… for so long."""
-
-UNSURE_SECONDS = 0.02
-"""How long a dispatcher waits at least for a time of the store's clock that it has no measure of yet."""
-
 RunKey = tuple[str, int, int]
 """Batch, seq, attempt."""
 
 
-class DispatcherStore(Claims, Control, Lanes, Protocol):
+class DispatcherStore(Claims, Control, Lanes, Liveness, Protocol):
     """What a dispatcher needs of a database."""
-
-
-class Ahead:
-    """How far the monotonic clock of this machine is ahead of the store's clock: seconds to add to a store's time.
-
-    Each answer says that the store's time was later than the question and earlier than the answer. The quickest ones of
-    the last claims leave the smallest room between the two.
-    """
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, float]] = deque(maxlen=64)
-
-    def of(self, asked: float, received: float, store_now: datetime) -> tuple[float, float]:
-        """(least, most) that it can be, after an answer made at `store_now` to what was asked at `asked`."""
-        now = store_now.timestamp()
-        self._seen.append((asked - now, received - now))
-        if self._least > self._most:  # a clock was set
-            self._seen = deque([(asked - now, received - now)], maxlen=64)
-        return self._least, self._most
-
-    @property
-    def _least(self) -> float:
-        return max(least for least, _ in self._seen)
-
-    @property
-    def _most(self) -> float:
-        return min(most for _, most in self._seen)
-
-    def until(self, at: datetime, clock: Clock) -> float:
-        """The seconds until a time of the store's clock. This machine's own clock only serves until the first answer:
-        it may be set wrong."""
-        if not self._seen:
-            return max(UNSURE_SECONDS, (at - clock.now()).total_seconds())
-        return at.timestamp() + self._most - clock.monotonic()
 
 
 class Dispatcher:
@@ -112,12 +70,7 @@ class Dispatcher:
         self.running: set[RunKey] = set()
         """Those of them that have not come to their outcome yet."""
         self._ahead = Ahead()
-        self._lap = 0
-        """Counts the times that runs came back unstarted: those that were claimed together come back as one."""
-        self._unstarted = 0
-        self._unstarted_at = float("-inf")
-        self._held: tuple[float, str] | None = None
-        """Since when (monotonic) this dispatcher holds its lane, and why."""
+        self._standstill = Standstill(store, clock, worker, lane)
         self._last_start = float("-inf")
         self.claiming = True
 
@@ -166,16 +119,27 @@ class Dispatcher:
 
     async def round(self) -> datetime | None:
         """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
-        await self._let_go()
-        room = self._room - len(self.runs)
+        await self._standstill.look(self._latest_start)
+        room = self._standstill.room(self._room - len(self.runs), self.runs.values())
         if room <= 0:
             return None
+        if self._ahead.wide:
+            await self._measure()
         asked = self._clock.monotonic()
         claim = await self._store.claim(self._worker, self.lane, room)
         self._metrics.claim_seconds.observe(self._clock.monotonic() - asked)
         if claim.bite is not None:
             await self._start(claim.bite, asked)
+        elif claim.again_at is not None and self._ahead.until(claim.again_at, self._clock) < -WRONG_SECONDS:
+            await self._measure()
         return claim.again_at
+
+    async def _measure(self) -> None:
+        """Measure the store's clock by the quickest question there is: a claim may take longer than a start may be
+        late."""
+        asked = self._clock.monotonic()
+        now = await self._store.time()
+        self._ahead.of(asked, self._clock.monotonic(), now)
 
     async def _start(self, bite: Bite, asked: float) -> None:
         try:
@@ -191,7 +155,7 @@ class Dispatcher:
                 continue
             self.runs[run.batch, run.seq, run.attempt] = run
             self.running.add((run.batch, run.seq, run.attempt))
-            task = asyncio.create_task(self._execute(run, self._lap))
+            task = asyncio.create_task(self._execute(run, self._standstill.lap))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -223,7 +187,7 @@ class Dispatcher:
 
     async def _execute(self, run: Run, lap: int) -> None:
         outcome = await self._outcome(run)
-        await self._watch_starts(outcome, lap)
+        await self._standstill.came_back(outcome, lap, self._latest_start)
         ended = self._clock.now()
         started = None
         if run.started is not None:
@@ -257,43 +221,10 @@ class Dispatcher:
         except Exception:
             log.exception("it could not be stopped", batch=batch)
 
-    async def _watch_starts(self, outcome: Outcome, lap: int) -> None:
-        """Hold the lane for a moment when time after time nothing could be started: otherwise its runs would go round
-        and round with nobody told."""
-        if not isinstance(outcome, Returned) or outcome.code != NOT_STARTED:
-            self._unstarted = 0
-            return
-        if lap < self._lap:
-            return
-        self._lap += 1
-        self._unstarted = 1 if self._started_since(self._unstarted_at) else self._unstarted + 1
-        self._unstarted_at = self._clock.monotonic()
-        if self._unstarted >= UNSTARTED_LAPS:
-            self._unstarted = 0
-            why = outcome.message or "nothing can be started"
-            log.error("time after time nothing could be started", lane=self.lane, why=why)
-            self._held = self._clock.monotonic(), why
-            try:
-                await self._store.open_lane(self.lane, self._clock.now() + UNSTARTED_HOLD, why)
-            except Exception:
-                log.exception("the lane could not be held", lane=self.lane)
-
-    async def _let_go(self) -> None:
-        """Open the lane that was held here to all runs as soon as one has started: its end may be far away."""
-        if self._held is None:
-            return
-        since, why = self._held
-        if not self._started_since(since):
-            return
-        status = await self._store.lane(self.lane)
-        if status is not None and status.open_reason == why:
-            await self._store.close_lane(self.lane)
-        self._held = None
-
-    def _started_since(self, at: float) -> bool:
-        """Whether a run has started after that moment of the monotonic clock."""
-        starts = [run.started for run in self.runs.values() if run.started is not None]
-        return max([self._last_start, *starts]) > at
+    @property
+    def _latest_start(self) -> float:
+        """When a run of this lane was last started here, in seconds of the monotonic clock."""
+        return max([self._last_start, *(run.started for run in self.runs.values() if run.started is not None)])
 
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free. Runs of other lanes are none of ours."""

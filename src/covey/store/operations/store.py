@@ -37,6 +37,9 @@ class OperationStore(AssetStore, WebhookStore):
 
     # Claims and finishes
 
+    async def time(self) -> datetime:
+        return await self._look(lambda db: db.now())
+
     async def claim(self, worker: str, lane: str, room: int) -> Claim:
         return await self._write(lambda db: claim.claim(db, worker, lane, room), rows=room)
 

@@ -101,6 +101,10 @@ class Claims(Protocol):
         """
         ...
 
+    async def time(self) -> datetime:
+        """The store's clock, by the quickest question there is."""
+        ...
+
 
 class Finishes(Protocol):
     """Writing down what becomes of runs."""

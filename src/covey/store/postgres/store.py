@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import psycopg
@@ -11,6 +12,7 @@ from covey.domain.clock import Clock
 from covey.domain.liveness import FREE_SECONDS
 from covey.store.migrate import StoreError
 from covey.store.operations import drafts, workers
+from covey.store.operations.database import moment
 from covey.store.operations.store import Operation, OperationStore
 from covey.store.ports import Claim, WorkerInfo
 from covey.store.postgres.connection import Connection, lent, make_pool
@@ -106,6 +108,15 @@ class PostgresStore(OperationStore):
     async def claim(self, worker: str, lane: str, room: int) -> Claim:
         self.lives.check(worker)
         return await super().claim(worker, lane, room)
+
+    async def time(self) -> datetime:
+        if self._clock is not None:
+            return self._clock.now()
+        async with lent(self._pool) as connection:
+            row = await (await connection.execute(statements()["now"].sql)).fetchone()
+        assert row is not None
+        now: datetime = moment(row[0])
+        return now
 
     async def enlist(self, worker: str) -> None:
         await self.lives.begin(worker)

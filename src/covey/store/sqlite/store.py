@@ -5,6 +5,7 @@ Pages have readers of their own, so that no key, status or cancel ever waits beh
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,6 +63,9 @@ class SqliteStore(OperationStore):
     def waiting(self) -> int:
         """How many operations wait for the writer."""
         return self.writer.waiting
+
+    async def time(self) -> datetime:
+        return self.clock.now()
 
     async def backup(self, path: str) -> None:
         await asyncio.to_thread(copy_database, self.path, Path(path))
