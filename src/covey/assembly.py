@@ -209,7 +209,7 @@ def _loops(
     deliveries = Deliveries(store, clock, sender, lease)
     hints.told = deliveries.hint
     loops: list[Background] = [
-        Health(store, clock, hints, runners),
+        Health(store, clock, hints, runners, worker),
         Sweeper(store, clock, hints, worker.id, lanes, forget_files, timedelta(days=kept.events_days)),
         Keeper(calls.recordings, clock, timedelta(days=kept.recordings_days) if kept.recordings_days else None),
         AssetKeeper(analysis.intake),

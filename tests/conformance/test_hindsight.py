@@ -1,5 +1,6 @@
 """Histories that a review found: each one broke a promise before the rule that it tests."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -8,9 +9,9 @@ from covey.domain.batch import BatchState, Quota, StopReason
 from covey.domain.errors import Conflict
 from covey.domain.item import ItemState
 from covey.domain.lane import BREAKER_ANSWERS, START_LEAD, START_SLACK, Lane
-from covey.domain.run import Blame, Failed, Retry, Returned, Succeeded
+from covey.domain.run import Bite, Blame, Failed, Retry, Returned, Succeeded
 
-from .conftest import Scene, numbers
+from .conftest import Scene, numbers, refs
 
 DOWN = Returned("trunk_unavailable", "503", Blame.either)
 
@@ -82,18 +83,50 @@ async def test_a_few_items_open_the_breaker_by_their_many_returns(scene: Scene) 
     assert lane.open_until is not None
 
 
-async def test_a_clock_that_is_set_back_stops_nobody(scene: Scene) -> None:
-    await scene.store.put_lane(Lane("lane", 100, 10))
-    batch = await scene.submit(50, pace=10)
-    await scene.take()
+async def _claimed_within(scene: Scene, seconds: float, lane: str = "lane") -> list[Bite]:
+    """What is claimed, and ends well, within so many seconds."""
+    bites = []
+    for _ in range(int(seconds * 10)):
+        scene.clock.advance(0.1)
+        if (bite := await scene.claim(lane=lane)) is not None:
+            bites.append(bite)
+            await scene.finish(bite)
+    return bites
+
+
+@pytest.mark.parametrize(("lane", "own"), [(10, 10), (10, None), (None, 10)])
+async def test_a_clock_that_is_set_back_stops_nobody(scene: Scene, lane: float | None, own: float | None) -> None:
+    await scene.store.put_lane(Lane("lane", 100, lane))
+    await scene.submit(50, pace=own)
+    bite = await scene.take()
     scene.clock.advance(-3600)
-    claim = await scene.store.claim("worker-1", "lane", 10)
-    if claim.bite is None:
-        assert claim.again_at is not None
-        scene.clock.advance((claim.again_at - scene.now).total_seconds())
-        assert claim.again_at - scene.now < timedelta(seconds=1)
-        await scene.take()
-    assert (await scene.counts(batch)).active >= 2
+    await scene.finish(bite)
+    assert sum(len(bite.runs) for bite in await _claimed_within(scene, 2)) >= 15
+
+
+async def test_a_clock_that_is_set_back_starves_no_workspace_and_no_batch(scene: Scene) -> None:
+    await scene.store.put_lane(Lane("lane", 1))
+    batches = [await scene.submit(50, workspace=workspace) for workspace in ("a", "a", "b", "b")]
+    await _claimed_within(scene, 1)
+    scene.clock.advance(-3600)
+    served = Counter(bite.batch for bite in await _claimed_within(scene, 10))
+    assert sum(served.values()) == 100
+    assert all(20 <= served[batch] <= 30 for batch in batches)
+
+
+async def test_a_clock_that_is_set_back_leaves_no_workspace_aside(scene: Scene) -> None:
+    await scene.store.put_lane(Lane("lane", 1))
+    await scene.store.put_lane(Lane("other", 10))
+    await scene.submit(refs("x"), exclusive=True, lane="other")
+    held = await scene.take(lane="other")
+    waits = await scene.submit(refs("x"), exclusive=True)
+    assert await scene.claim() is None, "its workspace is set aside"
+    scene.clock.advance(-3600)
+    await scene.finish(held)
+    await scene.submit(50, workspace="w2")
+    free = await scene.submit(1)
+    assert free in {bite.batch for bite in await _claimed_within(scene, 1)}
+    assert not (await scene.store.batch(waits)).ended, "what was put off to a time of the old clock waits for that"
 
 
 async def test_a_paced_start_says_how_late_it_may_be(scene: Scene) -> None:

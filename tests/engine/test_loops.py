@@ -10,11 +10,12 @@ from covey.domain.batch import BatchState, NewItem, Quota, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.item import ItemState
 from covey.domain.lane import Lane
-from covey.engine.health import Health
-from covey.engine.runner import Failed, Succeeded
+from covey.engine.health import WORKED, Health
+from covey.engine.runner import Failed, Returned, Succeeded
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
 from covey.engine.worker import Worker
+from covey.store.ports import WorkerInfo
 
 from .conftest import ANY, LANE, Desk, House
 
@@ -86,7 +87,7 @@ async def test_a_worker_that_was_given_up_stops_claiming(house: House) -> None:
 
 
 async def test_a_lane_is_held_while_its_far_side_is_silent(house: House) -> None:
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk})
+    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.submit(1)
     house.desk.wrong = "no answer"
     await health.round()
@@ -121,9 +122,11 @@ async def test_a_run_that_ends_wakes_its_own_lane_only(house: House) -> None:
 @pytest.mark.parametrize("wrong", [TimeoutError(), OSError("no route")])
 async def test_a_ping_that_crashes_holds_its_own_lane_only(house: House, wrong: Exception) -> None:
     other = Desk(house.clock)
+    runners = {LANE: house.desk, "other": other}
+    house.worker = Worker(house.store, house.clock, house.hints, runners, 10, house.metrics)
     await house.store.put_lane(Lane("other", 5))
     await house.store.open_lane("other", house.clock.now() + timedelta(hours=1), "no answer")
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk, "other": other})
+    health = Health(house.store, house.clock, house.hints, runners, house.worker)
     house.desk.wrong = wrong
     other.wrong = "no answer"
     await health.round()
@@ -133,8 +136,48 @@ async def test_a_ping_that_crashes_holds_its_own_lane_only(house: House, wrong: 
     assert lanes == {LANE: True, "other": False}
 
 
+async def test_a_far_side_that_works_for_others_is_held_by_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One machine has lost its way to the trunk: it claims nothing itself, and the others go on."""
+
+    async def workers() -> list[WorkerInfo]:
+        return [WorkerInfo(name, True, 0, house.clock.now()) for name in (house.worker.id, "another")]
+
+    monkeypatch.setattr(house.store, "workers", workers)
+    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+    await house.submit(3)
+    await house.dispatcher.round()
+    await house.desk.lying(3)
+    house.desk.answer(0, Succeeded("done"))
+    house.desk.answer(1, Returned("not_started"))
+    await house.written(2)
+    house.desk.wrong = "no route"
+    await health.round()
+    assert not await _held(house)
+    await house.dispatcher.round()
+    assert sorted(house.desk.runs) == [2], "it rests"
+    house.desk.wrong = None
+    await health.round()
+    await house.dispatcher.round()
+    await house.desk.lying(2)
+    house.desk.wrong = "no route"
+    house.clock.advance(WORKED.total_seconds() + 1)
+    await health.round()
+    assert await _held(house), "it has not worked for anybody lately"
+    house.desk.wrong = None
+    await health.round()
+    assert not await _held(house)
+
+
+async def _held(house: House) -> bool:
+    status = await house.store.lane(LANE)
+    assert status is not None
+    return status.open_until is not None
+
+
 async def test_health_closes_nothing_that_it_did_not_open(house: House) -> None:
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk})
+    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.store.open_lane(LANE, house.clock.now() + timedelta(seconds=9), "failing")
     await health.round()
     status = await house.store.lane(LANE)

@@ -59,6 +59,8 @@ class LaneStatus:
     open_until: datetime | None
     open_reason: str | None
     open_since: datetime | None
+    worked_at: datetime | None = None
+    """When it last proved that it works."""
 
 
 def gap(pace: float | None) -> timedelta:

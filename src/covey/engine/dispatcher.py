@@ -226,6 +226,10 @@ class Dispatcher:
         """When a run of this lane was last started here, in seconds of the monotonic clock."""
         return max([self._last_start, *(run.started for run in self.runs.values() if run.started is not None)])
 
+    def rest(self, seconds: float) -> None:
+        """Claim nothing for so long (0: go on)."""
+        self._standstill.rest(seconds)
+
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free. Runs of other lanes are none of ours."""
         if self.runs.pop(key, None) is not None:

@@ -1,4 +1,8 @@
-"""Health: pings the far side of each lane while work waits there, and holds the lane while it takes nothing."""
+"""Health: pings the far side of each lane while work waits there, and holds the lane while it takes nothing.
+
+Where others are at work, and the lane just worked for them, a ping that fails is this process's own affair: it only
+claims nothing itself.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,6 +13,7 @@ import structlog
 from covey.domain.clock import Clock
 from covey.engine.hints import Hints
 from covey.engine.runner import Runner
+from covey.engine.worker import Worker
 from covey.loop import Loop
 from covey.store.ports import Lanes
 
@@ -18,6 +23,9 @@ PING_SECONDS = 5.0
 HOLD = timedelta(seconds=12)
 """How long one failed ping holds a lane: longer than it takes until the next."""
 
+WORKED = timedelta(seconds=15)
+"""A lane that worked so lately works: who cannot reach its far side is alone with that."""
+
 
 class Health(Loop):
     """One ping of every lane, every few seconds."""
@@ -25,13 +33,15 @@ class Health(Loop):
     name = "health"
     seconds = PING_SECONDS
 
-    def __init__(self, store: Lanes, clock: Clock, hints: Hints, runners: Mapping[str, Runner]) -> None:
-        """`runners` are the runners by lane."""
+    def __init__(self, store: Lanes, clock: Clock, hints: Hints, runners: Mapping[str, Runner], worker: Worker) -> None:
+        """`runners` are the runners by lane; `worker` is the one that has them."""
         self._store = store
+        self._worker = worker
         self._clock = clock
         self._hints = hints
         self._runners = runners
         self._down: set[str] = set()
+        self._held: set[str] = set()
         self._told: set[str] = set()
 
     async def round(self) -> None:
@@ -41,13 +51,31 @@ class Health(Loop):
     async def _check(self, lane: str, runner: Runner) -> None:
         wrong = await self._ping(lane, runner)
         if wrong is not None:
-            self._down.add(lane)
-            await self._store.open_lane(lane, self._clock.now() + HOLD, wrong)
+            await self._fails(lane, wrong)
         elif lane in self._down:
             self._down.discard(lane)
-            await self._store.close_lane(lane)
+            self._worker.rest(lane, 0.0)
+            if lane in self._held:
+                self._held.discard(lane)
+                await self._store.close_lane(lane)
             self._hints.work(lane)
         await self._tell(lane)
+
+    async def _fails(self, lane: str, wrong: str) -> None:
+        """The lane's far side was not reached: nothing is claimed here, and by nobody unless it works for others."""
+        self._worker.rest(lane, HOLD.total_seconds())
+        if not await self._works_for_others(lane):
+            self._held.add(lane)
+            await self._store.open_lane(lane, self._clock.now() + HOLD, wrong)
+        elif lane not in self._down:
+            log.error("a lane that works for others cannot be reached from here", lane=lane, why=wrong)
+        self._down.add(lane)
+
+    async def _works_for_others(self, lane: str) -> bool:
+        status = await self._store.lane(lane)
+        if status is None or status.worked_at is None or self._clock.now() - status.worked_at > WORKED:
+            return False
+        return not await self._worker.alone()
 
     async def _tell(self, lane: str) -> None:
         """Say once in the log that a lane is held, whoever held it, and once that it goes on."""

@@ -29,6 +29,11 @@ class StandstillStore(Lanes, Liveness, Protocol):
     """What a standstill needs of a database."""
 
 
+async def alone(store: Liveness, worker: str) -> bool:
+    """Whether nobody but `worker` is at work on this database."""
+    return not any(one.alive and one.id != worker for one in await store.workers())
+
+
 class Standstill:
     """Counts the laps of one dispatcher, and has it rest: otherwise its runs would go round and round with nobody told.
 
@@ -49,6 +54,10 @@ class Standstill:
         self._until = float("-inf")
         self._held: str | None = None
         """Why this worker holds its lane."""
+
+    def rest(self, seconds: float) -> None:
+        """Claim nothing for so long (0: go on)."""
+        self._until = self._clock.monotonic() + seconds
 
     def room(self, free: int, in_hand: Iterable[Run]) -> int:
         """How much may be claimed where there is room for `free`: nothing in a rest, one that tries after it."""
@@ -76,18 +85,15 @@ class Standstill:
         self._rest = min(2 * self._rest or FIRST_REST, LONGEST_REST)
         log.error("time after time nothing could be started", lane=self._lane, why=why, rest=self._rest)
         try:
-            alone = await self._alone()
-            if alone:
+            by_itself = await alone(self._store, self._worker)
+            if by_itself:
                 self._held = why
                 await self._store.open_lane(self._lane, self._clock.now() + timedelta(seconds=self._rest), why)
         except CoveyError:
             log.exception("the lane could not be held", lane=self._lane)
-            alone = False
-        if not alone:
-            self._until = self._clock.monotonic() + self._rest
-
-    async def _alone(self) -> bool:
-        return not any(one.alive and one.id != self._worker for one in await self._store.workers())
+            by_itself = False
+        if not by_itself:
+            self.rest(self._rest)
 
     async def look(self, last_start: float) -> None:
         """Once something has started the standstill is over. Open the lane then: that run's end may be far away."""

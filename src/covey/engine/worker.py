@@ -16,6 +16,7 @@ from covey.engine.finisher import Finisher
 from covey.engine.hints import Hints
 from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
+from covey.engine.standstill import alone
 from covey.metrics import Metrics
 from covey.store.ports import FinishReport, Store
 
@@ -90,6 +91,14 @@ class Worker:
         """Begin this life, and settle what dead ones left; `hold` as for `Liveness.settle`."""
         await self._store.enlist(self.id)
         await self.settle_dead(hold)
+
+    async def alone(self) -> bool:
+        """Whether nobody else is at work on this database."""
+        return await alone(self._store, self.id)
+
+    def rest(self, lane: str, seconds: float) -> None:
+        """Claim nothing of a lane for so long (0: go on)."""
+        self.dispatchers[lane].rest(seconds)
 
     def start(self) -> None:
         """Start to claim."""

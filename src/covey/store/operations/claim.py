@@ -127,7 +127,10 @@ async def _bite(database: Database, now: datetime, worker: str, limit: Row, batc
         return Claim(None, now)
     if batch.slots is not None:
         most = min(most, batch.slots)
-    limit.next_start = micros(next_free(moment(limit.next_start), limit.pace, now))
+    before, limit.next_start = limit.next_start, micros(next_free(moment(limit.next_start), limit.pace, now))
+    if limit.next_start != before:
+        kept = {"lane": limit.lane, "n": 0, "served_at": limit.served_at, "next_start": limit.next_start}
+        await database.write("limit_take", kept)
     row.next_start = micros(next_free(moment(row.next_start), row.pace, now))
     starts = list(islice(_start_times(now, limit, row), most))
     if not starts:
@@ -262,12 +265,13 @@ def _blocked_run(batch: bytes, item: Candidate, now: int) -> tuple[object, ...]:
 async def _take_slots(
     database: Database, now: datetime, limit: Row, batch: Hot, taken: Taken, starts: list[datetime]
 ) -> None:
+    """Take the slots of what is to start, and the turn: turns follow each other even where a clock was set back."""
     row, n = batch.row, len(taken.started)
     once_deferred = sum(1 for item in (*taken.started, *taken.blocked) if item.attempt is not None)
     row.deferred += sum(1 for item, _, _ in taken.deferred if item.attempt is None) - once_deferred
     row.canceled += len(taken.blocked)
     row.active += n
-    row.served_at = batch.now
+    row.served_at = turn = max(batch.now, limit.served_at + 1)
     if taken.blocked:
         batch.codes[DO_NOT_CALL] += len(taken.blocked)
         row.last_ended_at = batch.now
@@ -277,8 +281,9 @@ async def _take_slots(
     await _start_batch(database, batch)
     last = starts[n - 1]
     row.next_start = micros(last + gap(row.pace))
-    await database.write("limit_take", {"lane": row.lane, "n": n, "next_start": micros(last + gap(limit.pace))})
-    await database.write("share_take", {"lane": row.lane, "workspace": row.workspace, "n": n, "now": batch.now})
+    took = {"lane": row.lane, "n": n, "served_at": turn}
+    await database.write("limit_take", {**took, "next_start": micros(last + gap(limit.pace))})
+    await database.write("share_take", {**took, "workspace": row.workspace})
     await _mark_probe(database, now, limit, batch, taken.started[0])
 
 

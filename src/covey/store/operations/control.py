@@ -78,9 +78,10 @@ async def stop_broke(database: Database, batch: Hot) -> None:
 
 
 async def expire_one(database: Database, batch: Hot) -> None:
-    """Stop a batch whose time is over; runs that harm nobody when they are dropped are dropped."""
-    await stop_open(database, batch, StopReason.expire, message=None, actor=None)
-    if batch.row.repeatable and batch.row.active:
+    """Stop a batch whose time is over, if it is open; runs that harm nobody when they are dropped are dropped."""
+    if batch.open:
+        await stop_open(database, batch, StopReason.expire, message=None, actor=None)
+    if batch.may_be_dropped:
         await database.write("batch_abort", {"batch": batch.row.id, "now": batch.now})
     await save(database, [batch])
 

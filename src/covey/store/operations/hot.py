@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from covey.domain.batch import StopReason, stopped_state
-from covey.domain.lane import START_HORIZON
+from covey.domain.lane import START_HORIZON, next_free
 from covey.domain.run import End
-from covey.store.operations.database import Database, Row, span_micros, text
+from covey.store.operations.database import Database, Row, micros, moment, span_micros, text
 from covey.store.operations.money import Used, affordable
 from covey.store.operations.telling import BATCHES, ITEMS, Telling, of_batch, of_item
 
@@ -47,6 +47,12 @@ class Hot:
     def open(self) -> bool:
         """Neither stopped nor ended."""
         return self.row.stopped_at is None and self.row.completed_at is None
+
+    @property
+    def may_be_dropped(self) -> bool:
+        """Whether it has active runs that harm nobody when they are dropped, and nobody told them yet."""
+        row = self.row
+        return bool(row.repeatable and row.active and row.aborted_at is None)
 
     @property
     def slots(self) -> int | None:
@@ -102,6 +108,7 @@ class Hot:
             return
         due = next_deferred if row.cursor == row.total else row.start_at or 0
         if due is not None and row.pace and row.next_start:
+            row.next_start = micros(next_free(moment(row.next_start), row.pace, moment(self.now)))
             due = max(due, row.next_start - span_micros(START_HORIZON))
         if due is not None and self.not_before is not None:
             due = max(due, self.not_before)

@@ -56,6 +56,7 @@ def _status(row: Row) -> LaneStatus:
         open_until=moment(row.open_until),
         open_reason=row.open_reason,
         open_since=moment(row.open_since),
+        worked_at=moment(row.worked_at),
     )
 
 

@@ -98,7 +98,7 @@ CREATE TABLE batches (
 CREATE INDEX batches_workspace ON batches (workspace, origin, id);
 CREATE INDEX batches_open ON batches (workspace) WHERE completed_at IS NULL AND accepted_at IS NOT NULL;
 CREATE INDEX batches_expiring ON batches (expires_at)
-    WHERE expires_at IS NOT NULL AND stopped_at IS NULL AND completed_at IS NULL;
+    WHERE expires_at IS NOT NULL AND aborted_at IS NULL AND completed_at IS NULL;
 CREATE INDEX batches_leftovers ON batches (id) WHERE leftovers = 1;
 CREATE INDEX batches_erased ON batches (erased_at) WHERE erased_at IS NOT NULL;
 CREATE INDEX batches_retiring ON batches (deletes_at)
@@ -266,6 +266,7 @@ CREATE TABLE limits (
     pace         double precision CHECK (pace > 0),
     active       integer NOT NULL DEFAULT 0 CHECK (active >= 0),
     next_start   bigint,
+    served_at    bigint NOT NULL DEFAULT 0,
     open_until   bigint,
     open_reason  text,
     open_since   bigint,

@@ -7,7 +7,8 @@ WITH due AS MATERIALIZED (
 ), share AS (
     SELECT shares.workspace FROM shares
     WHERE shares.lane = %(lane)s::text AND shares.workspace IN (SELECT due.workspace FROM due)
-    ORDER BY shares.aside_at > %(aside)s::bigint, shares.active / shares.weight, shares.served_at, shares.workspace
+    ORDER BY shares.aside_at > %(aside)s::bigint AND shares.aside_at <= %(now)s::bigint,
+        shares.active / shares.weight, shares.served_at, shares.workspace
     LIMIT 1
 )
 SELECT due.batch, (SELECT count(DISTINCT due.workspace) FROM due) AS shares, count(*) OVER () AS batches

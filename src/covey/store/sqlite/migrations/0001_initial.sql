@@ -88,7 +88,7 @@ CREATE TABLE batches (
 CREATE INDEX batches_workspace ON batches (workspace, origin, id);
 CREATE INDEX batches_open ON batches (workspace) WHERE completed_at IS NULL AND accepted_at IS NOT NULL;
 CREATE INDEX batches_expiring ON batches (expires_at)
-    WHERE expires_at IS NOT NULL AND stopped_at IS NULL AND completed_at IS NULL;
+    WHERE expires_at IS NOT NULL AND aborted_at IS NULL AND completed_at IS NULL;
 CREATE INDEX batches_leftovers ON batches (id) WHERE leftovers = 1;
 CREATE INDEX batches_erased ON batches (erased_at) WHERE erased_at IS NOT NULL;
 CREATE INDEX batches_retiring ON batches (deletes_at)
@@ -251,6 +251,7 @@ CREATE TABLE limits (
     pace         REAL CHECK (pace > 0),
     active       INTEGER NOT NULL DEFAULT 0 CHECK (active >= 0),
     next_start   INTEGER,
+    served_at    INTEGER NOT NULL DEFAULT 0,
     open_until   INTEGER,
     open_reason  TEXT,
     open_since   INTEGER,

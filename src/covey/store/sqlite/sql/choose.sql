@@ -4,7 +4,7 @@
 WITH share AS (
     SELECT * FROM (
         SELECT shares.workspace FROM shares
-        WHERE shares.lane = :lane AND shares.aside_at <= :aside AND EXISTS (
+        WHERE shares.lane = :lane AND NOT (shares.aside_at > :aside AND shares.aside_at <= :now) AND EXISTS (
             SELECT 1 FROM counts
             WHERE counts.lane = :lane AND counts.workspace = shares.workspace AND counts.next_at <= :now
         )
