@@ -145,6 +145,22 @@ async def test_an_item_goes_back_whose_model_takes_no_more_for_too_long(
     assert "takes no more for 3600 s" in str(await desk.runner.ping("model:voice"))
 
 
+async def test_what_was_not_paid_for_waits_for_a_busy_model_no_longer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its item goes back, where a cancel reaches it at once; frames are sampled again, which costs nobody money."""
+    monkeypatch.setattr(module, "BUSY_PATIENCE", 0.2)
+
+    async def busy() -> Answer:
+        raise Busy("429", 3600.0)
+
+    async def answer(ask: Ask) -> Answer:
+        return await ask.patiently(busy, paid=False)
+
+    desk.voice.says = answer
+    assert await desk.comes_to(await desk.asset()) == Returned("not_started")
+
+
 @pytest.mark.parametrize(
     ("wanted", "window"),
     [

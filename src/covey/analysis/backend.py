@@ -21,12 +21,13 @@ def most_tokens(mode: Mode, wanted: Wanted) -> int:
 
 
 class Patiently(Protocol):
-    """Makes a request, and makes it again while it raises Busy and an item may wait; then raises that Busy."""
+    """Makes a request, and makes it again while it raises Busy and an item may wait; then raises that Busy. One for
+    which something was `paid` already waits longer."""
 
-    async def __call__(self, request: Callable[[], Awaitable[T]], /) -> T: ...
+    async def __call__(self, request: Callable[[], Awaitable[T]], /, *, paid: bool = True) -> T: ...
 
 
-async def at_once(request: Callable[[], Awaitable[T]], /) -> T:
+async def at_once(request: Callable[[], Awaitable[T]], /, *, paid: bool = True) -> T:
     """The patience of nobody."""
     return await request()
 
@@ -38,7 +39,7 @@ class Ask:
     `file` is the video's bytes on this machine, `asset` its id, by which facts are cached; `start` and `end` are the
     window in seconds, within the `seconds` that the video lasts. `progress` is told seconds done, and of how many.
     `media` gives the bytes of a media source by its name. `trace` names the item in logs. `patiently` is for a request
-    after the first: what was paid for before it is not to be lost.
+    that much was done for: frames were sampled, or another request was paid for.
     """
 
     asset: str

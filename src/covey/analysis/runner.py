@@ -32,8 +32,11 @@ CONFIGS_KEPT = 64
 SHORTEST_WINDOW = 1.0
 """Seconds (contract section 3)."""
 
-BUSY_PATIENCE = 120.0
-"""For so long a run keeps its slot while its model takes no more; then its item goes back."""
+BUSY_PATIENCE = 20.0
+"""For so long a run keeps its slot while its model takes no more; then its item goes back, and a cancel reaches it."""
+
+PAID_PATIENCE = 120.0
+"""The same for a request that puts an answer right, say: the model was paid for that answer already."""
 
 SHORTEST_WAIT = 1.0
 """A model that says "now" when it says that it is busy is left alone for so many seconds."""
@@ -188,11 +191,11 @@ class AnalysisRunner:
                 trace=run.item,
                 patiently=self._patiently,
             )
-            return await self._patiently(lambda: self._backend.analyze(ask))
+            return await self._patiently(lambda: self._backend.analyze(ask), paid=False)
 
-    async def _patiently(self, request: Callable[[], Awaitable[T]], /) -> T:
+    async def _patiently(self, request: Callable[[], Awaitable[T]], /, *, paid: bool = True) -> T:
         """Ask, and while the model takes no more wait as long as it says: all runs of the lane wait together."""
-        until = self._clock.monotonic() + BUSY_PATIENCE
+        until = self._clock.monotonic() + (PAID_PATIENCE if paid else BUSY_PATIENCE)
         while True:
             now = self._clock.monotonic()
             if self._not_before > now:

@@ -44,6 +44,8 @@ async def test_a_most_needs_prices_and_what_a_run_may_cost(lab: Lab) -> None:
     await priced(lab, perTokenIn="0.001", perItem="1")
     assert "context_tokens" in await refused(lab, max_cost="5", model_name=SECOND)
     assert "not an amount" in await refused(lab, max_cost="five")
+    await priced(lab, perItem="1", perSecond="0.01")
+    assert "1.5 does not pay for one item, which may cost 1.6" in await refused(lab, max_cost="1.5")
 
 
 async def test_a_batch_out_of_money_reads_canceled(lab: Lab) -> None:

@@ -124,7 +124,10 @@ async def budget_of(ctx: Context, asked: Asked, text: str | None, seconds: float
         most_tokens(asked.config.mode, given.wanted.over(asked.config.defaults)) for given, _ in asked.items
     )
     longest = Units(seconds, ROUNDS * (tokens_in or 0), ROUNDS * tokens_out)
-    return budget("max_cost", amount("max_cost", text), prices, longest, KIND)
+    found = budget("max_cost", amount("max_cost", text), prices, longest, KIND)
+    for warning in found.warnings:
+        raise BadRequest(f"max_cost: {warning}", code="parameter_invalid")
+    return found
 
 
 async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = None, **more: Any) -> Batch:

@@ -12,6 +12,7 @@ from covey.domain.batch import Batch
 from covey.domain.lane import LaneStatus
 
 _CODES = {
+    "not_started": "it is busy, and takes no more for now",
     "model_down": "it cannot be reached, or answers that it cannot work",
     "model_key_refused": "it refuses the key that is set for it",
     "network_lost": "the server's own network or its name servers do not answer",

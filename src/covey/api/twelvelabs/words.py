@@ -47,7 +47,7 @@ TASK_WORDS: dict[ItemState, TaskWord] = {
 CANCELED_CODES = {
     StopReason.cancel: ("batch_canceled", "The batch was canceled before it started"),
     StopReason.expire: ("batch_expired", "The batch expired before it started"),
-    StopReason.budget: ("batch_canceled", "The batch's budget was used up before it started"),
+    StopReason.budget: ("batch_canceled", "What was left of the batch's budget did not pay for it"),
     StopReason.fail: ("batch_canceled", "The batch could not go on before it started"),
 }
 
