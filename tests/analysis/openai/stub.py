@@ -11,9 +11,12 @@ checked against the `openai` SDK's own types when it is built, so that it cannot
 
 import asyncio
 import base64
+import gzip
 import json
 import time
+import zlib
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from types import TracebackType
@@ -27,11 +30,13 @@ from openai.types.shared import ErrorObject
 CHAT = "/v1/chat/completions"
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 MODELS = "/v1/models"
+PIECES = 256
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the stub does with a request. `how`: `answer`; `hang` until the client goes; `reset`; `half` of the body.
+    """What the stub does with a request. `how`: `answer`; `hang` until the client goes; `reset`; `half` of the body;
+    `flood`: the body and then `again` so often that no client wants it all.
     With `after`, an answer comes only when that event is set; a client that goes meanwhile was dropped. `late` are the
     seconds that the model thinks about it.
     """
@@ -40,6 +45,7 @@ class Reply:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     how: str = "answer"
+    again: bytes = b""
     after: asyncio.Event | None = None
     late: float = 0.0
 
@@ -151,6 +157,25 @@ def half() -> Reply:
     return Reply(200, whole.body, whole.headers, how="half")
 
 
+def flood(status: int = 200) -> Reply:
+    """An answer of 256 MiB, the length of which is not said."""
+    return Reply(status, b'{"choices": [', (("Content-Type", "application/json"),), "flood", b" " * 2**20)
+
+
+def bomb(status: int = 200) -> Reply:
+    """An answer of 256 KiB that unpacks to 256 MiB: gzip, whether asked for or not."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    begin = packer.compress(b'{"choices": [') + packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
+    headers = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
+    return Reply(status, begin, headers, "flood", piece)
+
+
+def packed(reply: Reply) -> Reply:
+    """A reply in gzip."""
+    return replace(reply, body=gzip.compress(reply.body), headers=(*reply.headers, ("Content-Encoding", "gzip")))
+
+
 def _models() -> Reply:
     model = ListedModel.model_validate({"id": "stub", "object": "model", "created": 1_700_000_000, "owned_by": "us"})
     return _json(200, {"object": "list", "data": [model.model_dump()]})
@@ -165,13 +190,15 @@ def _bytes_of(data_url: str) -> bytes:
 
 
 class Stub:
-    """The server. `seen` are the requests in order, `hanging` is set when one hangs, `dropped` when its client left."""
+    """The server. `seen` are the requests in order, `hanging` is set when one hangs, `dropped` when its client left, or
+    that of a flood, of which so many bytes were `flooded` before."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
         self.dropped = asyncio.Event()
         self.hanging = asyncio.Event()
         self.most_at_once = 0
+        self.flooded = 0
         self._at_once = 0
         self._plans: list[tuple[str, bytes, list[Reply]]] = []
         self._paths = {CHAT: answer("an answer"), TRANSCRIPTIONS: transcription("what was said"), MODELS: _models()}
@@ -256,6 +283,9 @@ class Stub:
         if reply.how == "reset":
             writer.transport.abort()
             return False
+        if reply.how == "flood":
+            await self._flood(reply, reader, writer)
+            return False
         headers = dict(reply.headers) | {"Content-Length": str(len(reply.body))}
         headers.setdefault("Date", formatdate(time.time(), usegmt=True))
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -263,6 +293,18 @@ class Stub:
         writer.write(f"HTTP/1.1 {reply.status} Stub\r\n{head}\r\n".encode() + body)
         await writer.drain()
         return reply.how == "answer"
+
+    async def _flood(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in reply.headers)
+        writer.write(f"HTTP/1.1 {reply.status} Stub\r\n{head}Connection: close\r\n\r\n".encode() + reply.body)
+        with suppress(ConnectionError):
+            for _ in range(PIECES):
+                writer.write(reply.again)
+                await writer.drain()
+                self.flooded += len(reply.again)
+            writer.write_eof()
+            await _gone(reader)
+        self.dropped.set()
 
     def _choose(self, seen: Seen) -> Reply:
         for path, marker, replies in self._plans:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from email.utils import formatdate
@@ -12,17 +13,21 @@ import pytest
 
 from covey.analysis.backend import Again, Busy, Down, Refused, Unsure
 from covey.analysis.openai.faults import seconds_to_wait
+from covey.analysis.openai.transport import REPLY_BYTES
 from tests.analysis.openai.conftest import IN_SCHEMA, KEY, Asks, Backends
 from tests.analysis.openai.stub import (
     TRANSCRIPTIONS,
     Reply,
     Stub,
     answer,
+    bomb,
     busy,
     document,
     error,
+    flood,
     half,
     hang,
+    packed,
     raw,
     reset,
 )
@@ -57,6 +62,8 @@ FAULTS: dict[str, list[list[Reply]]] = {
     "200 with something that is no chat completion, such as a web page": [
         [raw(body)] for body in (b"", b"{}", b"<html>", b'{"choices": []}', b'{"choices": [{"message": 1}]}', b"\xff")
     ],
+    "200 with more than 8 MiB, or with what unpacks to more": [[flood()], [bomb()], [raw(b" " * (REPLY_BYTES + 1))]],
+    "an error of which more than 8 MiB came: as its status says, here 500": [[flood(500)], [bomb(500)]],
     "no or an unknown `finish_reason`": [
         [raw(b'{"choices": [{"message": {"content": "x"}%s}]}' % why)] for why in (b"", b', "finish_reason": "abort"')
     ],
@@ -86,6 +93,7 @@ FAULTS: dict[str, list[list[Reply]]] = {
     ],
     EARS + "answers 429": [[busy("2")]],
     EARS + "answers 500": [[error(500)]],
+    EARS + "answers more than 8 MiB": [[flood()], [bomb()]],
     EARS + "cannot be reached": [[reset()]],
 }
 LEADS: dict[str, type[Exception]] = {
@@ -97,7 +105,7 @@ LEADS: dict[str, type[Exception]] = {
 }
 
 
-async def twice(request: Callable[[], Awaitable[T]], /) -> T:
+async def twice(request: Callable[[], Awaitable[T]], /, *, paid: bool = True) -> T:
     """The patience for one more request, at once."""
     try:
         return await request()
@@ -248,6 +256,53 @@ async def test_a_key_that_is_refused_is_said_to_be(
 async def test_a_web_page_in_the_place_of_an_answer_is_said_to_be_one(stub: Stub, backend: Backends) -> None:
     stub.always(raw(b"\n<!doctype html><title>Sign in</title>", content_type="text/html"))
     assert "answered with a web page" in str(await backend().works())
+
+
+@pytest.mark.parametrize("status", [200, 429, 503])
+@pytest.mark.parametrize("flooding", [flood, bomb])
+async def test_of_a_flood_little_is_taken(
+    flooding: Callable[[int], Reply], status: int, stub: Stub, backend: Backends, ask: Asks
+) -> None:
+    stub.always(flooding(status))
+    eyes = backend()
+    tracemalloc.start()
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises((Unsure, Busy, Down)) as caught:
+                await eyes.analyze(ask())
+            await stub.dropped.wait()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert type(caught.value) is {200: Unsure, 429: Busy, 503: Down}[status]
+    assert most < 4 * REPLY_BYTES
+    assert stub.flooded < 4 * REPLY_BYTES
+    if status == 200:
+        said = f"The model eyes answered more than {REPLY_BYTES:,} bytes; the rest was not read."
+        assert str(caught.value) == said
+        assert said in str(await eyes.works())
+
+
+async def test_the_longest_answer_is_taken_whole(stub: Stub, backend: Backends, ask: Asks) -> None:
+    whole = answer("It is about ships.")
+    stub.always(replace(whole, body=whole.body.ljust(REPLY_BYTES)))
+    assert (await backend().analyze(ask())).data == "It is about ships."
+
+
+async def test_answers_are_asked_for_unpacked_and_read_though_they_are_packed(
+    stub: Stub, backend: Backends, ask: Asks
+) -> None:
+    stub.always(packed(answer("It is about ships.")))
+    assert (await backend().analyze(ask())).data == "It is about ships."
+    assert stub.chats[0].headers["accept-encoding"] == "identity"
+
+
+async def test_an_endpoint_lives_though_its_list_of_models_is_a_flood(stub: Stub, backend: Backends) -> None:
+    stub.always(flood(), path="/v1/models")
+    assert await backend().ping() is None
+    async with asyncio.timeout(5):
+        await stub.dropped.wait()
+    assert stub.flooded < 4 * REPLY_BYTES
 
 
 async def test_half_a_surrogate_pair_harms_nothing_that_is_around_it(stub: Stub, backend: Backends, ask: Asks) -> None:

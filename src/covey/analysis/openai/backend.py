@@ -53,7 +53,7 @@ class OpenAiBackend:
         schema = _schema(ask)
         messages, shown = await self._messages(ask, to_openai(schema) if schema is not None else None)
         request = self._request(ask, messages, schema)
-        reply = await ask.patiently(lambda: self._endpoint.chat(request))
+        reply = await ask.patiently(lambda: self._endpoint.chat(request), paid=self._ears is not None)
         data = _text(reply) if schema is None else None
         if schema is not None:
             data, reply = await self._document(ask, request, reply, schema)

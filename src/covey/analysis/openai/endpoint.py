@@ -2,7 +2,8 @@
 
 The SDK neither retries (the engine decides that) nor follows redirects, and nothing of the environment reaches the
 endpoint: no proxy, no key, organisation or header of somebody else's (the SDK would read `OPENAI_API_KEY` and more).
-Each request has a connection of its own: one that the endpoint closes while it is idle would look like a fault.
+Each request has a connection of its own: one that the endpoint closes while it is idle would look like a fault. Of a
+reply no more is taken than `transport.REPLY_BYTES`.
 """
 
 import asyncio
@@ -11,8 +12,9 @@ from typing import Any, cast
 import httpx2
 import openai
 
-from covey.analysis.openai.faults import fault_of, malformed, timed_out
+from covey.analysis.openai.faults import fault_of, malformed, timed_out, too_long
 from covey.analysis.openai.reply import MalformedReply, Reply, read_reply
+from covey.analysis.openai.transport import REPLY_BYTES, BoundedTransport, was_cut
 
 CONNECT_SECONDS = 10.0
 PING_SECONDS = 5.0
@@ -33,11 +35,13 @@ class Endpoint:
         self.whom = whom
         self._key = key
         self._timeout = timeout_seconds
+        self._reading = asyncio.Lock()  # a bad reply of a few megabytes may take hundreds while it is read
         timeout = httpx2.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds))
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         http = httpx2.AsyncClient(
+            transport=BoundedTransport(trust_env=False, limits=limits),
             trust_env=False,
             follow_redirects=False,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
             event_hooks={"request": [self._only_ours]},
         )
         self._client = openai.AsyncOpenAI(
@@ -48,7 +52,8 @@ class Endpoint:
         """`POST /chat/completions`. Raises Refused, Unsure, Busy or Down."""
         body = await self._post("/chat/completions", self._timeout, body=request)
         try:
-            return await asyncio.to_thread(read_reply, body, self.whom)
+            async with self._reading:
+                return await asyncio.to_thread(read_reply, body, self.whom)
         except MalformedReply:
             raise malformed(self.whom, body) from None
 
@@ -80,19 +85,22 @@ class Endpoint:
         await self._client.close()
 
     async def _post(self, path: str, timeout: float, **what: Any) -> bytes:
-        """The body of a 2xx. A caller that is cancelled takes the connection with it."""
+        """The body of a 2xx, if it is not too long. A caller that is cancelled takes the connection with it."""
         try:
             async with asyncio.timeout(timeout):
-                response = await self._client.post(path, cast_to=httpx2.Response, **what)
+                response = cast(httpx2.Response, await self._client.post(path, cast_to=httpx2.Response, **what))
         except TimeoutError:
             raise timed_out(self.whom) from None
         except openai.APIError as error:
             raise fault_of(error, self.whom, self._key) from None
-        return cast(httpx2.Response, response).content
+        if was_cut(response):
+            raise too_long(self.whom, REPLY_BYTES)
+        return response.content
 
     async def _only_ours(self, request: httpx2.Request) -> None:
         for name in set(request.headers) - _HEADERS:
             del request.headers[name]
         request.headers["User-Agent"] = "covey"
+        request.headers["Accept-Encoding"] = "identity"
         if self._key:
             request.headers["Authorization"] = f"Bearer {self._key}"

@@ -63,6 +63,11 @@ def malformed(whom: str, body: bytes = b"") -> Unsure:
     return Unsure(MALFORMED, f"{whom} answered something that is not what its API promises.")
 
 
+def too_long(whom: str, most: int) -> Unsure:
+    """What came with a 200 is longer than any answer."""
+    return Unsure(MALFORMED, f"{whom} answered more than {most:,} bytes; the rest was not read.")
+
+
 def _of_status(error: openai.APIStatusError, whom: str, key: str | None) -> Exception:
     status, headers = error.status_code, error.response.headers
     if status == 429 and not _UNPAID & {error.code, error.type}:

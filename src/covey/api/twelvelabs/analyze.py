@@ -45,8 +45,33 @@ HELD_PATIENCE, RETURNED_PATIENCE = 15.0, 60.0
 
 LOOK_SECONDS = 1.0
 
-_SERVERS = frozenset({"internal_error", "provider_error", "worker_lost"})
-"""Codes of what is no fault of the request."""
+_OF_THE_SERVER = frozenset(
+    {
+        "analysis_not_installed",
+        "decoder_not_isolated",
+        "internal_error",
+        "network_lost",
+        "no_room",
+        "outcome_unknown",
+        "provider_error",
+        "storage_unavailable",
+        "worker_lost",
+    }
+)
+_OF_THE_MODEL = frozenset(
+    {
+        "invalid_model_output",
+        "model_busy",
+        "model_down",
+        "model_error",
+        "model_key_refused",
+        "model_reply_malformed",
+    }
+)
+"""Codes of tasks that failed through no fault of the request (`docs/models.md`)."""
+
+_TOO_LATE = frozenset({"model_timeout", "batch_processing_timeout", "batch_expired"})
+"""Codes of tasks that came to no answer in time."""
 
 
 class ModelUnavailable(CoveyError):
@@ -72,7 +97,9 @@ class ModelUnavailable(CoveyError):
 async def analyze(ctx: Ctx, body: Analyze) -> Response:
     """Takes one video and a prompt, and answers when the answer is there: as NDJSON (`stream`, which is the default) or
     as one object. If the caller goes away it is canceled; so it is if the model does not work, and the answer is 503,
-    `model_unavailable`, or the `error` of the stream's end. An Idempotency-Key counts without `stream`."""
+    `model_unavailable`, or the `error` of the stream's end. Without `stream` it fails with 400 for what is wrong with
+    the video or the question, 500 for the model or this server, 504 if there was no answer in time, each with the
+    task's code. An Idempotency-Key counts without `stream`."""
     if body.stream is not False:
         batch = await singles.make(ctx, body, new_id(ctx.services.clock.now()))
         return StreamingResponse(_events(ctx, batch), media_type=NDJSON)
@@ -164,7 +191,7 @@ def _answer(batch: Batch, item: Item) -> Answer:
     if answer is None:
         fault = views.fault(batch, item) or views.LOST
         code = fault.get("code", "request_canceled_or_timed_out")
-        status = 500 if code in _SERVERS else 400
+        status = _status(batch, code)
         return Answer(plain(PATH, status, code, fault["message"], task_id=item.id), status)
     found: out.Analysed = {
         "id": answer["generation_id"],
@@ -175,6 +202,14 @@ def _answer(batch: Batch, item: Item) -> Answer:
     if answer["finish_reason"] == "length":
         found["error"] = views.TRUNCATED
     return Answer(found)
+
+
+def _status(batch: Batch, code: str) -> int:
+    """The status for a task that came to no answer: 400 for what is wrong with its video or the question, 500 for what
+    is wrong with the model or this server, 504 if its time was over."""
+    if code in _TOO_LATE:
+        return 504
+    return 500 if code in _OF_THE_SERVER | _OF_THE_MODEL or batch.stop_reason is StopReason.fail else 400
 
 
 async def _events(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:

@@ -1,5 +1,6 @@
 """Batches: create, list, look, results, cancel, delete (`contracts/twelvelabs.md` sections 2 to 7)."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Annotated
 
@@ -27,7 +28,13 @@ from covey.domain.webhook import ENDED_EVENTS, Delivery, DeliveryState
 
 router = batch_router()
 
-PAGE = 200
+FIRST_PAGE, LONGEST_PAGE = 4, 32
+"""Items that are read at once: at first, and where their answers are small. How large those of the next page are nobody
+knows before, so the longest page is a short one; longer ones were hardly faster."""
+
+PAGE_BYTES = 4 * 2**20
+"""About so much memory the answers of one page may take, judged by the page before."""
+
 COLLECTION = "batches"
 JSON_LINES = "application/jsonl"
 
@@ -159,17 +166,27 @@ async def results(ctx: Ctx, batch_id: BatchId) -> Response:
 
 async def _lines(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
     async for now, items in _pages(ctx, batch):
-        yield b"".join(views.result_line(now, item) for item in items)
+        for item in items:
+            yield views.result_line(now, item)
 
 
 async def _pages(ctx: Context, batch: Batch) -> AsyncIterator[tuple[Batch, list[Item]]]:
-    after = -1
+    """All items, a page at a time. An answer may have megabytes: a page has as many items as PAGE_BYTES hold of the
+    largest answer of the page before, and at most twice as many as that."""
+    after, length = -1, FIRST_PAGE
     while True:
-        now, items = await ctx.services.store.items(batch.id, after=after, limit=PAGE, bare=True)
+        now, items = await ctx.services.store.items(batch.id, after=after, limit=length, bare=True)
         if not items:
             return
         after = items[-1].seq
+        fitting = PAGE_BYTES // max(map(_bytes_of, items))
+        length = max(1, min(fitting, 2 * length, LONGEST_PAGE))
         yield now, items
+
+
+def _bytes_of(item: Item) -> int:
+    """About how much memory an item's answer takes."""
+    return sys.getsizeof(item.last.result.get("data", "") if item.last is not None else "")
 
 
 @router.post(
