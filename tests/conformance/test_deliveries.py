@@ -11,12 +11,9 @@ import pytest
 from covey.domain.account import Workspace
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import DeliveryState, Endpoint
-from covey.store.operations.database import Params
 from covey.store.operations.endpoints import ORPHANED
 from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS, LOOKED_AT_EVERY, QUICK_AT_ONCE
 from covey.store.ports import Due, Tried
-from covey.store.postgres.transaction import Transaction
-from covey.store.sqlite import SqliteStore
 
 from .conftest import Scene
 from .test_telling import listens, new_endpoint
@@ -477,25 +474,3 @@ async def test_an_endpoint_that_was_off_goes_with_its_batch(scene: Scene) -> Non
     await scene.store.sweep_deliveries(scene.after(-7200))
     with pytest.raises(NotFound):
         await the(scene, "own")
-
-
-async def test_an_endpoint_that_is_switched_on_while_it_is_swept_loses_nothing(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if isinstance(scene.store, SqliteStore):
-        pytest.skip("one thread writes: nothing comes between")
-    await listens(scene)
-    await change(scene, off_at=scene.now, off_reason="by hand")
-    lock, between = Transaction.lock, asyncio.Event()
-
-    async def slow(self: Transaction, name: str, params: Params) -> None:
-        if name == "lock_endpoints" and not between.is_set():
-            between.set()
-            await change(scene, off_at=None, off_reason=None)
-            await tell(scene, 3)
-        await lock(self, name, params)
-
-    monkeypatch.setattr(Transaction, "lock", slow)
-    await scene.store.sweep_deliveries(scene.after(-3600))
-    assert between.is_set()
-    assert {one.state for one in await scene.store.deliveries("w", limit=100)} == {DeliveryState.waiting}

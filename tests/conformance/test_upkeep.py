@@ -5,12 +5,27 @@ from datetime import timedelta
 import pytest
 
 from covey.domain.account import KeptAnswer, Meaning
-from covey.domain.batch import BatchState
+from covey.domain.batch import BatchState, StopReason
 from covey.domain.errors import NotFound
 from covey.domain.run import Failed, Retry, Succeeded
 from covey.store.ports import Dropped
 
 from .conftest import WORKER, Scene, numbers
+
+
+async def test_what_a_stopped_batch_still_does_ends_with_its_time(scene: Scene) -> None:
+    """An analysis that goes on after a cancel is dropped when the batch's time is over; a call goes on."""
+    harmless = await scene.submit(3, repeatable=True, expires_at=scene.after(10))
+    await scene.take(1)
+    call = await scene.submit(3, expires_at=scene.after(10), workspace="w2")
+    await scene.take(1)
+    for batch in (harmless, call):
+        await scene.store.stop(batch, StopReason.cancel)
+    scene.clock.advance(11)
+    assert await scene.store.expire() == [harmless]
+    assert await scene.store.expire() == []
+    assert await scene.store.to_drop(WORKER) == [Dropped(harmless, 0, 1, "aborted")]
+    assert (await scene.store.batch(harmless)).stop_reason is StopReason.cancel
 
 
 async def test_batches_expire_when_their_time_is_over(scene: Scene) -> None:
@@ -121,3 +136,40 @@ async def test_answers_are_kept_for_a_day(scene: Scene) -> None:
     scene.clock.advance(2)
     assert await scene.store.sweep_leftovers() == 1
     assert await scene.store.begin_answer(meaning, WORKER, None) is None
+
+
+async def test_erased_batches_wait_in_the_order_in_which_they_were_erased(scene: Scene) -> None:
+    made = [await scene.submit(3) for _ in range(3)]
+    erased = [made[1], made[2], made[0]]
+    for batch in erased:
+        await scene.stop(batch)
+        await scene.store.erase_batch(batch)
+        scene.clock.advance(1)
+    await scene.submit(1)
+    assert [await scene.store.next_erased(after) for after in (None, *erased)] == [*erased, None]
+    gone: list[str] = []
+    while erased[1] not in gone:
+        gone += await scene.store.sweep_erased(2, erased[1])
+    assert gone == [erased[1]]
+    assert await scene.store.sweep_erased(2, erased[1]) == []
+    assert [await scene.store.next_erased(after) for after in (None, erased[0])] == [erased[0], erased[2]]
+    assert await scene.store.next_erased(erased[1]) is None
+
+
+async def test_batches_erased_at_once_are_all_gone_through(scene: Scene) -> None:
+    erased = {await scene.submit(1, keep=timedelta(0)) for _ in range(3)}
+    for batch in erased:
+        await scene.stop(batch)
+    assert await scene.store.retire_batches() == 3
+    found, after = [], await scene.store.next_erased()
+    while after is not None:
+        found.append(after)
+        after = await scene.store.next_erased(after)
+    assert (len(found), set(found)) == (3, erased)
+
+
+async def test_only_an_erased_batch_is_removed(scene: Scene) -> None:
+    batch = await scene.submit(1)
+    await scene.stop(batch)
+    assert [await scene.store.sweep_erased(2, batch) for _ in range(9)] == [[]] * 9
+    assert len((await scene.store.items(batch))[1]) == 1

@@ -7,9 +7,10 @@ trunks       place the call; in it the `conversation` speaks, listens and decide
 outcome      turns the `CallReport` into an outcome of the engine
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -164,10 +165,26 @@ class Media:
     first_word: float | None = None
 
 
+class CallClock:
+    """What the time is within one call: one look at the time of day, then monotonic time since. So a clock that is set
+    during a call neither stretches nor shrinks it, nor what is charged for it. All times of a report come from one."""
+
+    __slots__ = ("_began", "_since")
+
+    def __init__(self) -> None:
+        self._began = datetime.now(UTC)
+        self._since = time.monotonic()
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC."""
+        return self._began + timedelta(seconds=time.monotonic() - self._since)
+
+
 @dataclass(frozen=True, slots=True)
 class CallReport:
     """What came of a call order. Comes exactly once.
 
+    Its times are of one clock (`CallClock`): what is charged is the difference between two of them.
     `dialled_at` is None if no INVITE left; `answered_at` is None if nobody answered. `text` is what the stack or
     the far side said about the end. `message_left` is about mailboxes only. `answerer` is who answered, as far as the
     sound tells: human, machine or unknown; None if nobody did, or if the report could not say any more.

@@ -34,15 +34,19 @@ class Recordings:
 
     def keep(self, file: Path) -> str:
         """Have a finished file moved to where it stays; its name there."""
-        task = asyncio.create_task(self._move(file))
-        self._moving.add(task)
-        task.add_done_callback(self._moving.discard)
+        self._start_moving(file)
         return _name(file)
 
     async def keep_leftovers(self) -> None:
         """Move what earlier processes left behind: finished files whose move failed, and calls that were cut off."""
         while self._left:
-            await self._move(self._left.pop())
+            await self._start_moving(self._left.pop())
+
+    def _start_moving(self, file: Path) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._move(file))
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
+        return task
 
     async def _move(self, file: Path) -> None:
         try:
@@ -77,7 +81,12 @@ class Recordings:
                 continue
 
     async def forget(self, batch: str) -> None:
-        """Remove all recordings of a batch."""
+        """Remove all recordings of a batch, also those whose move failed: the next start would move them. What is gone
+        already does not matter. Raises what keeps one from being removed; then it can be asked again."""
+        own = f"{batch}."
+        self._left = [file for file in self._left if not file.name.startswith(own)]
+        await self.close()
+        await asyncio.to_thread(_remove_all, self.spool, own)
         await self.delete(await self._names(f"{batch}/"))
 
     async def forget_before(self, before: datetime) -> int:
@@ -99,6 +108,13 @@ def _read(file: Path) -> bytes | None:
         return file.read_bytes()
     except OSError:
         return None
+
+
+def _remove_all(folder: Path, beginning: str) -> None:
+    """Remove the files of a folder whose names begin so."""
+    for file in folder.iterdir():
+        if file.name.startswith(beginning):
+            file.unlink(missing_ok=True)
 
 
 def _name(file: Path) -> str:

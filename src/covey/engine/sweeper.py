@@ -1,5 +1,6 @@
 """The sweeper: expiry, drafts of dead processes, retention, leftovers. Small pieces, again and again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -23,6 +24,13 @@ PIECES = 20
 """How many pieces of one kind a round removes at most, so that it never holds the writer for long."""
 
 
+FILES_SECONDS = 1.0
+"""So long a round waits for a batch's files to be removed: a bucket that hangs must not keep all else from its time."""
+
+FILES_AGAIN_SECONDS = 60.0
+"""So long it takes at least until files that could not be removed are tried again, and until that is logged again."""
+
+
 class Swept(Upkeep, Webhooks, Protocol):
     """What there is to sweep."""
 
@@ -43,15 +51,16 @@ class Sweeper(Loop):
         forget_files: Callable[[str], Awaitable[None]],
         deliveries_kept: timedelta = DELIVERIES_KEPT,
     ) -> None:
-        """`lanes` are all there are, None where other processes may have others; `forget_files` removes the files of a
-        batch that is gone; `deliveries_kept` is how long deliveries are kept after their end."""
+        """`lanes` are all there are, None where other processes may have others; `forget_files` removes the files of an
+        erased batch, those that are left of them if it is asked again; `deliveries_kept` is how long deliveries are
+        kept after their end."""
         self._store = store
         self._clock = clock
         self._hints = hints
         self._worker = worker
         self._lanes = lanes
         self._began = clock.now()
-        self._forget_files = forget_files
+        self._eraser = Eraser(store, clock, forget_files)
         self._deliveries_kept = deliveries_kept
 
     async def _stop_stranded(self) -> None:
@@ -69,15 +78,76 @@ class Sweeper(Loop):
         await self._store.sweep_drafts(self._worker)
         await self._store.retire_batches()
         await self._stop_stranded()
-        for _ in range(PIECES):
-            for batch in await self._store.sweep_erased():
-                await self._forget(batch)
+        await self._eraser.sweep()
         await self._store.sweep_leftovers()
         await self._store.sweep_deliveries(self._clock.now() - self._deliveries_kept)
 
-    async def _forget(self, batch: str) -> None:
-        """Files that cannot be removed must not keep all else from being swept."""
-        try:
-            await self._forget_files(batch)
-        except Exception:
-            log.exception("the files of an erased batch stay", batch=batch)
+    async def stop(self) -> None:
+        """End the loop. Files that are being removed are gone on with by the next process."""
+        await super().stop()
+        await self._eraser.stop()
+
+
+class Eraser:
+    """Removes erased batches, the first first: each one's files, and only then its rows. When the rows are gone nothing
+    knows of the files any more, so a batch keeps its rows as long as it keeps its files.
+
+    Batches whose files cannot be removed are left behind, and tried again once all the others are done."""
+
+    def __init__(self, store: Upkeep, clock: Clock, forget_files: Callable[[str], Awaitable[None]]) -> None:
+        """`forget_files` removes what is left of a batch's files."""
+        self._store = store
+        self._clock = clock
+        self._forget_files = forget_files
+        self._without_files: str | None = None
+        self._forgetting: tuple[str, asyncio.Future[None]] | None = None
+        self._left_behind: str | None = None
+        self._again_at = 0.0
+        self._silent_until = 0.0
+
+    async def sweep(self) -> None:
+        """Remove a few pieces. At most one batch is left behind, so that what is amiss does not take up the round."""
+        for _ in range(PIECES):
+            batch = await self._store.next_erased(self._left_behind)
+            if batch is None:
+                self._begin_anew()
+                return
+            if batch != self._without_files and not await self._forget(batch):
+                return
+            await self._store.sweep_erased(batch=batch)
+
+    async def stop(self) -> None:
+        """Give up what is under way."""
+        if self._forgetting is not None:
+            self._forgetting[1].cancel()
+            await asyncio.gather(self._forgetting[1], return_exceptions=True)
+            self._forgetting = None
+
+    def _begin_anew(self) -> None:
+        """All others are done: those left behind are tried again, once it is time."""
+        if self._clock.monotonic() >= self._again_at:
+            self._left_behind = None
+
+    async def _forget(self, batch: str) -> bool:
+        """Have the files of a batch removed; whether they are. What takes longer goes on beside the next rounds."""
+        if self._forgetting is None:
+            self._forgetting = batch, asyncio.ensure_future(self._forget_files(batch))
+        whose, work = self._forgetting
+        await asyncio.wait({work}, timeout=FILES_SECONDS)
+        if not work.done():
+            return False
+        self._forgetting = None
+        if error := work.exception():
+            self._leave_behind(whose, error)
+            return False
+        self._without_files = whose
+        return whose == batch
+
+    def _leave_behind(self, batch: str, error: BaseException) -> None:
+        now = self._clock.monotonic()
+        if self._left_behind is None:
+            self._again_at = now + FILES_AGAIN_SECONDS
+        self._left_behind = batch
+        if now >= self._silent_until:
+            self._silent_until = now + FILES_AGAIN_SECONDS
+            log.error("the files of an erased batch stay, and with them its rows", batch=batch, exc_info=error)

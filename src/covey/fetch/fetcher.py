@@ -2,10 +2,8 @@
 to, and connects to the address that was checked; the same again for every redirect."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -25,6 +23,7 @@ from covey.fetch.addresses import (
     take_apart,
 )
 from covey.fetch.answers import Progress, bad_status, failure, name_of, not_found, pieces, written
+from covey.fetch.names import Names
 from covey.settings import Fetch
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -33,8 +32,6 @@ nobody answered."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 CONNECT_SECONDS = 10.0
-LOOK_UPS = 32
-"""So many names are looked up at once: one name server that hangs is not to hold up the others."""
 
 _TRIED_ADDRESSES = 3
 
@@ -84,8 +81,7 @@ class Fetcher:
         """`resolve` looks names up (None: as the machine does), `tls` says which certificates are good."""
         self._settings = settings
         self._allow: Sequence[Network] = settings.allow
-        self._threads = ThreadPoolExecutor(LOOK_UPS, "covey-names")
-        self._resolve = resolve or self._look_up
+        self._resolve = resolve or Names().addresses
         self._tls = tls
         self._seats: dict[tuple[str, int, int], _Seat] = {}
 
@@ -216,13 +212,6 @@ class Fetcher:
             seat.users -= 1
             if not seat.users:
                 del self._seats[key]
-
-    async def _look_up(self, host: str, port: int) -> Sequence[str]:
-        def ask() -> list[str]:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
 
 async def _send(transport: httpx2.AsyncHTTPTransport, sent: _Sent) -> httpx2.Response:

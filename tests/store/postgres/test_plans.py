@@ -99,6 +99,7 @@ ASKED_ELSEWHERE: dict[str, dict[str, Any]] = {
     "delivery_new": {"type": "batch.paused", "data": "{}", "seq": None, "stem": "0000000000"},
     "deliveries_old": {"ended_before": 50},
     "endpoints_due": {"most": 4},
+    "erased_next": {"after": BATCH},
     **{f"deliveries_page_{by}": {"state": None, "endpoint": "hook 0"} for by in ("workspace", "endpoint", "batch")},
     "deliveries_take": {"endpoint": "hook 0", "n": 4},
     **{
@@ -206,6 +207,7 @@ HOT = {
     "endpoints_due": "deliveries_due endpoints_pkey",
     "endpoints_leftovers": "batches_pkey deliveries_due endpoints_leftovers",
     "erased_batches": "batches_erased",
+    "erased_next": "batches_erased batches_pkey",
     "event_new": "",
     "expired_batches": "batches_expiring",
     "find_fingerprint": "batches_fingerprint",

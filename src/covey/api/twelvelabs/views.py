@@ -1,5 +1,6 @@
 """Batches, tasks and results as this API shows them (`contracts/twelvelabs.md` sections 4 to 6, 9.2)."""
 
+import json
 import math
 from collections.abc import Sequence
 from datetime import datetime
@@ -145,17 +146,10 @@ def result_line(batch: Batch, item: Item) -> bytes:
 
 def ascii_line(value: object) -> bytes:
     """JSON on a line of its own, everything beyond ASCII escaped."""
-    text = orjson.dumps(value).decode()
-    if not text.isascii():
-        text = "".join(one if one < "\x80" else _escaped(one) for one in text)
-    return text.encode("ascii") + b"\n"
-
-
-def _escaped(one: str) -> str:
-    code = ord(one)
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    return f"\\u{0xD800 + ((code - 0x10000) >> 10):04x}\\u{0xDC00 + ((code - 0x10000) & 0x3FF):04x}"
+    line = orjson.dumps(value)
+    if not line.isascii():
+        line = json.dumps(orjson.loads(line), separators=(",", ":")).encode()
+    return line + b"\n"
 
 
 def task_object(

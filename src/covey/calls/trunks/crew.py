@@ -7,14 +7,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Heard, Recognize
+from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch, Heard, Recognize
 from covey.calls.trunks import markers
 from covey.calls.trunks.dialogs import Dialogs
 from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
@@ -42,11 +42,13 @@ Reports, and with them channels, wait for the answers all the same."""
 
 @dataclass(slots=True)
 class Held:
-    """A call in the hands of a dialler. `dialling` is set before its INVITE can leave."""
+    """A call in the hands of a dialler. `dialling` is set before its INVITE can leave. The times are ours, for a report
+    that the dialler does not live to give; the times of its own reports are its."""
 
     order: CallOrder
     watch: CallWatch
     report: asyncio.Future[CallReport]
+    clock: CallClock = field(default_factory=CallClock)
     dialling: bool = False
     dialled_at: datetime | None = None
     answered_at: datetime | None = None
@@ -195,12 +197,12 @@ class DiallerProcess:
         match message["say"]:
             case "dialling":
                 held.dialling = True
-                held.dialled_at = datetime.now(UTC)
+                held.dialled_at = held.clock.now()
                 held.watch.dialling()
             case "ringing":
                 held.watch.ringing()
             case "answered":
-                held.answered_at = datetime.now(UTC)
+                held.answered_at = held.clock.now()
                 held.watch.answered()
             case "turn":
                 held.watch.turn(read_turn(message["turn"]))
@@ -322,7 +324,7 @@ def _lost(held: Held) -> CallReport:
     end = CallEnd.outcome_unknown if held.dialling else CallEnd.not_started
     return CallReport(
         end,
-        datetime.now(UTC),
+        held.clock.now(),
         dialled_at=held.dialled_at,
         answered_at=held.answered_at,
         text="The dialler died during the call",

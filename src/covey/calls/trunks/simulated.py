@@ -8,14 +8,14 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
 import orjson
 
-from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Speaker, Turn
+from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch, Speaker, Turn
 
 _UNANSWERED: Final = (
     (CallEnd.no_answer, 45, None),
@@ -133,26 +133,27 @@ class SimulatedTrunk:
             self._log = None
 
     async def _play(self, order: CallOrder, watch: CallWatch, dropped: asyncio.Event) -> CallReport:
+        clock = CallClock()
         if await _happens(dropped, order.licence.start_at - monotonic()):
-            return _report(CallEnd.aborted)
+            return _report(clock, CallEnd.aborted)
         if monotonic() > order.licence.until:
-            return replace(_report(CallEnd.not_started), text="its start came too late")
+            return replace(_report(clock, CallEnd.not_started), text="its start came too late")
         self._note(order)
-        dialled_at = datetime.now(UTC)
+        dialled_at = clock.now()
         watch.dialling()
         ahead = fate(self._settings, order.item, order.attempt)
         watch.ringing()
         if await _happens(dropped, self._lasts(min(ahead.ring, order.ring_seconds))):
-            return _report(CallEnd.aborted, dialled_at)
+            return _report(clock, CallEnd.aborted, dialled_at)
         if ahead.talk is None or ahead.ring > order.ring_seconds:
             end, code = (CallEnd.no_answer, None) if ahead.ring > order.ring_seconds else (ahead.end, ahead.sip_code)
-            return _report(end, dialled_at, sip_code=code)
-        answered_at = datetime.now(UTC)
+            return _report(clock, end, dialled_at, sip_code=code)
+        answered_at = clock.now()
         watch.answered()
         if await _happens(dropped, self._lasts(min(ahead.talk, order.longest_seconds))):
-            return _report(CallEnd.aborted, dialled_at, answered_at, 200)
+            return _report(clock, CallEnd.aborted, dialled_at, answered_at, 200)
         end = CallEnd.too_long if ahead.talk > order.longest_seconds else ahead.end
-        return _talked(order, end, dialled_at, answered_at, watch)
+        return _talked(order, end, clock, dialled_at, answered_at, watch)
 
     def _lasts(self, seconds: float) -> float:
         return seconds / self._settings.speed
@@ -175,7 +176,7 @@ async def _happens(dropped: asyncio.Event, within: float) -> bool:
 
 
 def _talked(
-    order: CallOrder, end: CallEnd, dialled_at: datetime, answered_at: datetime, watch: CallWatch
+    order: CallOrder, end: CallEnd, clock: CallClock, dialled_at: datetime, answered_at: datetime, watch: CallWatch
 ) -> CallReport:
     said = tuple(Turn(Speaker.agent, line.text, 0.0) for line in order.script.opening)
     for turn in said:
@@ -184,7 +185,7 @@ def _talked(
     answers = {ask.name: answer for ask in order.script.asks} if answer is not None else {}
     return CallReport(
         end,
-        datetime.now(UTC),
+        clock.now(),
         dialled_at,
         answered_at,
         200,
@@ -195,9 +196,10 @@ def _talked(
 
 
 def _report(
+    clock: CallClock,
     end: CallEnd,
     dialled_at: datetime | None = None,
     answered_at: datetime | None = None,
     sip_code: int | None = None,
 ) -> CallReport:
-    return CallReport(end, datetime.now(UTC), dialled_at, answered_at, sip_code, "simulated")
+    return CallReport(end, clock.now(), dialled_at, answered_at, sip_code, "simulated")

@@ -211,8 +211,11 @@ class OperationStore(AssetStore, WebhookStore):
     async def sweep_drafts(self, me: str) -> int:
         return await self._write(lambda db: upkeep.sweep_drafts(db, me))
 
-    async def sweep_erased(self, limit: int = 500) -> list[str]:
-        return await self._write(lambda db: upkeep.sweep_erased(db, limit), rows=limit)
+    async def next_erased(self, after: str | None = None) -> str | None:
+        return await self._look(lambda db: upkeep.next_erased(db, after))
+
+    async def sweep_erased(self, limit: int = 500, batch: str | None = None) -> list[str]:
+        return await self._write(lambda db: upkeep.sweep_erased(db, limit, batch), rows=limit)
 
     async def sweep_leftovers(self, limit: int = 500) -> int:
         return await self._write(lambda db: upkeep.sweep_leftovers(db, limit), rows=limit)

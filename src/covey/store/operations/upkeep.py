@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from covey.domain.batch import StopReason
 from covey.store.operations.control import DROP, expire_one, stop_open
-from covey.store.operations.database import Database, lock, micros
+from covey.store.operations.database import Database, key, lock, micros
 from covey.store.operations.held import release_held
 from covey.store.operations.hot import hots, save
 
@@ -19,7 +19,7 @@ async def expire(database: Database, limit: int) -> list[str]:
     if not due:
         return []
     now = micros(await lock(database, due))
-    over = [batch for batch in (await hots(database, due, now)).values() if batch.open]
+    over = [batch for batch in (await hots(database, due, now)).values() if batch.open or batch.may_be_dropped]
     for batch in over:
         await expire_one(database, batch)
     if over:
@@ -53,12 +53,18 @@ async def sweep_drafts(database: Database, me: str) -> int:
     return swept
 
 
-async def sweep_erased(database: Database, limit: int) -> list[str]:
+async def next_erased(database: Database, after: str | None) -> str | None:
+    """See `Upkeep.next_erased`."""
+    found: bytes | None = await database.value("erased_next", {"after": None if after is None else key(after)})
+    return None if found is None else found.hex()
+
+
+async def sweep_erased(database: Database, limit: int, batch: str | None) -> list[str]:
     """See `Upkeep.sweep_erased`."""
     gone: list[str] = []
     if not await database.alone("sweep_erased"):
         return gone
-    erased = await database.rows("erased_batches", {})
+    erased = await database.rows("erased_batches", {"batch": None if batch is None else key(batch)})
     await lock(database, [id_ for (id_,) in erased])
     for (id_,) in erased:
         piece = {"batch": id_, "limit": limit}

@@ -316,9 +316,15 @@ class Upkeep(Protocol):
         """Remove drafts whose owner is dead."""
         ...
 
-    async def sweep_erased(self, limit: int = 500) -> list[str]:
-        """Remove a piece of the erased batches' rows; the batches now gone entirely (their files may go too).
-        What still waits to be told of them stays."""
+    async def next_erased(self, after: str | None = None) -> str | None:
+        """The batch that was erased first, or next after the batch `after`, of those whose rows are still there; None
+        if there is none, or if `after` is gone."""
+        ...
+
+    async def sweep_erased(self, limit: int = 500, batch: str | None = None) -> list[str]:
+        """Remove a piece of the rows of an erased batch (None: of whichever were erased first); the batches now gone
+        entirely. Nothing knows of a batch's files any more when its rows are gone, so they have to go before. What
+        still waits to be told of them stays."""
         ...
 
     async def sweep_leftovers(self, limit: int = 500) -> int:

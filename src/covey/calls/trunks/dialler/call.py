@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -17,7 +17,7 @@ from baresip.errors import (
     StaleHandleError,
 )
 
-from covey.calls.call import CallEnd, CallOrder, CallReport, Heard, Media
+from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, Heard, Media
 from covey.calls.conversation import Conversation, FlushAudio, HangUp, Said, Understand
 from covey.calls.recording import Recording
 from covey.calls.trunks.address import sip_uri
@@ -47,6 +47,7 @@ class OutboundCall:
         self._stack = stack
         self._conversation = Conversation(order.script, clips)
         self._recording: Recording | None = None
+        self._clock = CallClock()
         self._dropped = asyncio.Event()
         self._end: CallEnd | None = None
         self._dialled_at: datetime | None = None
@@ -93,7 +94,7 @@ class OutboundCall:
         end = CallEnd.outcome_unknown if dialled else CallEnd.not_started
         return CallReport(
             end,
-            datetime.now(UTC),
+            self._clock.now(),
             self._dialled_at,
             self._answered_at,
             text=f"internal error: {type(error).__name__}",
@@ -170,7 +171,7 @@ class OutboundCall:
             "X-Covey-Item": order.item,
             "X-Covey-Attempt": str(order.attempt),
         }
-        self._dialled_at = datetime.now(UTC)
+        self._dialled_at = self._clock.now()
         try:
             await self._stack.dial(uri, order.caller, headers, self._leg)
         except CommandTimeout as error:
@@ -227,7 +228,7 @@ class OutboundCall:
             self._say({"say": "ringing"}, b"")
 
     def _on_answered(self) -> None:
-        self._answered_at = datetime.now(UTC)
+        self._answered_at = self._clock.now()
         self._answer_clock = time.monotonic()
         if self.order.recording:
             self._recording = self._open_recording(self.order.recording)
@@ -310,7 +311,7 @@ class OutboundCall:
         spoke = self._answered_at is not None
         return CallReport(
             end=self._end,
-            ended_at=datetime.now(UTC),
+            ended_at=self._clock.now(),
             dialled_at=self._dialled_at,
             answered_at=self._answered_at,
             sip_code=sip_code,
