@@ -22,6 +22,7 @@ from covey.calls.trunks.markers import clear, left_open
 from covey.calls.wiring import CallParts, call_parts
 from covey.database import Opened, opened
 from covey.domain.clock import Clock, SystemClock
+from covey.domain.errors import NotFound
 from covey.domain.lane import Lane
 from covey.engine.deliveries import Deliveries
 from covey.engine.health import Health
@@ -202,6 +203,13 @@ def _loops(
         await calls.recordings.forget(batch)
         await asyncio.to_thread(skipped_path(settings.data, batch).unlink, missing_ok=True)
 
+    async def there(batch: str) -> bool:
+        try:
+            await store.batch(batch, bare=True)
+        except NotFound:
+            return False
+        return True
+
     lanes = None if database.shared else list(runners)
     kept = settings.retention
     sender = WebhookSender(store, services.fetcher, services.sealer, Rendering(store), settings.webhooks)
@@ -211,7 +219,7 @@ def _loops(
     loops: list[Background] = [
         Health(store, clock, hints, runners, worker),
         Sweeper(store, clock, hints, worker.id, lanes, forget_files, timedelta(days=kept.events_days)),
-        Keeper(calls.recordings, clock, timedelta(days=kept.recordings_days) if kept.recordings_days else None),
+        Keeper(calls.recordings, clock, timedelta(days=kept.recordings_days) if kept.recordings_days else None, there),
         AssetKeeper(analysis.intake),
         deliveries,
     ]

@@ -15,6 +15,11 @@ from covey.domain.clock import SystemClock
 BATCH = "6b02ed612dff3a54bd000000"
 
 
+async def everywhere(batch: str) -> bool:
+    """All batches are there."""
+    return True
+
+
 def finished(recordings: Recordings, call: str, sound: bytes) -> Path:
     """A file as a call leaves it."""
     file = recordings.path(BATCH, call)
@@ -36,7 +41,7 @@ async def test_what_a_crash_left_is_moved_by_the_next_process_and_what_is_new_is
     left = finished(Recordings(tmp_path / "spool", None, tmp_path / "kept"), "call-1", b"cut off")
     recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
     new = finished(recordings, "call-2", b"still going on")
-    await recordings.keep_leftovers()
+    await recordings.keep_leftovers(everywhere)
     assert not left.exists()
     assert new.exists()
     assert await recordings.get(f"{BATCH}/call-1.flac") == b"cut off"
@@ -68,7 +73,7 @@ async def test_a_batch_takes_along_what_could_not_be_moved(tmp_path: Path, monke
     assert await recordings.get(name) == b"sound"
     await recordings.forget(BATCH)
     assert await recordings.get(name) is None
-    await Recordings(spool, None, kept).keep_leftovers()
+    await Recordings(spool, None, kept).keep_leftovers(everywhere)
     assert [file.name for file in kept.rglob("*.flac")] == ["call-1.flac"]
     assert await recordings.get(f"{'f' * 24}/call-1.flac") == b"of another batch"
 
@@ -77,7 +82,7 @@ async def test_what_a_crash_left_of_a_batch_that_is_gone_is_not_moved(tmp_path: 
     left = finished(Recordings(tmp_path / "spool", None, tmp_path / "kept"), "call-1", b"cut off")
     recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
     await recordings.forget(BATCH)
-    await recordings.keep_leftovers()
+    await recordings.keep_leftovers(everywhere)
     assert not left.exists()
     assert list((tmp_path / "kept").rglob("*.flac")) == []
 
@@ -95,7 +100,7 @@ async def test_a_leftover_that_is_on_its_way_goes_with_its_batch(
         return await put(*asked)
 
     monkeypatch.setattr(obstore, "put_async", slow)
-    moving = asyncio.create_task(recordings.keep_leftovers())
+    moving = asyncio.create_task(recordings.keep_leftovers(everywhere))
     await begun.wait()
     forgetting = asyncio.create_task(recordings.forget(BATCH))
     await asyncio.wait({forgetting}, timeout=0.2)
@@ -109,7 +114,20 @@ async def test_old_recordings_go_and_younger_ones_stay(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
     name = recordings.keep(finished(recordings, "call-1", b"sound"))
     await recordings.close()
-    await Keeper(recordings, SystemClock(), timedelta(days=90)).round()
+    await Keeper(recordings, SystemClock(), timedelta(days=90), everywhere).round()
     assert await recordings.get(name) == b"sound"
     assert await recordings.forget_before(datetime.now(UTC) + timedelta(minutes=1)) == 1
     assert await recordings.get(name) is None
+
+
+async def test_what_is_of_a_batch_that_another_process_erased_is_not_moved(tmp_path: Path) -> None:
+    left = finished(Recordings(tmp_path / "spool", None, tmp_path / "kept"), "call-1", b"sound")
+    recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
+
+    async def nowhere(batch: str) -> bool:
+        assert batch == BATCH
+        return False
+
+    await recordings.keep_leftovers(nowhere)
+    assert not left.exists()
+    assert await recordings.get(f"{BATCH}/call-1.flac") is None

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import structlog
 
-from covey.calls.recordings import Recordings
+from covey.calls.recordings import Recordings, There
 from covey.domain.clock import Clock
 from covey.loop import Loop
 
@@ -18,11 +18,12 @@ class Keeper(Loop):
     name: ClassVar[str] = "keeper"
     seconds: ClassVar[float] = 3600.0
 
-    def __init__(self, recordings: Recordings, clock: Clock, keep: timedelta | None) -> None:
-        """`keep` is how long recordings are kept; None: until they are deleted."""
+    def __init__(self, recordings: Recordings, clock: Clock, keep: timedelta | None, there: There) -> None:
+        """`keep` is how long recordings are kept (None: until they are deleted), `there` says which batches are."""
         self._recordings = recordings
         self._clock = clock
         self._keep = keep
+        self._there = there
 
     async def round(self) -> None:
         """Remove what is old enough."""
@@ -33,5 +34,5 @@ class Keeper(Loop):
 
     async def _loop(self) -> None:
         """What lies in the spool at the start was left by a process that is gone."""
-        await self._recordings.keep_leftovers()
+        await self._recordings.keep_leftovers(self._there)
         await super()._loop()

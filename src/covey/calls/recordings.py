@@ -1,7 +1,7 @@
 """Where recordings lie: the data folder or a bucket, by obstore, one folder a batch."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -9,7 +9,12 @@ import obstore
 import structlog
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from covey.domain.errors import Unavailable
+
 log = structlog.get_logger(__name__)
+
+There = Callable[[str], Awaitable[bool]]
+"""Whether there is a batch of this id. Raises Unavailable."""
 
 
 class Recordings:
@@ -37,10 +42,20 @@ class Recordings:
         self._start_moving(file)
         return _name(file)
 
-    async def keep_leftovers(self) -> None:
-        """Move what earlier processes left behind: finished files whose move failed, and calls that were cut off."""
+    async def keep_leftovers(self, there: There) -> None:
+        """Move what earlier processes left behind: finished files whose move failed, and calls that were cut off. What
+        is of a batch that is not `there` any more is removed: another process may have erased it meanwhile."""
         while self._left:
-            await self._start_moving(self._left.pop())
+            file = self._left.pop()
+            try:
+                wanted = await there(_batch(file))
+            except Unavailable as error:
+                log.error("a recording stays in the spool until the next start", file=file.name, why=error.message)
+                continue
+            if wanted:
+                await self._start_moving(file)
+            else:
+                await asyncio.to_thread(file.unlink, missing_ok=True)
 
     def _start_moving(self, file: Path) -> asyncio.Task[None]:
         task = asyncio.create_task(self._move(file))
@@ -119,5 +134,8 @@ def _remove_all(folder: Path, beginning: str) -> None:
 
 def _name(file: Path) -> str:
     """A recording's name in the store: a folder for each batch."""
-    batch, _, call = file.name.partition(".")
-    return f"{batch}/{call}"
+    return f"{_batch(file)}/{file.name.partition('.')[2]}"
+
+
+def _batch(file: Path) -> str:
+    return file.name.partition(".")[0]
