@@ -209,6 +209,30 @@ def test_lines_of_all_sizes_are_read_in_one_look(width: int, height: int, ground
     assert {line.text for line in Reader(width, height).read(picture)} == truth
 
 
+def test_accents_are_read() -> None:
+    """They are drawn by strokes: Pillow's own font has boxes in the place of letters with accents."""
+    image, font = Image.new("RGB", (640, 360), "navy"), ImageFont.load_default(32)
+    pen = ImageDraw.Draw(image)
+
+    def write(text: str, top: int) -> None:
+        pen.text((40, top), text, fill="white", font=font)
+
+    def above(text: str, at: int, top: int) -> tuple[float, float]:
+        left, letter, right, _ = pen.textbbox((40 + font.getlength(text[:at]), top), text[at], font=font)
+        return (left + right) / 2, letter
+
+    write("The Cafe opens", 60)
+    x, y = above("The Cafe opens", 7, 60)
+    pen.line((x - 1, y - 2, x + 4, y - 7), fill="white", width=2)
+    write("Uber den Dachern", 180)
+    for at in (0, 10):
+        x, y = above("Uber den Dachern", at, 180)
+        for side in (-4.5, 4.5):
+            pen.ellipse((x + side - 2, y - 7.5, x + side + 2, y - 3.5), fill="white")
+    picture = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
+    assert [line.text for line in Reader(640, 360).read(picture)] == ["The Café opens", "Über den Dächern"]
+
+
 async def test_words_that_come_one_by_one_are_read_beside_what_stays(decoder: Decoder, clips: Path) -> None:
     """Only what changed is read again, and a line that grows is read as a whole."""
     stays = (("This line stays", 24), ("so does this", 16))

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VERSION = "2"
+VERSION = "3"
 """Of the facts. It changes with whatever reads them, so that kept facts of before are read anew."""
 
 

@@ -16,6 +16,10 @@ _PDF = b"%PDF-"
 _DIFFERS = 1.0
 """Seconds between what the header claims and what the packets say, from which on it is told."""
 
+_FROM_ZERO = "matroska"
+"""Its header counts from zero, whatever the first time stamp is; the others count from there."""
+
+_GUESSED_RATE = 25.0
 _TRIES = 250
 """Packets without a picture, after which a file has none."""
 
@@ -51,7 +55,7 @@ def _timed(container: InputContainer, seen: VideoStream | None) -> Inspection:
     if seconds <= 0:
         raise Undecodable(BROKEN, "Nothing in it can be decoded")
     width, height = size(first) if isinstance(first, VideoFrame) else (0, 0)
-    claimed = (container.duration or 0) / av.time_base
+    claimed = claimed_seconds(container)
     if abs(claimed - seconds) > _DIFFERS:
         warnings.append(f"Its header says {claimed:.1f} s, what is in it lasts {seconds:.1f} s")
     return Inspection(
@@ -73,9 +77,23 @@ def rate(seen: VideoStream) -> float:
     return round(float(told), _DIGITS) if told else 0.0
 
 
+def step_of(seen: VideoStream) -> float:
+    """Seconds that a picture is shown, where it does not say so itself."""
+    return 1 / (rate(seen) or _GUESSED_RATE)
+
+
+def claimed_seconds(container: InputContainer) -> float:
+    """How long the header says it lasts, from its own start; 0 if it says nothing."""
+    told, start = container.duration or 0, container.start_time or 0
+    if _FROM_ZERO in container.format.name and 0 < start < told:
+        told -= start
+    return told / av.time_base
+
+
 def _measure(container: InputContainer, seen: VideoStream | None, warnings: list[str]) -> tuple[float, object]:
     """How long the packets last, in seconds, and the first picture or sound: a file without one is broken."""
     first, last, tries = None, 0.0, 0
+    step = step_of(seen) if seen else 0.0
     decoded: object = None
     try:
         for packet in container.demux(seen or container.streams.audio[0]):
@@ -86,7 +104,7 @@ def _measure(container: InputContainer, seen: VideoStream | None, warnings: list
                 continue
             start = float(packet.pts * packet.time_base)
             first = start if first is None else min(first, start)
-            last = max(last, start + float((packet.duration or 0) * packet.time_base))
+            last = max(last, start + (float((packet.duration or 0) * packet.time_base) or step))
     except av.FFmpegError as error:
         warnings.append(f"It is damaged after {max(last - (first or 0.0), 0.0):.1f} s: {reason(error)}")
     if decoded is None:

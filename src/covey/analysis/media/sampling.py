@@ -20,6 +20,9 @@ from covey.analysis.media.showing import shown
 
 AUDIO_RATE = 16_000
 _JPEG_QUALITY = 85
+_LEAD_SECONDS = 0.25
+"""Sound is read from so much earlier: decoders lose what comes right after a seek."""
+
 _SEEK_SECONDS = 4.0
 """What is further ahead is sought; what is nearer is decoded up to."""
 
@@ -107,14 +110,15 @@ def _jpeg(frame: VideoFrame, side: int) -> bytes:
 
 def _samples(container: InputContainer, resampler: AudioResampler, start: float, end: float) -> Iterator[bytes]:
     stream = container.streams.audio[0]
-    container.seek(int(start * av.time_base))
+    offset = (container.start_time or 0) / av.time_base
+    container.seek(int((max(0.0, start - _LEAD_SECONDS) + offset) * av.time_base))
     for packet in container.demux(stream):
         try:
             heard = packet.decode()
         except av.FFmpegError:
             continue
         for frame in heard:
-            at = frame.time or 0.0
+            at = (frame.time or offset) - offset
             if at >= end:
                 return
             for part in resampler.resample(frame):

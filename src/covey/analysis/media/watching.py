@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 from covey.analysis.media.errors import BROKEN, LIMIT, NO_VIDEO, Undecodable
 from covey.analysis.media.facts import Facts
-from covey.analysis.media.inspecting import rate
+from covey.analysis.media.inspecting import claimed_seconds, rate, step_of
 from covey.analysis.media.opening import is_image, opened, pictures, reason
 from covey.analysis.media.reading import Watcher
 from covey.analysis.media.shots import SMALL, Shots
@@ -22,7 +22,6 @@ READ_SECONDS = 1.0
 """A picture is read so often, and after every cut."""
 
 _MOST_ERRORS = 1000
-_GUESSED_RATE = 25.0
 _DIGITS = 3
 
 Tell = Callable[[float, float], None]
@@ -55,8 +54,8 @@ class _Pass:
         self._seen = seen
         self._tell = tell
         self._fps = 0.0 if is_image(container) else rate(seen)
-        self._step = 1 / (self._fps or _GUESSED_RATE)
-        self._claimed = (container.duration or 0) / av.time_base
+        self._step = self._lasts = step_of(seen)
+        self._claimed = claimed_seconds(container)
         self._shots = Shots()
         self._size = (0, 0)
         self._watcher: Watcher | None = None
@@ -80,8 +79,8 @@ class _Pass:
 
     def _packet(self, packet: "av.Packet[VideoStream]") -> None:
         if packet.pts is not None and packet.time_base is not None:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            self._packets_end = max(self._packets_end, end)
+            lasts = float((packet.duration or 0) * packet.time_base) or self._step
+            self._packets_end = max(self._packets_end, float(packet.pts * packet.time_base) + lasts)
         try:
             for frame in packet.decode():
                 self._frame(frame)
@@ -94,6 +93,7 @@ class _Pass:
 
     def _frame(self, frame: VideoFrame) -> None:
         self._now = self._time_of(frame)
+        self._lasts = float((frame.duration or 0) * (frame.time_base or 0)) or self._step
         if self._watcher is None:
             self._size = size(frame)
             self._watcher = Watcher(*self._size)
@@ -124,7 +124,7 @@ class _Pass:
         return max(told - self._first, self._now, 0.0)
 
     def _facts(self, watcher: Watcher) -> Facts:
-        decoded = max(self._now, 0.0) + self._step
+        decoded = max(self._now, 0.0) + self._lasts
         seconds = max(decoded, self._packets_end - (self._first or 0.0))
         if self._errors:
             self._warnings.append(f"{self._errors} parts of it could not be decoded")
