@@ -56,7 +56,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def covey(folder: Path) -> Iterator[Command]:
     """A command line whose server runs, with the demo phones as its trunk."""
     profile = folder / "profile.toml"
-    environment = clean_environment(COVEY_PROFILE=str(profile), COVEY_DRAIN_SECONDS="0")
+    environment = clean_environment(
+        COVEY_PROFILE=str(profile), COVEY_DRAIN_SECONDS="0", COVEY_FETCH__ALLOW='["127.0.0.0/8"]'
+    )
     command = [sys.executable, "-m", "covey.cli", "serve", "--port", "0", "--data", str(folder / "data")]
     with (
         (folder / "server.log").open("wb") as log,

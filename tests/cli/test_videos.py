@@ -63,19 +63,41 @@ def test_answers_say_which_video_they_are_of(covey: Command, clip: Path, tmp_pat
     ("more", "why"),
     [
         (("no-such.mp4",), "no-such.mp4: there is no such file"),
+        ((str(README),), "README.md: it is text, no video"),
+        (("photo.jpg",), "photo.jpg: by its name it is image/jpeg, no video"),
+        (("empty.mp4",), "empty.mp4: it is empty"),
         (("0" * 24,), "does not exist in collection assets"),
         (("--model", "no-such"), "there is no model 'no-such'"),
         (("--max-tokens", "1"), "max_tokens"),
     ],
 )
 def test_nothing_is_uploaded_for_a_batch_that_cannot_be(
-    covey: Command, clip: Path, more: Sequence[str], why: str
+    covey: Command,
+    clip: Path,
+    more: Sequence[str],
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0")
+    (tmp_path / "empty.mp4").touch()
+    monkeypatch.chdir(tmp_path)
     before = kept(covey)
     result = covey("analyze", str(clip), *ASK, *more)
     assert result.exit_code in (Exit.usage, Exit.not_found)
     assert why in result.stderr
     assert kept(covey) == before
+
+
+def test_a_watched_batch_ends_with_its_answers_in_json_too(covey: Command, clip: Path) -> None:
+    result = covey("analyze", str(clip), str(clip), *ASK, "--watch", "--json")
+    assert result.exit_code == Exit.ok, result.stderr
+    *looks, first, second = [json.loads(line) for line in result.stdout.splitlines()]
+    assert looks[-1]["status"] == "completed"
+    assert all("batch_id" in look for look in looks)
+    assert [line["status"] for line in (first, second)] == ["ready", "ready"]
+    assert "0:02" in first["data"]["data"] or "2.0" in first["data"]["data"]
+    assert [line["custom_id"] for line in (first, second)] == custom_ids([clip.name] * 2)
 
 
 def test_what_was_uploaded_for_nothing_is_said(covey: Command, clip: Path, broken: Path) -> None:
@@ -97,7 +119,7 @@ def test_one_bad_file_does_not_stop_the_others(covey: Command, clip: Path, broke
     newest, failed, *_ = kept(covey)
     assert result.stdout.strip() == newest
     assert f"{clip.name} is asset {newest}." in result.stderr
-    assert f"It stays as asset {failed}." in result.stderr
+    assert re.search(rf"^broken\.mp4: .*[^.]\. It stays as asset {failed}\.$", result.stderr, re.MULTILINE)
     assert "notes.bin: file: " in result.stderr
     assert covey("assets", "add", str(clip)).exit_code == Exit.ok
 

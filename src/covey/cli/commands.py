@@ -26,6 +26,7 @@ from covey.cli import (
     workers,
 )
 from covey.cli.exits import Exit
+from covey.cli.session import Commands
 from covey.cli.version import print_version
 
 SERVER = "Server"
@@ -39,6 +40,7 @@ EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.replace('_', ' ')}
 
 app = typer.Typer(
     name="covey",
+    cls=Commands,
     help="Batches of phone calls and of video analyses: a list becomes work, and a cancel holds.",
     epilog=EPILOG,
     no_args_is_help=True,

@@ -24,6 +24,8 @@ class Exit(IntEnum):
     """No server answers, or it cannot answer now."""
     interrupted = 130
     """Ctrl-C."""
+    unread = 141
+    """Whoever read what it prints went away, as `head` does; nothing is said of it."""
 
 
 def exit_code(error: errors.CoveyClientError) -> Exit:

@@ -21,7 +21,7 @@ from covey.cli.output import (
     span,
     when,
 )
-from covey.cli.session import leave, talk
+from covey.cli.session import leave, taking, talk
 from covey.cli.view import Seen, as_batch, render, state, state_in_list
 from covey.client import CoveyClient
 from covey.client.models import BatchRow, Call
@@ -239,8 +239,9 @@ def export(
         async with ids.calls_only(client, batch, "`covey results {} --json` writes its answers."):
             batch_id = await ids.this_or_newest(client, batch)
             if output is None:
-                async for piece in client.batches.export(batch_id, chosen, raw=raw):
-                    put_bytes(piece)
+                async with taking(client.batches.export(batch_id, chosen, raw=raw)) as pieces:
+                    async for piece in pieces:
+                        put_bytes(piece)
                 return
             await export_to(client, batch_id, output, chosen, raw=raw)
         say(f"Written to {output}.")

@@ -4,7 +4,9 @@ Names, error texts and cells of a CSV may hold anything, escape sequences of a t
 `clean`, and no console here knows markup.
 """
 
+import errno
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -49,8 +51,16 @@ def data() -> Console:
     return _console(stderr=False)
 
 
+class _Console(Console):
+    """A console that raises BrokenPipeError where rich would end the program in the middle of whatever is open."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich for a BrokenPipeError."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 def _console(*, stderr: bool) -> Console:
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def say(text: object, style: str = "") -> None:

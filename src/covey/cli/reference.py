@@ -30,6 +30,7 @@ EXITS = {
     Exit.conflict: "the state of things does not allow it: ended, a duplicate, or somebody said no",
     Exit.unreachable: "no server answers, or it cannot answer now",
     Exit.interrupted: "Ctrl-C",
+    Exit.unread: "whoever reads what it prints has gone, as `head` does; nothing is said of it",
 }
 
 

@@ -1,10 +1,14 @@
 """From a command to the server and back: the client, the errors as sentences, the exit code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+import os
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from covey.cli.exits import Exit, exit_code
 from covey.cli.output import ask, clean, interactive, put_json, say, say_table
@@ -14,6 +18,26 @@ from covey.client.profile import Profile
 
 T = TypeVar("T")
 SHOWN_ROWS = 20
+
+
+class Commands(TyperGroup):
+    """All commands. Whichever of them finds that nobody reads what it prints any more ends without a word."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _print_nowhere()
+            raise typer.Exit(Exit.unread) from None
+
+
+def _print_nowhere() -> None:
+    """Python prints what is left when it ends, and would complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def talk(work: Callable[[CoveyClient], Awaitable[T]], *, as_json: bool = False, profile: Profile | None = None) -> T:
@@ -34,6 +58,16 @@ def talk(work: Callable[[CoveyClient], Awaitable[T]], *, as_json: bool = False, 
 async def _with_client(work: Callable[[CoveyClient], Awaitable[T]], profile: Profile | None) -> T:
     async with CoveyClient(profile) as client:
         return await work(client)
+
+
+@asynccontextmanager
+async def taking(stream: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Take what streams from the server, and close it before the client is, however much of it was taken."""
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 def leave(sentence: str, code: Exit = Exit.failed) -> NoReturn:

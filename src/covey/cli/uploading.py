@@ -1,6 +1,8 @@
 """Videos on their way to a batch: what was named is checked first, then uploaded, and what stays is said."""
 
 import asyncio
+import codecs
+import mimetypes
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -19,6 +21,13 @@ from covey.client.analysis import Asset
 from covey.client.errors import CoveyClientError, RateLimited, Refused, ServerError, Unreachable
 
 LONGEST_CUSTOM_ID = 64
+HEAD = 4096
+"""So many first bytes of a file are looked at before it is uploaded."""
+
+_TYPES = mimetypes.MimeTypes()
+"""What is known by name everywhere, without the tables of this machine."""
+
+_NO_VIDEOS = ("image/", "application/pdf", "application/zip")
 _UNFIT = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -40,12 +49,18 @@ async def added(client: CoveyClient, file: Path, *, as_json: bool) -> bool:
         raise
     except (CoveyClientError, OSError) as error:
         why = error.message if isinstance(error, CoveyClientError) else error.strerror
-        stays = f" It stays as asset {asset.id}." if asset else ""
-        say(f"{file.name}: {str(why).removeprefix(f'{file.name}: ')}{stays}", "red")
+        reason = str(why).removeprefix(f"{file.name}: ")
+        stays = f"{_ended(reason)} It stays as asset {asset.id}." if asset else reason
+        say(f"{file.name}: {stays}", "red")
         return False
     put_json(asset.raw) if as_json else put(asset.id)
     say(f"{file.name} is asset {asset.id}.", "green")
     return True
+
+
+def _ended(sentence: str) -> str:
+    """With a full stop, so that another sentence can follow."""
+    return sentence if sentence.endswith((".", "!", "?", "…")) else f"{sentence}."
 
 
 def custom_ids(names: Iterable[str]) -> list[str]:
@@ -99,11 +114,34 @@ class Videos:
             say("Name them by their ids next time, or remove them: `covey assets delete`.")
 
 
+def _no_video(file: Path) -> str | None:
+    """Why the file is no video for certain, by its name and its first bytes; None if it may be one."""
+    if not file.is_file():
+        return "there is no such file, and it is no asset's id"
+    with file.open("rb") as opened:
+        head = opened.read(HEAD)
+    if not head:
+        return "it is empty"
+    if _is_text(head):
+        return "it is text, no video"
+    said = _TYPES.guess_type(file.name)[0] or ""
+    return f"by its name it is {said}, no video" if said.startswith(_NO_VIDEOS) else None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether people can read the first bytes of a file. No video begins so."""
+    try:
+        shown = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(sign.isprintable() or sign in "\t\n\r\f" for sign in shown)
+
+
 async def named_videos(client: CoveyClient, given: Sequence[str]) -> Videos:
     """What was named, once all of it is there. Ends the command at the first that is not; nothing is uploaded."""
     named: list[str | Path] = [one.strip().lower() if ids.is_bare(one) else Path(one) for one in given]
     for one in named:
-        if isinstance(one, Path) and not await asyncio.to_thread(one.is_file):
-            leave(f"{one}: there is no such file, and it is no asset's id. Nothing was started.", Exit.usage)
+        if isinstance(one, Path) and (why := await asyncio.to_thread(_no_video, one)):
+            leave(f"{one}: {why}. Nothing was started.", Exit.usage)
     names = [one.name if isinstance(one, Path) else (await client.assets.ready(one)).filename or one for one in named]
     return Videos(named, names)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 from covey.cli.exits import Exit
@@ -24,7 +25,7 @@ from covey.cli.output import (
     span,
     when,
 )
-from covey.cli.session import confirm, leave, talk
+from covey.cli.session import confirm, leave, taking, talk
 from covey.cli.starting import MaxCost
 from covey.cli.uploading import added, named_videos
 from covey.cli.view import state_in_list
@@ -84,8 +85,10 @@ def analyze(
 ) -> None:
     """Ask something about VIDEOS: files are uploaded, assets are named by their ids; each is an item of one batch.
 
-    Everything is checked before the first upload. `covey results` shows the answers, also while the batch goes on; an
-    answer's custom id is the name of its file.
+    What is asked is checked before the first upload, and the files as far as their names and first bytes tell: whether
+    one can be decoded shows once it is there. `covey results` shows the answers, also while the batch goes on; an
+    answer's custom id is the name of its file. With --watch --json each change of the batch is a line of JSON, and then
+    each answer is one.
     """
     defaults = _defaults(prompt, schema, segments, max_tokens)
     asked: dict[str, Any] = {
@@ -102,8 +105,8 @@ def analyze(
         if not watch:
             return Exit.ok
         ended = await follow(client, started.batch_id, as_json=as_json)
-        if ended is not Exit.interrupted and not as_json:
-            await put_results(client, started.batch_id, as_json=False)
+        if ended is not Exit.interrupted:
+            await put_results(client, started.batch_id, as_json=as_json)
         return ended
 
     raise typer.Exit(talk(work, as_json=as_json))
@@ -173,17 +176,22 @@ async def _this_or_newest(client: CoveyClient, text: str | None) -> str:
 async def put_results(client: CoveyClient, batch_id: str, *, as_json: bool) -> None:
     """The answers on stdout, in the order of the requests."""
     console = data()
-    async for line in client.analyses.results(batch_id):
-        if as_json:
-            console.out(json.dumps(line, ensure_ascii=True))
-            continue
-        console.print()
-        console.print(_head(line))
-        answer, error = line.get("data"), line.get("error")
-        if answer:
-            console.print(Text(clean_lines(_pretty(str(answer["data"])))))
-        if error:
-            console.print(Text(f"{clean(error.get('message'))} ({clean(error.get('code'))})", "red"))
+    async with taking(client.analyses.results(batch_id)) as lines:
+        async for line in lines:
+            if as_json:
+                console.out(json.dumps(line, ensure_ascii=True))
+            else:
+                _put_answer(console, line)
+
+
+def _put_answer(console: Console, line: dict[str, Any]) -> None:
+    console.print()
+    console.print(_head(line))
+    answer, error = line.get("data"), line.get("error")
+    if answer:
+        console.print(Text(clean_lines(_pretty(str(answer["data"])))))
+    if error:
+        console.print(Text(f"{clean(error.get('message'))} ({clean(error.get('code'))})", "red"))
 
 
 def _head(line: dict[str, Any]) -> Text:

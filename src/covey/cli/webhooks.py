@@ -1,16 +1,20 @@
 """webhooks, usage: being told what happens, and what it came to."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import typer
 
 from covey.cli import times
+from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, YesFlag, clean, put, put_facts, put_json, put_table, say
 from covey.cli.session import confirm, talk
 from covey.client import CoveyClient
 
 app = typer.Typer(help="Where the workspace is told what happens.", no_args_is_help=True)
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Whatever is there has happened since."""
 
 TheEndpoint = Annotated[str, typer.Argument(help="The endpoint's id.")]
 
@@ -70,13 +74,17 @@ def rotate(endpoint: TheEndpoint, as_json: JsonFlag = False) -> None:
 
 @app.command("test")
 def send_test(endpoint: TheEndpoint, as_json: JsonFlag = False) -> None:
-    """Send one event now, and say what came of it."""
+    """Send one event now, and say what came of it. The exit code is 1 if it was not delivered."""
 
-    async def work(client: CoveyClient) -> None:
+    async def work(client: CoveyClient) -> Exit:
         answer = await client.webhooks.test(endpoint)
         put_json(answer) if as_json else put_facts((name, value) for name, value in answer.items())
+        if answer["delivered"]:
+            return Exit.ok
+        say(f"It was not delivered: {answer.get('error') or 'nobody says why'}", "red")
+        return Exit.failed
 
-    talk(work, as_json=as_json)
+    raise typer.Exit(talk(work, as_json=as_json))
 
 
 @app.command("on")
@@ -111,11 +119,11 @@ def delete(endpoint: TheEndpoint, yes: YesFlag = False, as_json: JsonFlag = Fals
 @app.command("deliveries")
 def deliveries(
     endpoint: TheEndpoint,
-    state: Annotated[str | None, typer.Option(help="Only waiting, delivered or failed ones.")] = None,
+    state: Annotated[str | None, typer.Option(help="Only waiting, delivered (skipped too) or failed ones.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
     as_json: JsonFlag = False,
 ) -> None:
-    """List what was sent, newest first."""
+    """List what was sent, newest first. What the endpoint had not asked for when its turn came is `skipped`."""
 
     async def work(client: CoveyClient) -> None:
         found = await client.webhooks.deliveries(endpoint, state=state, limit=limit)
@@ -137,10 +145,16 @@ def resend(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send again what failed."""
+    """Send again what failed. Prints how many deliveries that are."""
 
     async def work(client: CoveyClient) -> None:
-        put_json(await client.webhooks.resend(endpoint, delivery, since=since))
+        answer = await client.webhooks.resend(endpoint, delivery, since=since or EVER)
+        if as_json:
+            put_json(answer)
+            return
+        count = answer["count"]
+        put(count)
+        say(f"{count:,} {'delivery is' if count == 1 else 'deliveries are'} sent again.", "green" if count else "")
 
     talk(work, as_json=as_json)
 
