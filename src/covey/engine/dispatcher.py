@@ -70,7 +70,7 @@ class Dispatcher:
         self.running: set[RunKey] = set()
         """Those of them that have not come to their outcome yet."""
         self._ahead = Ahead()
-        self._standstill = Standstill(store, clock, worker, lane)
+        self._standstill = Standstill(store, clock, worker, lane, self._latest_start)
         self._last_start = float("-inf")
         self.claiming = True
 
@@ -119,7 +119,7 @@ class Dispatcher:
 
     async def round(self) -> datetime | None:
         """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
-        await self._standstill.look(self._latest_start)
+        await self._standstill.look()
         room = self._standstill.room(self._room - len(self.runs), self.runs.values())
         if room <= 0:
             return None
@@ -187,7 +187,7 @@ class Dispatcher:
 
     async def _execute(self, run: Run, lap: int) -> None:
         outcome = await self._outcome(run)
-        await self._standstill.came_back(outcome, lap, self._latest_start)
+        await self._standstill.came_back(outcome, lap)
         ended = self._clock.now()
         started = None
         if run.started is not None:
@@ -221,7 +221,6 @@ class Dispatcher:
         except Exception:
             log.exception("it could not be stopped", batch=batch)
 
-    @property
     def _latest_start(self) -> float:
         """When a run of this lane was last started here, in seconds of the monotonic clock."""
         return max([self._last_start, *(run.started for run in self.runs.values() if run.started is not None)])

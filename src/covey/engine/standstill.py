@@ -1,6 +1,6 @@
 """A standstill: time after time the runs of a lane come back unstarted, as its runner cannot start any."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Protocol
 
@@ -41,11 +41,15 @@ class Standstill:
     from starting anything may be its own, and they may do well.
     """
 
-    def __init__(self, store: StandstillStore, clock: Clock, worker: str, lane: str) -> None:
+    def __init__(
+        self, store: StandstillStore, clock: Clock, worker: str, lane: str, latest_start: Callable[[], float]
+    ) -> None:
+        """`latest_start` says when a run of the lane was last started here, in seconds of the monotonic clock."""
         self._store = store
         self._clock = clock
         self._worker = worker
         self._lane = lane
+        self._latest_start = latest_start
         self.lap = 0
         """The lap in which runs are claimed now: those that were claimed together come back as one."""
         self._laps = 0
@@ -65,15 +69,15 @@ class Standstill:
             return 0
         return free if not self._rest else min(free, 1 - sum(run.started is None for run in in_hand))
 
-    async def came_back(self, outcome: Outcome, lap: int, last_start: float) -> None:
-        """A run that was claimed in `lap` came to `outcome`; `last_start` is when one of the lane last started."""
+    async def came_back(self, outcome: Outcome, lap: int) -> None:
+        """A run that was claimed in `lap` came to `outcome`."""
         if not isinstance(outcome, Returned) or outcome.code != NOT_STARTED:
             self._laps, self._rest = 0, 0.0
             return
         if lap < self.lap:
             return
         self.lap += 1
-        if last_start > self._at:
+        if self._latest_start() > self._at:
             self._laps, self._rest = 0, 0.0
         self._laps += 1
         self._at = self._clock.monotonic()
@@ -95,9 +99,9 @@ class Standstill:
         if not by_itself:
             self.rest(self._rest)
 
-    async def look(self, last_start: float) -> None:
+    async def look(self) -> None:
         """Once something has started the standstill is over. Open the lane then: that run's end may be far away."""
-        if not self._rest or last_start <= self._at:
+        if not self._rest or self._latest_start() <= self._at:
             return
         self._laps, self._rest = 0, 0.0
         if self._held is not None:
