@@ -7,7 +7,6 @@ from typing import Protocol
 import structlog
 
 from covey.domain.clock import Clock
-from covey.domain.errors import CoveyError
 from covey.domain.run import NOT_STARTED, Outcome, Returned
 from covey.engine.runner import Run
 from covey.store.ports import Lanes, Liveness
@@ -93,7 +92,7 @@ class Standstill:
             if by_itself:
                 self._held = why
                 await self._store.open_lane(self._lane, self._clock.now() + timedelta(seconds=self._rest), why)
-        except CoveyError:
+        except Exception:
             log.exception("the lane could not be held", lane=self._lane)
             by_itself = False
         if not by_itself:
