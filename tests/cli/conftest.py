@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,20 +62,16 @@ def covey(folder: Path) -> Iterator[Command]:
     )
     command = [sys.executable, "-m", "covey.cli", "serve", "--port", "0", "--data", str(folder / "data")]
     with (
-        (folder / "server.log").open("wb") as log,
-        subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=log, cwd=folder) as server,
+        (folder / "server.log").open("wb") as log,  # a pipe that nobody reads would fill up, and stop the server
+        subprocess.Popen(command, env=environment, stderr=subprocess.STDOUT, stdout=log, cwd=folder) as server,
     ):
-        assert server.stderr is not None
-        said = b""
-        while b"have them already" not in said:
-            line = server.stderr.readline()
-            assert line, said.decode()
-            said += line
         try:
+            while "have them already" not in (said := (folder / "server.log").read_text()):
+                assert server.poll() is None, said
+                time.sleep(0.02)
             yield Command(profile)
         finally:
             server.send_signal(signal.SIGTERM)
-            server.stderr.read()
             server.wait(30)
 
 
