@@ -168,7 +168,12 @@ class Dialler:
             for dialog in unheard:
                 self._sip_socket.sendto(*dialog.cancel())
             await asyncio.sleep(0.1)
-        while self._dialogs.open() and time.monotonic() < until:  # noqa: ASYNC110 (another thread sees the answers)
+        told = {dialog.call_id for dialog in unheard}
+        while (left := self._dialogs.open()) and time.monotonic() < until:
+            for dialog in left:  # another thread sees what leaves and what comes: an INVITE perhaps only now
+                if not dialog.heard and dialog.call_id not in told:
+                    told.add(dialog.call_id)
+                    self._sip_socket.sendto(*dialog.cancel())
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         if self._marker is not None and not self._tasks and not self._dialogs.open():
             markers.remove(self._marker)
