@@ -14,6 +14,7 @@ from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
+from covey.store.ports import WorkerInfo
 from covey.store.sqlite import SqliteStore
 
 from ..clock import ManualClock
@@ -106,6 +107,15 @@ class House:
                 await asyncio.sleep(0)
         while self.worker.finisher.waiting:
             await self.worker.finisher.round()
+
+
+def beside_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a database that processes share: another worker is alive."""
+
+    async def workers() -> list[WorkerInfo]:
+        return [WorkerInfo(name, True, 0, house.clock.now()) for name in (house.worker.id, "another")]
+
+    monkeypatch.setattr(house.store, "workers", workers)
 
 
 @pytest.fixture

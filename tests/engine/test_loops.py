@@ -15,9 +15,8 @@ from covey.engine.runner import Failed, Returned, Succeeded
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
 from covey.engine.worker import Worker
-from covey.store.ports import WorkerInfo
 
-from .conftest import ANY, LANE, Desk, House
+from .conftest import ANY, LANE, Desk, House, beside_another
 
 
 async def drained(house: House, seconds: float = 10, *, hurry: bool = False) -> None:
@@ -140,11 +139,7 @@ async def test_a_far_side_that_works_for_others_is_held_by_nobody(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One machine has lost its way to the trunk: it claims nothing itself, and the others go on."""
-
-    async def workers() -> list[WorkerInfo]:
-        return [WorkerInfo(name, True, 0, house.clock.now()) for name in (house.worker.id, "another")]
-
-    monkeypatch.setattr(house.store, "workers", workers)
+    beside_another(house, monkeypatch)
     health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.submit(3)
     await house.dispatcher.round()

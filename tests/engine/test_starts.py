@@ -9,9 +9,9 @@ from covey.domain.lane import START_SLACK, Lane
 from covey.engine.ahead import Ahead
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
 from covey.engine.standstill import FIRST_REST, LAPS, MORE_LAPS
-from covey.store.ports import Claim, WorkerInfo
+from covey.store.ports import Claim
 
-from .conftest import LANE, House
+from .conftest import LANE, House, beside_another
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -117,11 +117,7 @@ async def test_beside_others_a_worker_that_can_start_nothing_rests_alone(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What keeps it from starting may be its own: no dialler, no memory. They hold no lane for that."""
-
-    async def workers() -> list[WorkerInfo]:
-        return [WorkerInfo(name, True, 0, house.clock.now()) for name in (house.worker.id, "another")]
-
-    monkeypatch.setattr(house.store, "workers", workers)
+    beside_another(house, monkeypatch)
     await house.submit(20)
     await _go_round(house, LAPS)
     lane = await house.store.lane(LANE)

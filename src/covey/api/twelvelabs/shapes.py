@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from covey.analysis.looking import TOO_LARGE
 from covey.api.faults import told
 
 PREFIX = "/v1.3"
@@ -47,7 +48,7 @@ def is_chunk(method: str, path: str) -> bool:
 def shaped(path: str, status: int, code: str, message: str, details: Mapping[str, Any]) -> dict[str, Any]:
     """An error's body."""
     if code == "too_large" and path.rstrip("/") == ASSETS:
-        code = "video_filesize_too_large"
+        code = TOO_LARGE
     error: dict[str, Any] = {"code": CODES.get(code, code), "message": message}
     if details:
         error["details"] = dict(details)

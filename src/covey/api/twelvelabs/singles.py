@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Mode
+from covey.analysis.looking import TOO_LARGE
 from covey.api.context import Context
 from covey.api.errors import Unsure
 from covey.api.twelvelabs import views, words
@@ -86,7 +87,7 @@ def _decode(encoded: str, file: Path, most: int) -> None:
     except (binascii.Error, ValueError):
         raise BadRequest("video.base64_string: it is not base64") from None
     if len(content) > most:
-        raise TooLarge(f"video.base64_string: it is larger than {most:,} bytes", code="video_filesize_too_large")
+        raise TooLarge(f"video.base64_string: it is larger than {most:,} bytes", code=TOO_LARGE)
     file.write_bytes(content)
 
 

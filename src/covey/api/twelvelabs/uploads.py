@@ -4,12 +4,12 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from covey.analysis.looking import TOO_LARGE
 from covey.api.forms import FILE, Form, read_form
 from covey.domain.errors import BadRequest
 from covey.settings import Limits
 
 FIELDS = frozenset({"method", "url", "filename", "enable_hls", "enable_thumbnail", "user_metadata"})
-TOO_LARGE = "video_filesize_too_large"
 INVALID, UNKNOWN = "parameter_invalid", "parameter_unknown"
 
 

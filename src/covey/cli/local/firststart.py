@@ -1,5 +1,6 @@
 """What a server says when it listens, and the workspace and key that the first start of an empty database makes."""
 
+import asyncio
 import ipaddress
 import os
 import sys
@@ -50,7 +51,7 @@ async def first_account(
     if await store.add_first(workspace, key):
         return profile
     if file is not None:
-        _take_back(file)
+        await asyncio.to_thread(file.unlink)
     return None
 
 
@@ -99,10 +100,6 @@ def _write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
-
-
-def _take_back(path: Path) -> None:
-    path.unlink()
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from covey.calls.call import FRAME_SECONDS, CallEnd, CallOrder, CallReport, Hear
 from covey.calls.trunks import markers
 from covey.calls.trunks.dialler.call import OutboundCall
 from covey.calls.trunks.dialler.stack import Stack
-from covey.calls.trunks.dialogs import Dialogs
+from covey.calls.trunks.dialogs import Dialog, Dialogs
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.wire import Channel, Message, read_order
 from covey.logging import setup_logging
@@ -159,25 +159,31 @@ class Dialler:
         The stack keeps a CANCEL back until something was heard of the INVITE (RFC 3261 section 9.1). Nobody will
         be there to send it then, so these are sent now.
         """
-        unheard = [dialog for dialog in self._dialogs.open() if not dialog.heard]
+        unheard = self._unheard()
+        told: set[str] = set()
         until = time.monotonic() + GRACE_SECONDS
         for call in self._calls.values():
             call.drop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
-            for dialog in unheard:
-                self._sip_socket.sendto(*dialog.cancel())
+            self._cancel(unheard, told)
             await asyncio.sleep(0.1)
-        told = {dialog.call_id for dialog in unheard}
-        while (left := self._dialogs.open()) and time.monotonic() < until:
-            for dialog in left:  # another thread sees what leaves and what comes: an INVITE perhaps only now
-                if not dialog.heard and dialog.call_id not in told:
-                    told.add(dialog.call_id)
-                    self._sip_socket.sendto(*dialog.cancel())
+        while self._dialogs.open() and time.monotonic() < until:
+            self._cancel(self._unheard(), told)  # another thread sees what leaves: an INVITE perhaps only now
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         if self._marker is not None and not self._tasks and not self._dialogs.open():
             markers.remove(self._marker)
         await self._stack.close()
+
+    def _unheard(self) -> list[Dialog]:
+        return [dialog for dialog in self._dialogs.open() if not dialog.heard]
+
+    def _cancel(self, dialogs: Iterable[Dialog], told: set[str]) -> None:
+        """Send a CANCEL for each that was not `told` yet."""
+        for dialog in dialogs:
+            if dialog.call_id not in told:
+                told.add(dialog.call_id)
+                self._sip_socket.sendto(*dialog.cancel())
 
     def _start(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
