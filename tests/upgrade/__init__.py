@@ -1,0 +1,1 @@
+"""Databases that older Coveys wrote, opened by the code as it is now."""
