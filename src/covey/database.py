@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from covey import private
 from covey.domain.clock import Clock, SystemClock
 from covey.settings import Settings, SettingsError
 from covey.store.ports import Store
@@ -65,7 +66,7 @@ def need_driver() -> None:
 async def opened(settings: Settings, clock: Clock | None, heard: Heard) -> AsyncIterator[Opened]:
     """Open the database, and own the data folder: with either store it is one process's alone, as uploads in flight
     are in it. Raises StoreError and SettingsError with a sentence."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.data_folder(settings.data)
     store = make_store(settings, clock, heard)
     async with contextlib.AsyncExitStack() as stack:
         if not isinstance(store, SqliteStore):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from covey import private
 from covey.cli.commands import app
 from covey.cli.exits import Exit
 from covey.cli.local import analysing, copies
@@ -300,3 +301,57 @@ def test_a_home_that_cannot_be_written_costs_the_profile_only(here: Path) -> Non
     assert "No profile is kept" in said
     kept = (here / "data" / "first-key.txt").read_text()
     assert "COVEY_API_KEY=covey_sk_" in kept
+
+
+def test_a_data_folder_is_closed_when_it_is_taken_into_use(tmp_path: Path) -> None:
+    names = ("covey.db", "covey.db-wal", "secret.key", "recordings", "covey.toml")
+    for name in names:
+        (tmp_path / name).mkdir() if name == "recordings" else (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o777)
+    (tmp_path / "uploads").symlink_to(tmp_path / "covey.toml")
+    tmp_path.chmod(0o755)
+    private.data_folder(tmp_path)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (*names, ".")]
+    assert modes == [0o700, 0o700, 0o700, 0o700, 0o777, 0o755]
+    (tmp_path / "uploads").unlink()
+    (tmp_path / "covey.toml").unlink()
+    private.data_folder(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_what_is_made_beside_the_command_line_is_closed_too(here: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert covey("workspaces", "create", "first").exit_code == 0
+        assert covey("backup", "copy.db").exit_code == 0
+        (here / "covey.toml").touch()
+        assert covey("init", "--force").exit_code == 0
+    finally:
+        os.umask(before)
+    made = [here / "copy.db", here / "covey.toml", *(here / "data").iterdir()]
+    assert [path.name for path in made if private.is_open(path)] == []
+
+
+def test_doctor_says_what_others_can_read_and_how_to_close_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COVEY_PORT", "0")
+
+    def found() -> dict[str, tuple[bool, str]]:
+        answer = json.loads(covey("doctor", "--json").stdout)
+        return {each["check"]: (each["ok"], each["remedy"]) for each in answer}
+
+    covey("workspaces", "create", "first")
+    (here / "covey.toml").write_text('[calls]\nspeech_key = "hush"\n')
+    (here / "covey.toml").chmod(0o600)
+    well = found()
+    assert (well["privacy"][0], well["settings file"][0]) == (True, True)
+    (here / "covey.toml").chmod(0o640)
+    (here / "data").chmod(0o755)
+    (here / "data" / "covey.db").chmod(0o644)
+    ill = found()
+    assert (ill["privacy"][0], ill["settings file"][0]) == (False, False)
+    for remedy in (ill["privacy"][1], ill["settings file"][1]):
+        subprocess.run(remedy.partition(": ")[2], shell=True, check=True, cwd=here)
+    assert found()["privacy"][0]
+    assert found()["settings file"][0]
+    (here / "data").chmod(0o777)
+    assert found()["privacy"] == (False, f"Close it: chmod go-w {here / 'data'}")

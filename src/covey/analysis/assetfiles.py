@@ -15,6 +15,7 @@ import obstore
 import structlog
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from covey import private
 from covey.domain.errors import CoveyError
 from covey.domain.ids import is_id
 from covey.room import room
@@ -57,13 +58,15 @@ class AssetFiles:
         """`url` is a bucket (`s3://bucket/prefix`, `gs://…`, `az://…`), asked again so many times where it does not
         answer; without one assets lie in `folder`."""
         self._folder = None if url else folder
+        if not url:
+            private.folder(folder)
         self._store: ObjectStore = (
-            from_url(url, retry_config={"max_retries": retries}) if url else LocalStore(prefix=folder, mkdir=True)
+            from_url(url, retry_config={"max_retries": retries}) if url else LocalStore(prefix=folder)
         )
         self._copies: dict[str, _Copy] = {}
         _sweep(spool)
         self.spool = spool / secrets.token_hex(8)
-        self.spool.mkdir(mode=0o700, parents=True)
+        self.spool.mkdir(mode=private.FOLDER)
         self._lock = _locked(self.spool)
 
     def spooled(self) -> Path:
@@ -215,7 +218,7 @@ def _locked(folder: Path) -> int | None:
 
 def _sweep(spool: Path) -> None:
     """Remove the folders of processes that are gone."""
-    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(spool)
     for folder in spool.iterdir():
         with suppress(OSError):
             lock = _locked(folder)

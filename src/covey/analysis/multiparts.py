@@ -18,6 +18,7 @@ from typing import BinaryIO, Literal, Self
 
 import orjson
 
+from covey import private
 from covey.analysis.assetfiles import synced
 from covey.domain.asset import Asset
 from covey.domain.errors import NotFound
@@ -118,7 +119,8 @@ class Multiparts:
         """A new upload of an asset whose row is written."""
         now = asset.created_at
         made = PartUpload(asset.id, asset.workspace, size, chunk_bytes, now, now, secrets.token_hex(32))
-        (self._folder / asset.id).mkdir(mode=0o700, parents=True)
+        private.folder(self._folder)
+        (self._folder / asset.id).mkdir(mode=private.FOLDER)
         self.save(made)
         synced(self._folder)
         return made

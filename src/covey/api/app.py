@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Response
 from starlette.types import ASGIApp
 
+from covey import private
 from covey.api import documents, errors
 from covey.api.auth import Gate
 from covey.api.door import Door
@@ -109,6 +110,6 @@ def _pages(app: FastAPI) -> APIRouter:
 
 
 def _empty(spool: Path) -> None:
-    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(spool)
     for left in spool.iterdir():
         left.unlink(missing_ok=True)

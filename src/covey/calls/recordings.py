@@ -9,6 +9,7 @@ import obstore
 import structlog
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from covey import private
 from covey.domain.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -27,9 +28,10 @@ class Recordings:
 
     def __init__(self, spool: Path, url: str | None, folder: Path) -> None:
         """`url` is a bucket (`s3://bucket/prefix`, `gs://…`, `az://…`); without one recordings lie in `folder`."""
-        spool.mkdir(parents=True, exist_ok=True)
+        for place in (spool,) if url else (spool, folder):
+            private.folder(place)
         self.spool = spool
-        self._store: ObjectStore = from_url(url) if url else LocalStore(prefix=folder, mkdir=True)
+        self._store: ObjectStore = from_url(url) if url else LocalStore(prefix=folder)
         self._moving: set[asyncio.Task[None]] = set()
         self._left = sorted(spool.glob("*.flac"))
 

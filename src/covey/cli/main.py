@@ -3,6 +3,7 @@
 import signal
 import sys
 
+from covey import private
 from covey.cli.version import print_version
 
 
@@ -10,6 +11,7 @@ def run() -> None:
     """What the installed command calls."""
     if sys.argv[1:] == ["--version"]:
         print_version(True)
+    private.begin()
     on_interrupt = signal.getsignal(signal.SIGINT)
     if on_interrupt is signal.default_int_handler:
         # Ctrl-C while modules load would come out of the middle of one, as a traceback.

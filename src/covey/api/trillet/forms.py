@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from covey import private
 from covey.api.forms import FILE, Form
 from covey.api.forms import read_form as read
 from covey.domain.errors import BadRequest, TooLarge
@@ -23,7 +24,7 @@ async def read_form(request: Request, known: frozenset[str], spool: Path, limits
 
     Raises BadRequest, TooLarge, NoRoom; then nothing stays behind.
     """
-    await asyncio.to_thread(spool.mkdir, mode=0o700, parents=True, exist_ok=True)
+    await asyncio.to_thread(private.folder, spool)
     spooled = spool / f"upload-{secrets.token_hex(8)}.csv"
     form = await read(request, known, spooled, limits.csv_bytes, limits, _Faults(known))
     if form.path is None:

@@ -13,6 +13,7 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict
 
+from covey import private
 from covey.api.budget import ANYTHING, Budget, budget
 from covey.api.context import Context
 from covey.api.errors import Answer
@@ -291,7 +292,7 @@ async def _skipped_kept(ctx: Context, found: CheckedList, ident: str) -> AsyncIt
     path = skipped_path(ctx.services.settings.data, ident)
     kept = found.report.invalid > 0 or found.report.duplicates_skipped
     if kept:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.folder(path.parent)
         found.keep_bad_rows(path)
     try:
         yield

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covey import private
 from covey.domain.errors import BadRequest
 from covey.settings import Settings
 
@@ -76,7 +77,7 @@ class Sealer:
 def _key_of(file: Path) -> bytes:
     """The key in `file`, which is made if there is none: whole or not at all, and only its owner may read it."""
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(file.parent)
         new = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
         handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from covey import private
 from covey.calls.call import Line, Script
 from covey.calls.speech import SpeechError, Synthesizer
 
@@ -105,7 +106,7 @@ def _touch(paths: dict[str, Path]) -> list[str]:
 
 
 def _write(path: Path, pcm: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.folder(path.parent)
     draft = path.with_suffix(f".{secrets.token_hex(8)}")
     try:
         draft.write_bytes(pcm)

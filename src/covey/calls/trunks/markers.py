@@ -11,6 +11,8 @@ import os
 import secrets
 from pathlib import Path
 
+from covey import private
+
 
 def marker_of(folder: Path, pid: int) -> Path:
     """Where the dialler with this process id has its file. Every call answers another one."""
@@ -19,7 +21,7 @@ def marker_of(folder: Path, pid: int) -> Path:
 
 def put(marker: Path) -> None:
     """Make the file; it survives a power cut when this returns. Raises OSError if it cannot be made."""
-    marker.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(marker.parent)
     marker.touch(mode=0o600)
     folder = os.open(marker.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

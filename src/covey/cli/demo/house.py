@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from covey import private
 from covey.cli.local.folder import DATABASE
 from covey.client import CoveyClient, Profile, Unreachable, save_profile
 from covey.client.errors import CoveyClientError
@@ -91,7 +92,7 @@ def fresh_folder() -> Path:
 async def _start(folder: Path, *, keep: bool) -> House:
     port = _free_port(8000 if keep else 0)
     settings = folder / "covey.toml"
-    settings.write_text(SETTINGS.format(port=port, data=json.dumps(str(folder))), encoding="utf-8")
+    private.write_text(settings, SETTINGS.format(port=port, data=json.dumps(str(folder))))
     profile = await _open_account(folder, f"http://127.0.0.1:{port}")
     save_profile(profile, folder / "profile.toml")
     command = [sys.executable, "-m", "covey.cli.demo.server", str(settings), *([] if keep else ["--with-parent"])]

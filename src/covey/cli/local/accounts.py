@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from covey import private
 from covey.api.house.admin import key_out, workspace_out
 from covey.api.keys import make_key
 from covey.cli.accounts import Accounts
@@ -35,7 +36,7 @@ def on_database(work: Callable[[Accounts], Awaitable[T]]) -> T:
             "`covey login --admin`, or stop the server.",
             Exit.refused,
         )
-    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private.data_folder(folder.path)
     try:
         return asyncio.run(_run(make_store(settings), work))
     except NotFound as error:

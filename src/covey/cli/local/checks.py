@@ -5,12 +5,15 @@ import importlib.util
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 from rich.text import Text
 
+from covey import private
 from covey.cli.local import analysing, database
 from covey.cli.local.finding import Finding
 from covey.cli.local.folder import Folder, folder_of
@@ -19,12 +22,15 @@ from covey.client import load_profile, profile_path
 from covey.client.errors import ProfileError
 from covey.client.profile import readable_by_others
 from covey.database import need_driver
-from covey.settings import Settings, SettingsError, TrunkKind
+from covey.settings import MASK, Settings, SettingsError, TrunkKind
 from covey.store.sqlite import damage
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "ceph", "glusterfs", "fuse.glusterfs", "afs"}
 )
+SHOWN = 5
+"""So many open files are named."""
+
 WHEELS = (
     ("baresip", "SIP and sound"),
     ("espeakng_loader", "the built-in voice"),
@@ -62,8 +68,9 @@ def _findings(file: Path | None) -> Iterator[Finding]:
         return
     yield Finding("settings", True, "valid")
     folder = folder_of(settings)
-    for check in (_folder, _disk, _file_system, _owner):
+    for check in (_folder, _disk, _file_system, _owner, _private):
         yield check(settings, folder)
+    yield from _settings_files(settings)
     yield from _database(folder) if settings.database is None else _postgres(settings)
     yield from _wheels()
     yield _speech(settings)
@@ -113,6 +120,31 @@ def file_system(path: Path, mounts: str = "/proc/mounts") -> str:
 def _owner(settings: Settings, folder: Folder) -> Finding:
     seen = f"process {folder.owner} has it open" if folder.owner else "no server runs on it"
     return Finding("owner", True, seen)
+
+
+def _private(settings: Settings, folder: Folder) -> Finding:
+    try:
+        found = private.open_in(folder.path)
+    except OSError:  # it is not there yet, or `data folder` says what is wrong with it
+        found = []
+    if not found:
+        return Finding("privacy", True, "nobody else on this machine can read what Covey wrote")
+    first = ", ".join(map(str, found[:SHOWN])) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+    closing = " ".join(f"chmod {'go-w' if path == folder.path else 'go-rwx'} {quote(str(path))};" for path in found)
+    return Finding("privacy", False, f"others on this machine can read or change {first}", f"Close it: {closing[:-1]}")
+
+
+def _settings_files(settings: Settings) -> Iterator[Finding]:
+    """Whether a settings file that holds secrets can be read by those who need not. Where it is somebody else's, root's
+    in the usual case, its group is how it is read at all."""
+    for file in sorted({each.source for each in settings.sources() if MASK in str(each.value)}):
+        path = Path(file)
+        if not path.is_file():
+            continue
+        found = path.stat()
+        unwanted = private.OTHERS if found.st_uid == os.geteuid() else stat.S_IRWXO
+        remedy = f"Others can read the secrets in it: chmod {'600' if unwanted > stat.S_IRWXO else 'o-rwx'} {file}"
+        yield Finding("settings file", not found.st_mode & unwanted, f"{file} holds secrets", remedy)
 
 
 def _database(folder: Folder) -> Iterator[Finding]:

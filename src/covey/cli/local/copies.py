@@ -1,13 +1,13 @@
 """backup and restore of the database."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from covey import private
 from covey.cli.exits import Exit
 from covey.cli.local.folder import DATABASE, Folder, folder_of
 from covey.cli.local.settings import load
@@ -21,7 +21,8 @@ from covey.store.sqlite.lock import OwnerLock
 
 DUMP = (
     "The database is PostgreSQL, which is copied by its own tools, also while Covey runs: "
-    "pg_dump --format=custom --file=covey.dump --dbname=URL. Recordings are files of their own; copy them with it."
+    "(umask 077; pg_dump --format=custom --file=covey.dump --dbname=URL). Recordings are files of their own; copy them "
+    "with it."
 )
 UNDUMP = (
     "The database is PostgreSQL, which is restored by its own tools: stop every Covey, then pg_restore --clean "
@@ -40,8 +41,7 @@ def backup(target: Path, file: Path | None, *, as_json: bool) -> None:
     if target.is_dir():
         target = target / f"covey-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
     try:
-        with _private():
-            copy_database(folder.database, target)
+        copy_database(folder.database, target)
     except (StoreError, OSError) as error:
         leave(f"There is no backup: {error}", Exit.failed)
     size = target.stat().st_size
@@ -62,8 +62,8 @@ def restore(source: Path, file: Path | None, *, yes: bool, as_json: bool) -> Non
         leave(f"A server runs on {folder.path} (process {folder.owner}); stop it first.", Exit.conflict)
     kept = folder.database.with_name(f"{DATABASE}.before-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     confirm(_plan(source, folder, kept if folder.database.exists() else None), yes=yes)
-    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _owned(folder), _private():
+    private.data_folder(folder.path)
+    with _owned(folder):
         there = folder.database.exists()
         paused = _swap(source, folder.database, kept if there else None)
     if as_json:
@@ -92,16 +92,6 @@ def _owned(folder: Folder) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _private() -> Iterator[None]:
-    """Files that are made in here can be read by their owner only, from their first byte on."""
-    before = os.umask(0o077)
-    try:
-        yield
-    finally:
-        os.umask(before)
-
-
 def _swap(source: Path, database: Path, kept: Path | None) -> int:
     """Put `source` in the place of `database`, which is kept as `kept` if there is one; how many batches came back
     paused. Ends the command with everything as it was if that cannot be."""
@@ -121,6 +111,7 @@ def _set_aside(database: Path, kept: Path) -> None:
     try:
         copy_database(database, kept)
     except StoreError:
+        private.new_file(kept)
         shutil.copyfile(database, kept)
     for suffix in ("", "-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 
+from covey import private
 from covey.cli.exits import Exit
 from covey.cli.local.folder import folder_of
 from covey.cli.local.settings import load
@@ -71,7 +72,7 @@ def _on_sqlite(settings: Settings, *, do: bool) -> tuple[Steps, Steps]:
     folder = folder_of(settings)
     found = pending(PACKAGE, _version(folder.database))
     if do and found:
-        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.data_folder(folder.path)
         asyncio.run(_open(SqliteStore(folder.database, SystemClock())))
     return found, []
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
+from covey import private
 from covey.cli.exits import Exit
 from covey.cli.output import put_facts, put_json, put_table, say
 from covey.cli.session import leave
@@ -29,7 +30,7 @@ def write(file: Path, *, force: bool, as_json: bool) -> None:
     if file.exists() and not force:
         leave(f"{file} is there already; --force writes over it.", Exit.conflict)
     try:
-        file.write_text(template(), encoding="utf-8")
+        private.write_text(file, template())
     except OSError as error:
         leave(f"{file} cannot be written: {error.strerror}", Exit.failed)
     if as_json:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import apsw
 
+from covey import private
 from covey.store.migrate import pending
 from covey.store.sqlite.database import Database
 
@@ -13,6 +14,8 @@ PACKAGE = "covey.store.sqlite"
 
 def connect(path: Path, sql: Mapping[str, str], *, readonly: bool = False) -> Database:
     """A connection with the settings that every connection of Covey has."""
+    if not readonly:
+        private.new_file(path)
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=256)
     connection.set_busy_timeout(10_000)

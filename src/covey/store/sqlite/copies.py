@@ -5,6 +5,7 @@ from pathlib import Path
 
 import apsw
 
+from covey import private
 from covey.domain.clock import Clock
 from covey.store.migrate import StoreError
 from covey.store.operations.database import Database as Operating
@@ -35,6 +36,7 @@ def copy_database(source: Path, target: Path) -> None:
 def _copy_pages(source: Path, target: Path) -> None:
     """Copy in one step: it sees one snapshot and holds no writer up. In several, each write would start it anew."""
     origin = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
+    private.new_file(target)
     copy = apsw.Connection(str(target))
     with contextlib.closing(origin), contextlib.closing(copy), copy.backup("main", origin, "main") as backup:
         backup.step(-1)

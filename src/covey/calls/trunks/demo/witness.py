@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from covey import private
 from covey.calls.call import SAMPLE_RATE
 
 
@@ -22,7 +23,7 @@ class Witness:
         self._log: TextIO | None = log.open("a", encoding="utf-8") if log else None
         self._audio = audio
         if audio:
-            audio.mkdir(parents=True, exist_ok=True)
+            private.folder(audio)
 
     @property
     def keeps_sound(self) -> bool:
