@@ -2,28 +2,32 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
-unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# Without bytecode every process that the tests start compiles again what it imports.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
 CODE := src tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-# Words after the target: KEEP=1 for demo, ARGS='…' for test, bench, soak and chaos.
+# Words after the target: KEEP=1 for demo, ARGS='…' for test, test-slow, bench, soak and chaos.
 KEEP ?=
 ARGS ?=
 # How many processes the tests run in: most of them wait for calls to end, so more than there are cores.
 WORKERS ?= 4
 
-.PHONY: help demo test check lint format types imports fix bench soak chaos lock clean
+.PHONY: help demo test test-slow check lint format types imports fix bench soak chaos lock clean
 
 help: ## List what there is to do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.ready-run ## Call 24 demo phones, ask about three drawn videos, cancel a batch of each (KEEP=1 leaves the server running)
 	@exec $(BIN)/covey demo $(if $(KEEP),--keep)
 
 test: .venv/.ready-dev ## Run the default test suite and say what it skipped (ARGS='-k cancel')
 	@exec $(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+test-slow: .venv/.ready-dev ## Run what the default suite leaves out: more histories and seeds, kills; a quarter of an hour at most
+	@exec $(BIN)/pytest -m slow -n $(WORKERS) $(ARGS)
 
 check: lint format types imports ## Lint, formatting, strict types, and which room imports which
 

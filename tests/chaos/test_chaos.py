@@ -16,6 +16,7 @@ CALLS = 40
 IN_HAND = 10
 
 
+@pytest.mark.slow
 async def test_a_few_kills_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     report = await storm(tmp_path, SMOKE_KILLS, seed=3, short=True, shape=Shape(apis=2, workers=2))
     print("\n" + "\n".join(report.lines))

@@ -23,7 +23,7 @@ from .history import CAP, PACE, History, Key, World
 from .model import PRICES, ModelBatch, ModelItem, What
 
 PARTS = 4
-"""The thousand histories come in so many tests, so that none of them takes long."""
+"""The thousand histories come in so many tests, so that none of them takes long; the default suite runs one of them."""
 
 HOLD = 30.0
 DAY = 86_400.0
@@ -314,7 +314,7 @@ class Histories(History):
 
 
 @pytest.mark.histories
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, PARTS))])
 def test_histories(database: Database, part: int) -> None:
     """A thousand histories (on PostgreSQL a hundred), of thirty steps on average; with the profile `soak`, a hundred
     times as many."""

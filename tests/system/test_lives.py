@@ -85,17 +85,22 @@ async def test_a_second_signal_hangs_up_and_says_so(server: ServerProcess, phone
     assert open_dialogs == []
 
 
-async def test_killed_servers_and_diallers_leave_no_phone_hanging_and_dial_nobody_twice(tmp_path: Path) -> None:
-    verdict = await kills.demo(tmp_path, 3)
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+async def test_killed_servers_and_diallers_leave_no_phone_hanging_and_dial_nobody_twice(
+    tmp_path: Path, times: int
+) -> None:
+    verdict = await kills.demo(tmp_path, times)
     by_speed = ("resumed", "calls active")
     assert [text for text in verdict.wrong if not any(word in text for word in by_speed)] == []
 
 
-async def test_a_server_killed_again_and_again_starts_no_attempt_twice(tmp_path: Path) -> None:
-    verdict = await kills.simulated(tmp_path, 6)
+@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.slow)])
+async def test_a_server_killed_again_and_again_starts_no_attempt_twice(tmp_path: Path, times: int) -> None:
+    verdict = await kills.simulated(tmp_path, times)
     assert verdict.wrong == []
 
 
+@pytest.mark.slow
 async def test_cancels_at_random_moments_hold(tmp_path: Path) -> None:
     assert await cancels.run(tmp_path, 2)
 

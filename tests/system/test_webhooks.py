@@ -45,7 +45,10 @@ async def all_told(folder: Path, workspace: str) -> list[Delivery]:
         await store.close()
 
 
-@pytest.mark.parametrize(("kills", "rows"), [(5, 400), pytest.param(60, 6000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("kills", "rows"),
+    [(1, 100), pytest.param(5, 400, marks=pytest.mark.slow), pytest.param(60, 6000, marks=pytest.mark.soak)],
+)
 async def test_kills_lose_no_event_and_repeats_keep_their_id(tmp_path: Path, kills: int, rows: int) -> None:
     chance, server = random.Random(4), ServerProcess(tmp_path, SETTINGS.format(pace=120))
     async with Receiver().listening("127.0.0.1") as there:
