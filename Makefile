@@ -24,10 +24,10 @@ demo: .venv/.ready-run ## Call 24 demo phones, ask about three drawn videos, can
 	@exec $(BIN)/covey demo $(if $(KEEP),--keep)
 
 test: .venv/.ready-dev ## Run the default test suite and say what it skipped (ARGS='-k cancel')
-	@exec $(BIN)/pytest -n $(WORKERS) $(ARGS)
+	@exec $(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-slow: .venv/.ready-dev ## Run what the default suite leaves out: more histories and seeds, kills; a quarter of an hour at most
-	@exec $(BIN)/pytest -m slow -n $(WORKERS) $(ARGS)
+	@exec $(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: lint format types imports ## Lint, formatting, strict types, and which room imports which
 

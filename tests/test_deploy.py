@@ -33,6 +33,7 @@ from covey.store.postgres.store import PostgresStore
 from .clock import ManualClock
 from .conformance.conftest import WORKER, Scene
 from .conformance.databases import DATABASES
+from .patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = ROOT / "Dockerfile"
@@ -182,7 +183,7 @@ def test_the_images_health_check_believes_the_answer(status: int, code: int) -> 
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         environment = {**os.environ, "COVEY_PORT": str(server.server_port)}
-        done = subprocess.run([sys.executable, "-c", check[1]], env=environment, timeout=20, check=False)
+        done = subprocess.run([sys.executable, "-c", check[1]], env=environment, timeout=PATIENCE, check=False)
         server.shutdown()
         thread.join()
     assert done.returncode == code
@@ -249,7 +250,7 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
         text = path.read_text().replace(unit(path)["ExecStart"][0].split()[0], sys.executable)
         (tmp_path / path.name.replace("@", "@1")).write_text(text)
     command = ["systemd-analyze", "verify", *map(str, sorted(tmp_path.iterdir()))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert [line for line in (done.stdout + done.stderr).splitlines() if str(tmp_path) in line] == []
 
 

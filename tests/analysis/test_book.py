@@ -14,6 +14,7 @@ from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import Asset
 from covey.engine.runner import Succeeded
 from tests.analysis.desk import Desk, open_desk
+from tests.patience import patience
 
 
 class Counting:
@@ -103,7 +104,7 @@ async def test_the_last_who_goes_away_ends_the_decode(desk: Desk, long: bytes) -
     assert (counting.begun, counting.left, counting.children) == (1, 0, 1)
     assert len(told[1]) > len(told[0])
     waiting[1].cancel()
-    async with asyncio.timeout(2):
+    async with patience():
         await asyncio.wait([waiting[1]])
         await counting.gone.wait()
     assert (counting.begun, counting.left, counting.children) == (1, 1, 0)

@@ -21,6 +21,7 @@ from tests.analysis.desk import SAID, WORKSPACE, Desk, open_desk
 from tests.analysis.test_assetfiles import largest_file
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import listening
+from tests.patience import patience
 
 LANE = "model:voice"
 VIDEOS = 12
@@ -65,7 +66,7 @@ async def test_a_batch_outlives_a_lost_network(tmp_path: Path) -> None:
         batch = await accepted(desk, "worker", url.replace("127.0.0.1", "videos.test") + "/clip.mp4")
         worker.start()
         hints.work(LANE)
-        async with asyncio.timeout(20):
+        async with patience():
             while (lane := await desk.store.lane(LANE)) is None or lane.open_since is None:
                 await asyncio.sleep(0.01)
             assert lane.open_reason == "network_lost"

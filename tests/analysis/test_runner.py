@@ -24,6 +24,7 @@ from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Retry, Retur
 from tests.analysis.desk import SAID, WORKSPACE, Desk, Say, open_desk
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import listening
+from tests.patience import patience
 
 
 @pytest.fixture
@@ -317,7 +318,7 @@ async def test_a_run_that_is_dropped_while_its_asset_is_made_leaves_none(
     run.drop("aborted")
     assert await running == Aborted("user_canceled")
     go.set()
-    async with asyncio.timeout(5):
+    async with patience():
         while not desk.intake._doubtful:
             await asyncio.sleep(0.01)
     await desk.intake.round()
@@ -334,7 +335,7 @@ async def test_an_asset_that_cannot_be_dealt_with_fails_and_nobody_waits_for_it(
     spooled = desk.files.spooled()
     spooled.write_bytes(clips.video(tmp_path / "clip.mp4"))
     asset = await desk.intake.make_asset(WORKSPACE, name="clip.mp4", file=spooled)
-    async with asyncio.timeout(5):
+    async with patience():
         outcome = await desk.comes_to(asset)
     assert isinstance(outcome, Failed)
     assert outcome.code == "internal_error"
@@ -416,7 +417,7 @@ async def test_a_dropped_run_drops_its_request(reason: str, outcome: object, des
     running = asyncio.create_task(desk.runner.run(run))
     await desk.voice.came.wait()
     run.drop(reason)
-    async with asyncio.timeout(2):
+    async with patience():
         assert await running == outcome
         await desk.voice.left.wait()
 
@@ -427,7 +428,7 @@ async def test_a_run_that_waits_for_a_busy_model_is_dropped_too(desk: Desk) -> N
     running = asyncio.create_task(desk.runner.run(run))
     await desk.voice.came.wait()
     run.drop("expired")
-    async with asyncio.timeout(2):
+    async with patience():
         assert await running == Aborted("batch_processing_timeout")
 
 

@@ -38,6 +38,7 @@ from covey.metrics import Metrics
 from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind
 from covey.store.sqlite import SqliteStore
 from tests.api.document import declared
+from tests.patience import PATIENCE
 
 PREFIX = "/v1/api/batch-calls"
 WORKER = "worker-of-the-test"
@@ -58,7 +59,7 @@ class Gate:
         if self.armed and threading.current_thread().name == "covey-writer":
             self.armed = False
             self.reached.set()
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(PATIENCE)
 
 
 @dataclass

@@ -12,6 +12,7 @@ import uvicorn
 
 from covey.domain.errors import Unavailable
 from tests.api.house import PREFIX, House, open_house
+from tests.patience import PATIENCE
 
 FORM = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
@@ -65,7 +66,7 @@ async def upload_until_answered(port: int, head: bytes, most: int) -> tuple[byte
             await writer.drain()
             sent += len(piece)
             await asyncio.wait([answer], timeout=0.005)
-        return await asyncio.wait_for(answer, 5), sent
+        return await asyncio.wait_for(answer, PATIENCE), sent
     finally:
         answer.cancel()
         writer.close()
@@ -92,7 +93,7 @@ async def test_a_stated_length_over_the_limit_is_refused_before_the_body(house: 
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"POST {PREFIX} HTTP/1.1\r\nhost: covey\r\n{lines}\r\n".encode())
-        answer = await asyncio.wait_for(reader.read(65536), 5)
+        answer = await asyncio.wait_for(reader.read(65536), PATIENCE)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 413")
 
@@ -122,7 +123,7 @@ async def test_a_body_that_stalls_is_given_up(tmp_path: Path) -> None:
     async with open_house(tmp_path, body_idle_seconds=0.2) as house, served(house) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request(house, "operate") + chunk(PART))
-        answer = await asyncio.wait_for(reader.read(65536), 5)
+        answer = await asyncio.wait_for(reader.read(65536), PATIENCE)
         writer.close()
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"connection: close" in answer

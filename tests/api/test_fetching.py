@@ -20,6 +20,7 @@ from covey.settings import Fetch
 from tests.api.house import succeeded
 from tests.api.twelvelabs.shelf import Shelf, open_shelf
 from tests.fetch.test_fetcher import ALLOWED, Receiver, says, serving
+from tests.patience import patience
 
 INSIDE = "127.0.0.1"
 """What must never be asked; ALLOWED stands for the public internet."""
@@ -72,7 +73,7 @@ async def deliveries(shelf: Shelf) -> AsyncIterator[Deliveries]:
 
 async def told(shelf: Shelf, batch: str) -> str:
     """What the second try to deliver the end of a batch came to."""
-    async with deliveries(shelf) as loop, asyncio.timeout(10):
+    async with deliveries(shelf) as loop, patience():
         for _ in range(2):
             await loop.round()
             while loop.on_their_way:

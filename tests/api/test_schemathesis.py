@@ -31,6 +31,7 @@ from covey.domain.lane import Lane
 from tests.api.document import document
 from tests.api.house import PEOPLE, PREFIX, House, open_house, succeeded
 from tests.api.test_door import served
+from tests.patience import PATIENCE
 
 EXAMPLES = settings().max_examples // 25
 """Of each mode, for each operation: 4 in the suite, 400 in `make soak`."""
@@ -56,7 +57,7 @@ class Target:
 
     def run(self, coroutine: Any) -> Any:
         """Do something in the house's own loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE)
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def serving(data: Path) -> Iterator[Target]:
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
     thread.start()
-    target = ready.result(30)
+    target = ready.result(PATIENCE)
     try:
         yield target
     finally:

@@ -32,6 +32,7 @@ from covey.settings import DatabaseUrl, Fetch, Settings
 from covey.store.ports import Due
 from tests.api.house import BUSY, House, succeeded
 from tests.fetch.test_fetcher import says, serving
+from tests.patience import patience
 
 HOOKS = "/v1/api/webhooks"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -58,7 +59,7 @@ class Receiver:
     got: "asyncio.Queue[Got]" = field(default_factory=asyncio.Queue)
 
     async def next(self) -> Got:
-        async with asyncio.timeout(10):
+        async with patience():
             return await self.got.get()
 
 
@@ -304,7 +305,7 @@ async def test_what_was_not_asked_for_is_shown_as_skipped(house: House) -> None:
         )
         await store.stop(batch.id, StopReason.cancel)
         loop.look()
-        async with asyncio.timeout(10):
+        async with patience():
             while (told := (await house.json(f"{path}/deliveries"))["deliveries"])[0]["state"] == "waiting":
                 await asyncio.sleep(0.01)
     assert [(one["state"], one["attempts"], one["status"]) for one in told] == [("skipped", 0, None)]
@@ -421,7 +422,7 @@ async def test_deliveries_are_listed_and_sent_again(house: House) -> None:
 
 async def _listed(house: House, path: str, attempts: int, state: str) -> Any:
     """The only delivery, once it is in this state: the receiver has it before its answer is written down."""
-    async with asyncio.timeout(10):
+    async with patience():
         while True:
             [found] = (await house.json(f"{path}/deliveries"))["deliveries"]
             if (found["attempts"], found["state"]) == (attempts, state) and found["status"]:

@@ -25,6 +25,7 @@ from covey.metrics import Metrics
 from covey.store.sqlite import SqliteStore
 
 from ..conformance.databases import open_sqlite
+from ..patience import patience
 
 
 def runner_of(trunk: SimulatedTrunk, clips: ClipCache | None = None) -> CallRunner:
@@ -62,7 +63,7 @@ async def test_a_voice_that_is_away_holds_the_trunk_and_burns_no_number(tmp_path
     voice = OpenAiSynthesizer("http://127.0.0.1:9/v1", None, "tts-1")
     runner = runner_of(SimulatedTrunk(SimulatedSettings()), ClipCache(tmp_path, voice))
     async with calling(runner, Lane("simulated", 5), 40) as (store, batch, _):
-        async with asyncio.timeout(20):
+        async with patience():
             while (lane := await store.lane("simulated")) is None or lane.open_until is None:
                 await asyncio.sleep(0.02)
         counts = (await store.batch(batch)).counts
@@ -93,7 +94,7 @@ async def test_a_trunk_that_starts_late_then_takes_all_that_it_may(tmp_path: Pat
     which may take minutes, has ended."""
     trunk = SlowTrunk(takes=3 * LICENCE_SECONDS)
     async with calling(runner_of(trunk), Lane("simulated", 40, 60.0), 40) as (_, _, worker):
-        async with asyncio.timeout(10):
+        async with patience():
             while sum(run.started is not None for run in worker.dispatchers["simulated"].runs.values()) < 40:
                 await asyncio.sleep(0.02)
         assert max(run.attempt for run in worker.dispatchers["simulated"].runs.values()) <= 3
@@ -105,7 +106,7 @@ async def test_a_trunk_that_cannot_be_started_says_so_and_is_started_again(
 ) -> None:
     monkeypatch.setattr(runner_module, "START_PAUSE", 0.3)
     trunk = SlowTrunk(takes=0.0, faults=2)
-    async with calling(runner_of(trunk), Lane("simulated", 5), 5) as (store, batch, worker), asyncio.timeout(10):
+    async with calling(runner_of(trunk), Lane("simulated", 5), 5) as (store, batch, worker), patience():
         while (lane := await store.lane("simulated")) is None or lane.open_until is None:
             await asyncio.sleep(0.01)
         assert lane.open_reason == "it cannot be started (no socket is free)"

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from covey.cli.commands import app
+from tests.patience import PATIENCE
 
 PRINTABLE = "[bold red]x[/] \u202eevil {first_name} =1+1"
 NASTY = f"{PRINTABLE} \x1b[31mred\x07"
@@ -72,7 +73,7 @@ def covey(folder: Path) -> Iterator[Command]:
             yield Command(profile)
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(30)
+            server.wait(PATIENCE)
 
 
 @pytest.fixture(scope="session")

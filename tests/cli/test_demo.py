@@ -12,6 +12,7 @@ import pytest
 
 from covey.cli.exits import Exit
 
+from ..patience import PATIENCE
 from .conftest import clean_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -57,7 +58,7 @@ def test_ctrl_c_in_mid_call_leaves_nothing_running(tmp_path: Path) -> None:
         assert running_in(tmp_path)
         process.send_signal(signal.SIGINT)
         said += process.stdout.read()
-        assert process.wait(30) == Exit.interrupted, said.decode()
+        assert process.wait(PATIENCE) == Exit.interrupted, said.decode()
     assert b"nothing is left running" in said
     assert not running_in(tmp_path)
     assert not (tmp_path / ".config").exists()

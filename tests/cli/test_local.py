@@ -28,6 +28,7 @@ from covey.settings import Settings
 from covey.store.sqlite import SqliteStore, copy_database, restore
 from covey.store.sqlite.lock import OwnerLock
 
+from ..patience import PATIENCE
 from .conftest import clean_environment
 
 
@@ -297,7 +298,7 @@ def test_a_home_that_cannot_be_written_costs_the_profile_only(here: Path) -> Non
             said += line
         server.send_signal(signal.SIGTERM)
         server.stderr.read()
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE) == 0
     assert "No profile is kept" in said
     kept = (here / "data" / "first-key.txt").read_text()
     assert "COVEY_API_KEY=covey_sk_" in kept

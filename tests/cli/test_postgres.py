@@ -19,6 +19,7 @@ from covey.cli.commands import app
 from covey.cli.exits import Exit
 from covey.cli.local.postgres import clocks, standbys
 
+from ..patience import PATIENCE
 from ..postgres_server import session_server
 from .conftest import clean_environment
 
@@ -95,7 +96,7 @@ def test_a_server_and_a_worker_share_a_database(processes: Processes) -> None:
     assert "alive" in shown
     assert str(worker.pid) in shown
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE) == 0
     left = json.loads(processes.covey("workers", "--json", COVEY_ADMIN_KEY=admin).stdout)
     assert [each["process"] for each in left] == [server.pid]
     every = json.loads(processes.covey("workers", "--all", "--json", COVEY_ADMIN_KEY=admin).stdout)
@@ -108,7 +109,7 @@ def test_who_was_given_up_ends_so_that_it_is_started_again(
 ) -> None:
     process = processes.start(*command, data="one", until=until)
     processes.execute("UPDATE workers SET dead_at = beat_at")
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == Exit.failed
     assert "The other processes gave this one up" in said.splitlines()[-1]
 
@@ -122,7 +123,7 @@ def test_a_worker_answers_how_it_is_and_nothing_else(processes: Processes) -> No
         assert "covey_ready 1.0" in client.get("/metrics").text
         assert [client.get(path).status_code for path in ("/v1/api/batch-calls", "/docs")] == [401, 404]
         processes.execute("UPDATE workers SET dead_at = beat_at")
-        assert worker.wait(30) == Exit.failed
+        assert worker.wait(PATIENCE) == Exit.failed
     taken = processes.start("serve", "--port", "0", data="two", until="listens at")
     port = re.search(r"listens at http://127\.0\.0\.1:(\d+)", processes.said)
     assert port is not None

@@ -10,6 +10,7 @@ import pytest
 
 from covey.cli.exits import Exit
 from tests.api.twelvelabs import clips
+from tests.patience import PATIENCE
 
 from .conftest import Command, clean_environment
 
@@ -56,7 +57,7 @@ def left(covey: Command, *args: str, after: int, with_words: bool = False) -> tu
         if after:
             assert os.read(ours, after)
             os.close(ours)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE)
     return process.returncode, said or b""
 
 

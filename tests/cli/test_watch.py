@@ -24,6 +24,7 @@ from covey.cli.output import clean, clean_lines, span
 from covey.cli.view import Bar, Seen, line, render, stretches
 from covey.client import Batch, Holding, Progress, RecentCall
 
+from ..patience import PATIENCE
 from .conftest import NASTY, Command, clean_environment
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -74,7 +75,7 @@ class Terminal:
         while piece := self._read():
             self.seen += piece.decode("utf-8", "replace")
         os.close(self._near)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     def _read(self) -> bytes:
         try:

@@ -19,6 +19,7 @@ from covey.store.postgres.store import PostgresStore
 from covey.store.sqlite import SqliteStore, writer
 from covey.store.sqlite.database import Database as Connection
 
+from ..patience import PATIENCE
 from ..postgres_server import session_server
 
 Fault = Callable[[Store, Sequence[Callable[[], Awaitable[Any]]]], Awaitable[list[Any]]]
@@ -67,7 +68,7 @@ async def sqlite_full(store: Store, operations: Sequence[Callable[[], Awaitable[
     def hold(database: Connection) -> None:
         connection = database.connection
         connection.pragma("max_page_count", connection.pragma("page_count") + 200)
-        go.wait(10)
+        go.wait(PATIENCE)
 
     def fill(database: Connection) -> None:
         database.run(

@@ -22,7 +22,7 @@ from .databases import Database
 from .history import CAP, PACE, History, Key, World
 from .model import PRICES, ModelBatch, ModelItem, What
 
-PARTS = 4
+PARTS = 8
 """The thousand histories come in so many tests, so that none of them takes long; the default suite runs one of them."""
 
 HOLD = 30.0

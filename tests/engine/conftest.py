@@ -19,6 +19,7 @@ from covey.store.sqlite import SqliteStore
 
 from ..clock import ManualClock
 from ..conformance.databases import open_sqlite
+from ..patience import patience
 
 LANE = "lane"
 ANY = Quota(allow_duplicate=True)
@@ -54,7 +55,7 @@ class Desk:
 
     async def lying(self, count: int) -> list[int]:
         """Wait until `count` runs lie here; their items."""
-        async with self._came, asyncio.timeout(10):
+        async with self._came, patience():
             await self._came.wait_for(lambda: len(self.runs) == count)
         return sorted(self.runs)
 
@@ -102,7 +103,7 @@ class House:
 
     async def written(self, outcomes: int) -> None:
         """Write down what has ended, once so many runs have."""
-        async with asyncio.timeout(10):
+        async with patience():
             while self.worker.finisher.waiting < outcomes:
                 await asyncio.sleep(0)
         while self.worker.finisher.waiting:

@@ -11,6 +11,7 @@ from covey.domain.webhook import BATCH_EVENTS, DeliveryState, Endpoint
 from covey.engine.deliveries import MOST_AT_ONCE, REST, Deliveries
 from covey.store.operations.webhooks import AT_ONCE, QUICK_AT_ONCE
 from covey.store.ports import Due, Tried
+from tests.patience import patience
 
 from .conftest import House
 
@@ -66,7 +67,7 @@ class Wire:
 
     async def reached(self, endpoint: str, times: int) -> list[str]:
         """Wait until an endpoint was sent so much; what."""
-        async with self._came, asyncio.timeout(10):
+        async with self._came, patience():
             await self._came.wait_for(lambda: len(self.ids(endpoint)) >= times)
         return self.ids(endpoint)
 
@@ -99,7 +100,7 @@ async def tell(house: House, times: int, workspace: str = "w") -> None:
 
 async def settled(deliveries: Deliveries) -> None:
     """Go on until nothing is due and nothing on its way."""
-    async with asyncio.timeout(10):
+    async with patience():
         await deliveries.round()
         while deliveries.on_their_way:
             await asyncio.sleep(0)
@@ -117,7 +118,7 @@ async def test_a_receiver_that_hangs_delays_nobody(house: House, wire: Wire, del
     deliveries.start()
     assert len(set(await wire.reached("fine", 100))) == 100
     assert len(wire.ids("dead")) == AT_ONCE
-    async with asyncio.timeout(10):
+    async with patience():
         while deliveries.on_their_way > AT_ONCE:
             await asyncio.sleep(0)
     assert await states(house, "fine") == [DeliveryState.delivered] * 100
@@ -287,7 +288,7 @@ async def test_one_that_answers_quickly_has_more_on_their_way(house: House, wire
     await listens(house, wire, "quick", accepts)
     await tell(house, 100)
     most = 0
-    async with asyncio.timeout(10):
+    async with patience():
         await deliveries.round()
         while deliveries.on_their_way:
             most = max(most, deliveries.on_their_way)

@@ -3,6 +3,7 @@
 import asyncio
 
 from covey.domain.run import Succeeded
+from tests.patience import patience
 
 from .conftest import LANE, House
 
@@ -14,7 +15,7 @@ async def test_it_says_so_and_claims_no_more_but_ends_what_it_has(house: House) 
     await house.another().enlist()
     assert not house.worker.given_up.is_set()
     house.hints.work(LANE)
-    async with asyncio.timeout(10):
+    async with patience():
         await house.worker.given_up.wait()
     assert not house.dispatcher.claiming
     house.desk.answer(0, Succeeded("good"))

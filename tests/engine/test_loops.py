@@ -15,6 +15,7 @@ from covey.engine.runner import Failed, Returned, Succeeded
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
 from covey.engine.worker import Worker
+from tests.patience import patience
 
 from .conftest import ANY, LANE, Desk, House, beside_another
 
@@ -77,7 +78,7 @@ async def test_when_the_drains_time_is_over_runs_are_dropped(house: House, *, hu
 async def test_a_worker_that_was_given_up_stops_claiming(house: House) -> None:
     await house.another().enlist()
     house.worker.start()
-    async with asyncio.timeout(10):
+    async with patience():
         while house.dispatcher.claiming:
             await asyncio.sleep(0)
     await house.submit(1)

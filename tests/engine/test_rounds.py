@@ -15,6 +15,7 @@ from covey.store.ports import FinishReport
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
 
+from ..patience import PATIENCE
 from .conftest import LANE, House
 
 
@@ -91,7 +92,7 @@ async def test_the_licence_counts_from_before_the_claim_was_asked(house: House) 
     asked = threading.Event()
 
     def slow(_: Database) -> None:
-        asked.wait(10)
+        asked.wait(PATIENCE)
         house.clock.advance(0.501)
 
     held = asyncio.ensure_future(house.store.writer.run(slow))

@@ -12,6 +12,7 @@ from covey.domain.errors import NotFound
 from covey.engine.submission import Submission, settled
 
 from ..clock import ManualClock
+from ..patience import PATIENCE
 from .conftest import ANY, LANE, House
 
 
@@ -27,7 +28,7 @@ class HeldClock(ManualClock):
         if self.armed and threading.current_thread().name == "covey-writer":
             self.armed = False
             self.reached.set()
-            assert self.go_on.wait(10)
+            assert self.go_on.wait(PATIENCE)
         return super().now()
 
 

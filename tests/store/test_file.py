@@ -18,6 +18,7 @@ from covey.store.sqlite.lock import OwnerLock
 
 from ..clock import ManualClock
 from ..conformance.conftest import Scene, numbers, seqs
+from ..patience import patience
 
 
 async def test_one_process_owns_the_file(sqlite: SqliteStore) -> None:
@@ -74,7 +75,7 @@ async def test_a_backup_is_whole_while_the_database_is_written(scene: Scene, sql
 
     working = asyncio.ensure_future(work())
     copy = sqlite.path.with_name("backup.db")
-    async with asyncio.timeout(20):
+    async with patience():
         await sqlite.backup(str(copy))
     stopping.set()
     await working

@@ -15,6 +15,7 @@ from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
 
 from ..conformance.conftest import Scene, numbers
+from ..patience import PATIENCE, patience
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def held(store: SqliteStore) -> Iterator[None]:
 
     def hold(_: Database) -> None:
         begun.set()
-        go.wait(10)
+        go.wait(PATIENCE)
 
     task = asyncio.ensure_future(store.writer.run(hold))
     try:
@@ -149,7 +150,7 @@ async def test_everybody_is_told_when_no_transaction_can_begin(sqlite: SqliteSto
     other = apsw.Connection(str(sqlite.path))
     other.execute("BEGIN IMMEDIATE")
     try:
-        async with asyncio.timeout(10):
+        async with patience():
             results = await asyncio.gather(*(sqlite.put_lane(Lane(n, 1)) for n in "ab"), return_exceptions=True)
     finally:
         other.close()

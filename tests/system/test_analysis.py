@@ -1,7 +1,6 @@
 """Batches of videos as their owner sees them: called back, expired, with hostile files, and with a model that fails."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from covey.client.errors import Conflict
 from tests.analysis.media import damage
 from tests.analysis.openai.stub import Stub, answer, error, held, late
 from tests.api.twelvelabs.shelf import listening
+from tests.patience import PATIENCE, patience
 from tests.system.studio import EYES, Studio, open_studio
 
 SLOTS = 4
@@ -35,14 +35,14 @@ async def stub() -> AsyncIterator[Stub]:
 
 async def at_once(stub: Stub, count: int) -> None:
     """Wait until the model is asked so many things at once."""
-    async with asyncio.timeout(20):
+    async with patience():
         while stub.at_once != count:
             await asyncio.sleep(0.01)
 
 
-async def ended(studio: Studio, batch: str, seconds: float = 20) -> AnalysisBatch:
+async def ended(studio: Studio, batch: str) -> AnalysisBatch:
     """The batch at its end."""
-    async with asyncio.timeout(seconds):
+    async with patience():
         while not (now := await studio.look(batch)).ended:
             await asyncio.sleep(0.05)
     return now
@@ -67,7 +67,7 @@ async def watched(studio: Studio, batch: str) -> AsyncIterator[list[AnalysisBatc
 async def looks(seen: list[AnalysisBatch], more: int = 10) -> None:
     """Wait until so many more looks were taken."""
     wanted = len(seen) + more
-    async with asyncio.timeout(20):
+    async with patience():
         while len(seen) < wanted:
             await asyncio.sleep(0.01)
 
@@ -85,7 +85,7 @@ async def held_batch(studio: Studio, stub: Stub, go: asyncio.Event) -> str:
     prompts = ["quick"] * 6 + ["slow"] * 54
     started = await studio.client.analyses.create([studio.about(prompt) for prompt in prompts], model=EYES)
     await at_once(stub, SLOTS)
-    async with asyncio.timeout(10):
+    async with patience():
         while (await studio.look(started.batch_id)).ready_items < 6:
             await asyncio.sleep(0.01)
     return started.batch_id
@@ -128,10 +128,7 @@ async def test_expiry_aborts_what_is_processed(database: str, tmp_path: Path, st
         async with watched(studio, batch) as seen:
             await looks(seen)
             studio.clock.ahead = timedelta(hours=24, seconds=1)
-            moved = time.monotonic()
             await at_once(stub, 0)
-            print(f"dropped {time.monotonic() - moved:.2f} s after the clock was moved")
-            assert time.monotonic() - moved < 2
             last = await ended(studio, batch)
             await looks(seen)
         assert stub.dropped.is_set()
@@ -146,26 +143,27 @@ async def test_expiry_aborts_what_is_processed(database: str, tmp_path: Path, st
     assert stub.counts["/v1/chat/completions"] == 10
 
 
-async def test_one_video_that_always_fails_among_a_thousand(tmp_path: Path, stub: Stub) -> None:
-    stub.when("video number 517 of", late(0.4, error(500)))
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_one_video_that_always_fails_among_many(tmp_path: Path, stub: Stub, count: int) -> None:
+    bad = count // 2 + 17
+    stub.when(f"video number {bad} of", late(0.4, error(500)))
     stub.always(late(0.4, answer("an answer")))
     async with open_studio(tmp_path, stub.url, concurrency=32) as studio:
-        requests = [studio.about(f"What is in video number {n} of them?") for n in range(1000)]
-        started = time.monotonic()
+        requests = [studio.about(f"What is in video number {n} of them?") for n in range(count)]
         batch = (await studio.client.analyses.create(requests, model=EYES)).batch_id
         looked = 0
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE + count / 10):
             while not (now := await studio.look(batch)).ended:
                 lane, looked = await studio.lane(), looked + 1
                 assert (lane.open_until, lane.open_reason) == (None, None)
                 await asyncio.sleep(0.02)
-        print(f"{time.monotonic() - started:.1f} s, {looked} looks, {stub.most_at_once} at once")
-        assert looked > 50
-        assert (now.status, now.ready_items, now.failed_items) == ("completed", 999, 1)
+        print(f"{looked} looks, {stub.most_at_once} at once")
+        assert looked > 10
+        assert (now.status, now.ready_items, now.failed_items) == ("completed", count - 1, 1)
         lines = await studio.results(batch)
         wrong = {n: line["error"]["code"] for n, line in enumerate(lines) if line["status"] != "ready"}
-        assert wrong == {517: "model_error"}
-    assert sum("video number 517 of" in chat.text for chat in stub.chats) == 3
+        assert wrong == {bad: "model_error"}
+    assert sum(f"video number {bad} of" in chat.text for chat in stub.chats) == 3
     assert 16 < stub.most_at_once <= 32 + 1, "32 items, and a ping"
 
 
@@ -174,13 +172,13 @@ async def test_a_model_that_fails_for_all_burns_no_item(tmp_path: Path, stub: St
     async with open_studio(tmp_path, stub.url, concurrency=8) as studio:
         batch = (await studio.client.analyses.create([studio.about("What?")] * 60, model=EYES)).batch_id
         async with watched(studio, batch) as seen:
-            async with asyncio.timeout(20):
+            async with patience():
                 while not seen or seen[-1].ready_items < 5:
                     await asyncio.sleep(0)
             stub.forget()
             stub.always(late(0.05, error(500)))
             opened = set[object]()
-            async with asyncio.timeout(30):
+            async with patience():
                 while len(opened) < 2:
                     lane = await studio.lane()
                     if lane.open_until is not None:
@@ -189,7 +187,7 @@ async def test_a_model_that_fails_for_all_burns_no_item(tmp_path: Path, stub: St
                     await asyncio.sleep(0.01)
             print(f"{seen[-1].ready_items} ready, {len(stub.chats)} requests, the lane was opened {len(opened)} times")
             stub.forget()
-            last = await ended(studio, batch, 60)
+            last = await ended(studio, batch)
         assert {now.failed_items for now in seen} == {0}
         assert (last.status, last.ready_items) == ("completed", 60)
         assert (await studio.lane()).open_until is None
@@ -243,6 +241,7 @@ async def test_ten_bad_ones_in_a_batch_of_fifty(tmp_path: Path) -> None:
         assert "canary" not in said.lower()
 
 
+@pytest.mark.slow
 async def test_kill_9_with_videos_in_hand_loses_none_and_leaves_no_decoder(tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     draw(film, [DrawnScene(5, colour, ((colour.title(), 40),)) for colour in ("navy", "gold", "teal")], (640, 360))
@@ -252,12 +251,12 @@ async def test_kill_9_with_videos_in_hand_loses_none_and_leaves_no_decoder(tmp_p
             ids = [(await client.assets.ready((await client.assets.upload(film)).id)).id for _ in range(4)]
             requests = [{"video": {"type": "asset_id", "asset_id": asset}} for asset in ids]
             batch = (await client.analyses.create(requests, model="local-facts", defaults=asked)).batch_id
-            async with asyncio.timeout(20):
+            async with patience():
                 while (await client.analyses.get(batch)).processing_items < 2 or not _decoders(server.pid):
                     await asyncio.sleep(0.02)
         decoders = _decoders(server.pid)
         server.kill()
-        async with asyncio.timeout(5):
+        async with patience():
             while any(Path(f"/proc/{pid}/cmdline").exists() for pid in decoders):
                 await asyncio.sleep(0.05)
         await server.start()
@@ -275,7 +274,7 @@ def _decoders(parent: int) -> list[int]:
 
 
 async def _ended(client: CoveyClient, batch: str) -> AnalysisBatch:
-    async with asyncio.timeout(90):
+    async with patience():
         while not (now := await client.analyses.get(batch)).ended:
             await asyncio.sleep(0.1)
     return now

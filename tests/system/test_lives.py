@@ -14,6 +14,7 @@ from benchmarks import cancels, kills
 from benchmarks.serving import AGENT, SHORT_AGENT, Phones, ServerProcess, demo_numbers, demo_settings, served, write_csv
 
 from covey.client import CoveyClient, StartOptions
+from tests.patience import patience
 
 CHANNELS = 40
 
@@ -42,7 +43,7 @@ async def start(server: ServerProcess, covey: CoveyClient, rows: int, agent: dic
 
 async def active(covey: CoveyClient, batch: str, wanted: int) -> None:
     """Wait until so many calls are active."""
-    async with asyncio.timeout(40):
+    async with patience():
         while (await covey.batches.get(batch)).progress.active < wanted:
             await asyncio.sleep(0.02)
 
@@ -59,10 +60,9 @@ async def test_a_drain_lets_forty_calls_end_and_starts_no_more(server: ServerPro
         batch = await start(server, covey, 200, SHORT_AGENT)
         await active(covey, batch, CHANNELS)
         os.kill(server.pid, signal.SIGTERM)
-        async with httpx2.AsyncClient() as http:
-            async with asyncio.timeout(5):
-                while (answer := await http.get(f"{server.url}/readyz")).status_code == 200:
-                    await asyncio.sleep(0.01)
+        async with httpx2.AsyncClient() as http, patience():
+            while (answer := await http.get(f"{server.url}/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
         assert answer.status_code == 503
     assert server.process is not None
     assert await asyncio.to_thread(server.process.wait, 60) == 0

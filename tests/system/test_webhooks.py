@@ -15,6 +15,7 @@ from covey.client import StartOptions
 from covey.domain.clock import SystemClock
 from covey.domain.webhook import BATCH_EVENTS, Delivery
 from covey.store.sqlite import SqliteStore
+from tests.patience import patience
 
 SETTINGS = """
 [calls]
@@ -61,7 +62,7 @@ async def test_kills_lose_no_event_and_repeats_keep_their_id(tmp_path: Path, kil
             workspace = covey.profile.workspace
         for _ in range(kills):
             before = len(there.got)
-            async with asyncio.timeout(40):
+            async with patience():
                 while len(there.got) == before and not ENDED & {got.type for got in there.got}:
                     await asyncio.sleep(0.01)
             await asyncio.sleep(chance.uniform(0.0, 0.4))

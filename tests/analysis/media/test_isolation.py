@@ -15,6 +15,7 @@ import covey
 from covey.analysis.media import Decoder, Undecodable, isolation
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.settings import Analysis
+from tests.patience import PATIENCE, patience
 
 ATTEMPTS = """
 import os, socket, sys
@@ -232,7 +233,7 @@ async def test_a_decoder_dies_with_the_call_that_is_cancelled(decoder: Decoder, 
     await told.wait()
     (process,) = decoder._running
     asking.cancel()
-    async with asyncio.timeout(2):
+    async with patience():
         await asyncio.gather(asking, return_exceptions=True)
     assert process.returncode == -signal.SIGKILL
     assert decoder._running == set()
@@ -249,7 +250,7 @@ async def test_a_decoder_dies_with_its_parent(long: Path) -> None:
     gone = asyncio.Event()
     asyncio.get_running_loop().add_reader(watched, gone.set)
     try:
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), PATIENCE)
     finally:
         asyncio.get_running_loop().remove_reader(watched)
         os.close(watched)

@@ -31,6 +31,7 @@ from tests.analysis.openai.stub import (
     raw,
     reset,
 )
+from tests.patience import patience
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
 T = TypeVar("T")
@@ -220,7 +221,7 @@ async def test_a_cancelled_run_drops_its_request_at_once(where: str, stub: Stub,
     work = asyncio.create_task(eyes.analyze(ask(name="sound")))
     await stub.hanging.wait()
     work.cancel()
-    async with asyncio.timeout(2):
+    async with patience():
         await stub.dropped.wait()
     with pytest.raises(asyncio.CancelledError):
         await work
@@ -267,7 +268,7 @@ async def test_of_a_flood_little_is_taken(
     eyes = backend()
     tracemalloc.start()
     try:
-        async with asyncio.timeout(20):
+        async with patience():
             with pytest.raises((Unsure, Busy, Down)) as caught:
                 await eyes.analyze(ask())
             await stub.dropped.wait()
@@ -300,7 +301,7 @@ async def test_answers_are_asked_for_unpacked_and_read_though_they_are_packed(
 async def test_an_endpoint_lives_though_its_list_of_models_is_a_flood(stub: Stub, backend: Backends) -> None:
     stub.always(flood(), path="/v1/models")
     assert await backend().ping() is None
-    async with asyncio.timeout(5):
+    async with patience():
         await stub.dropped.wait()
     assert stub.flooded < 4 * REPLY_BYTES
 

@@ -31,6 +31,7 @@ from tests.api.document import declared
 from tests.api.house import MovingClock, _accounts
 from tests.api.twelvelabs.shelf import listening
 from tests.conformance.databases import DATABASES
+from tests.patience import patience
 
 SLOTS = 4
 SECOND = "pegasus1.5"
@@ -86,7 +87,7 @@ class Echo:
 
     async def holding(self, count: int) -> None:
         """Wait until so many runs are held."""
-        async with self.came, asyncio.timeout(10):
+        async with self.came, patience():
             await self.came.wait_for(lambda: self.held == count)
 
 
@@ -128,7 +129,7 @@ class Lab:
 
     async def until(self, path: str, *statuses: str) -> Any:
         """An object, once its status is one of these."""
-        async with asyncio.timeout(10):
+        async with patience():
             while True:
                 answer = await self.client.get(path)
                 assert answer.status_code == 200, answer.text

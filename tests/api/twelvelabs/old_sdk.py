@@ -35,7 +35,7 @@ class Drive:
     """One SDK client, and what it does."""
 
     def __init__(self, url: str, key: str, asset: str, unready: str) -> None:
-        self.http = httpx.Client(timeout=30)
+        self.http = httpx.Client(timeout=60)
         self.client = TwelveLabs(api_key=key, base_url=f"{url}/v1.3", httpx_client=self.http)
         self.stranger = TwelveLabs(api_key="not-a-key", base_url=f"{url}/v1.3", httpx_client=self.http)
         self.batches: Any = self.client.analyze_async.batches

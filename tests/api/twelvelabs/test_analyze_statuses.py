@@ -11,6 +11,7 @@ from covey.analysis.config import ItemInput
 from covey.engine.runner import Failed, Outcome, Run
 from covey.engine.sweeper import Sweeper
 from tests.api.twelvelabs.lab import A_DAY, Lab, open_lab
+from tests.patience import patience
 
 MODELS = Path(__file__).parents[3] / "docs" / "models.md"
 LATE = {"model_timeout"}
@@ -87,7 +88,7 @@ async def test_a_task_that_expires_while_it_is_processed_is_a_504(lab: Lab) -> N
     lab.clock.ahead += A_DAY
     sweeper = Sweeper(lab.services.store, lab.clock, lab.services.hints, lab.services.worker, None, _no_files)
     await sweeper.round()
-    async with asyncio.timeout(10):
+    async with patience():
         answer = await waiting
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "batch_processing_timeout")
 

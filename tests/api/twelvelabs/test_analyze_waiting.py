@@ -12,6 +12,7 @@ import pytest
 from covey.analysis.config import lane_of
 from covey.api.twelvelabs import analyze
 from tests.api.twelvelabs.lab import Lab, open_lab
+from tests.patience import PATIENCE, patience
 
 TASKS = "/v1.3/analyze/tasks"
 
@@ -39,7 +40,7 @@ async def test_nobody_is_kept_waiting_for_a_model_that_is_held(
     await lab.services.store.open_lane(lane, lab.clock.now() + timedelta(seconds=30), reason)
     video = {"type": "asset_id", "asset_id": lab.asset}
     body = {"model_name": "local-facts", "video": video, "prompt": "hold", "stream": stream}
-    async with asyncio.timeout(10):
+    async with patience():
         answer = await lab.client.post("/v1.3/analyze", json=body, headers={"idempotency-key": "again"})
     said = f"The model local-facts does not work now: {told}"
     if stream:
@@ -82,7 +83,7 @@ async def test_a_task_that_is_processed_is_waited_for_though_its_model_is_held(
     await lab.services.store.open_lane(lane_of("local-facts"), lab.clock.now() + timedelta(seconds=30), "Nobody")
     looks = 0
     enough.clear()
-    await asyncio.wait_for(enough.wait(), 10)
+    await asyncio.wait_for(enough.wait(), PATIENCE)
     going, lab.echo.go = lab.echo.go, asyncio.Event()
     going.set()
     answer = await waiting

@@ -18,6 +18,7 @@ from covey.settings import Fetch
 from tests.analysis.test_assetfiles import largest_file
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import Shelf, listening, open_shelf
+from tests.patience import patience
 
 ASSETS = "/v1.3/assets"
 
@@ -151,7 +152,7 @@ async def test_a_broken_upload_leaves_nothing(shelf: Shelf, clip: bytes) -> None
     writer.write(b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n' + clip)
     writer.write(b"x" * 3_000_000)
     await writer.drain()
-    async with asyncio.timeout(10):
+    async with patience():
         while not shelf.kept():
             await asyncio.sleep(0.01)
         await left(writer)

@@ -26,6 +26,7 @@ from tests.analysis.test_assetfiles import on_the_disk
 from tests.api.house import WORKER
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import LOOPBACK, Shelf, listening, open_shelf
+from tests.patience import patience
 
 UPLOADS = "/v1.3/assets/multipart-uploads"
 CHUNK = 300
@@ -253,7 +254,7 @@ async def test_a_chunk_that_breaks_off_leaves_nothing(shelf: Shelf, clip: bytes)
         f"PUT {parted.path}?{parted.query} HTTP/1.1\r\nhost: x\r\ncontent-length: {CHUNK}\r\n\r\n".encode() + b"x" * 50
     )
     await writer.drain()
-    async with asyncio.timeout(5):
+    async with patience():
         while len(parts(shelf)) == 1:
             await asyncio.sleep(0.01)
         writer.close()

@@ -1,6 +1,5 @@
 """Receivers that check what they get accept every delivery of batches' whole lives, through a change of secrets."""
 
-import asyncio
 import json
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -21,6 +20,7 @@ from covey.settings import Fetch
 from covey.store.ports import Due
 from tests.api.test_webhooks import HOOKS, Got, Receiver, check_twelvelabs, receiver
 from tests.api.twelvelabs.lab import Lab, open_lab
+from tests.patience import patience
 
 BATCHES, TASKS = "/v1.3/analyze/batches", "/v1.3/analyze/tasks"
 
@@ -102,7 +102,7 @@ async def test_every_delivery_of_whole_lives_is_accepted_through_a_rotation(tmp_
                 "analyze.task.failed": 1,
             },
         }  # fmt: skip
-        async with asyncio.timeout(15):
+        async with patience():
             for style in Style:
                 while words[style].total() < sum(wanted[style].values()):
                     got = await there[style].next()

@@ -19,6 +19,7 @@ from covey.cli.commands import app
 from covey.cli.exits import Exit
 from covey.domain.batch import StopReason
 from tests.api.twelvelabs.lab import Lab, open_lab
+from tests.patience import patience
 
 BATCHES = "/v1.3/analyze/batches"
 TASKS = "/v1.3/analyze/tasks"
@@ -97,7 +98,7 @@ async def test_a_batch_is_paused_and_goes_on(lab: Lab) -> None:
         assert answer.status_code == 200, answer.text
         assert (answer.json()["paused"], answer.json()["status"]) == (True, "processing")
     release(lab)
-    async with asyncio.timeout(10):
+    async with patience():
         while (found := (await lab.client.get(path)).json())["ready_items"] < 4:
             await asyncio.sleep(0.01)
     assert (found["paused"], found["queued_items"], found["processing_items"]) == (True, 1, 0)
@@ -177,7 +178,7 @@ async def test_a_caller_who_comes_back_is_analysed_anew(lab: Lab) -> None:
 
 async def _accepted(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
     """The answer, once the first request has written down that it is over."""
-    async with asyncio.timeout(10):
+    async with patience():
         while (answer := await client.post("/v1.3/analyze", json=body)).status_code == 409:
             await asyncio.sleep(0.01)
     return answer

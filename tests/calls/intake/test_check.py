@@ -32,6 +32,7 @@ from covey.calls.trunks.demo import behaviour_of, behaviours
 from covey.domain.batch import NewItem
 from covey.domain.errors import BadRequest
 
+from ...patience import PATIENCE
 from .conftest import check_path
 
 CONTACTS = Path(__file__).parents[3] / "examples" / "contacts.csv"
@@ -157,7 +158,7 @@ async def test_a_check_that_nobody_waits_for_ends(tmp_path: Path) -> None:
     before = children(os.getpid())
     begun = asyncio.Event()
     task = asyncio.create_task(check(path, SIMULATED, tmp_path, progress=lambda done: begun.set() if done else None))
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), PATIENCE)
     assert len(children(os.getpid()) - before) == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -181,7 +182,7 @@ async def test_a_check_dies_with_its_parent_and_is_nice(tmp_path: Path) -> None:
         sys.executable, "-c", PARENT, str(path), str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
-    while int(await asyncio.wait_for(parent.stdout.readline(), 20)) == 0:
+    while int(await asyncio.wait_for(parent.stdout.readline(), PATIENCE)) == 0:
         pass
     (child,) = children(parent.pid)
     assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, 0) + 10
@@ -190,7 +191,7 @@ async def test_a_check_dies_with_its_parent_and_is_nice(tmp_path: Path) -> None:
     asyncio.get_running_loop().add_reader(watched, ended.set)
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
-    await asyncio.wait_for(ended.wait(), 5)
+    await asyncio.wait_for(ended.wait(), PATIENCE)
     asyncio.get_running_loop().remove_reader(watched)
     os.close(watched)
 

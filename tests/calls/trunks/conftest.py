@@ -20,6 +20,7 @@ from covey.calls.call import SAMPLE_RATE, Ask, CallOrder, Licence, Line, Script,
 from covey.calls.speech.recognition import PocketsphinxRecognizer
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import SipTrunk
+from tests.patience import PATIENCE
 
 LINES = ("opening", "question", "again", "yes", "no", "goodbye")
 
@@ -62,7 +63,7 @@ class Phones:
         lines = [json.loads(line) for line in written]
         return [line for line in lines if event in (None, line["event"])]
 
-    async def until(self, event: str, count: int, within: float = 10.0) -> list[dict[str, Any]]:
+    async def until(self, event: str, count: int, within: float = PATIENCE) -> list[dict[str, Any]]:
         """Wait until the phones have written `count` lines of this kind."""
         async with asyncio.timeout(within):
             while len(lines := self.lines(event)) < count:
@@ -133,7 +134,7 @@ def order(clips: dict[str, str]) -> OrderMaker:
     """Makes call orders, each for an item of its own; their licence begins at once."""
     made = 0
 
-    def make(number: str, delay: float = 0.0, room: float = 0.5, **fields: Any) -> CallOrder:
+    def make(number: str, delay: float = 0.0, room: float = PATIENCE, **fields: Any) -> CallOrder:
         nonlocal made
         made += 1
         now = time.monotonic() + delay
@@ -183,7 +184,7 @@ async def trunk(phones: Phones, trunk_maker: TrunkMaker) -> SipTrunk:
     return await trunk_maker(phones.port)
 
 
-async def until_gone(pid: int, within: float) -> None:
+async def until_gone(pid: int, within: float = PATIENCE) -> None:
     """Wait until a process that is not our child has gone."""
     async with asyncio.timeout(within):
         while alive(pid):

@@ -16,12 +16,14 @@ from covey.calls.call import CallEnd, CallOrder, CallReport, Heard
 from covey.calls.trunks import crew
 from covey.calls.trunks.sip import SipTrunk
 
+from ...patience import PATIENCE
 from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, alive, diallers, until_gone
 
 TALKS = "+14155550195"
 RINGS = "+14155550165"
 BUSY = "+14155550160"
-FREED_SECONDS = 3.0
+FREED_SECONDS = 10.0
+"""Three are promised, and a busy machine is forgiven some more; what nobody ends rings and talks for longer."""
 
 
 async def start(trunk: SipTrunk, orders: list[CallOrder]) -> tuple[list["asyncio.Task[CallReport]"], list[Watch]]:
@@ -31,8 +33,10 @@ async def start(trunk: SipTrunk, orders: list[CallOrder]) -> tuple[list["asyncio
 
 
 async def test_a_killed_dialler_leaves_no_phone_off_the_hook(
-    trunk: SipTrunk, phones: Phones, order: OrderMaker
+    trunk: SipTrunk, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its reports come when the phones have confirmed the end, and not when nobody waits for that any longer."""
+    monkeypatch.setattr(crew, "PATIENCE_SECONDS", PATIENCE)
     orders = [order(TALKS) for _ in range(10)] + [order(RINGS) for _ in range(10)]
     calls, watches = await start(trunk, orders)
     await asyncio.gather(*(watch.talks.wait() for watch in watches[:10]), *(w.rang.wait() for w in watches[10:]))
@@ -188,7 +192,7 @@ async def test_each_dialler_that_died_is_counted(trunk_maker: TrunkMaker, phones
     trunk = await trunk_maker(phones.port, on_restart=died.set)
     assert not died.is_set()
     os.kill(trunk.pids[0], signal.SIGKILL)
-    await asyncio.wait_for(died.wait(), 5)
+    await asyncio.wait_for(died.wait(), PATIENCE)
     await trunk.stop()
     assert trunk.restarts == 1
 

@@ -13,6 +13,7 @@ import pytest
 from covey.calls.call import CallEnd
 from covey.calls.speech.recognition import PocketsphinxRecognizer
 from covey.calls.trunks.demo import DemoSettings, DemoTrunk
+from tests.patience import patience
 
 from .conftest import OrderMaker, Watch, alive, until_gone
 
@@ -48,7 +49,7 @@ async def test_phones_leave_when_told(how: str) -> None:
         phones.send_signal(signal.SIGTERM)
     else:
         os.close(ours)
-    await until_gone(phones.pid, 3.0)
+    await until_gone(phones.pid)
     assert phones.wait() == 0
     phones.stdout.close()
     if how == "signal":
@@ -69,9 +70,9 @@ async def test_phones_that_die_are_replaced(order: OrderMaker, tmp_path: Path) -
         phones, dialler = trunk.phones, trunk.pids[0]
         assert phones is not None
         os.kill(phones, signal.SIGKILL)
-        await until_gone(phones, 3.0)
+        await until_gone(phones)
         assert await trunk.ping() is not None
-        async with asyncio.timeout(20):
+        async with patience():
             while trunk.phones in (phones, None) or await trunk.ping() is not None or not trunk.pids:
                 await asyncio.sleep(0.02)
         assert dialler not in trunk.pids

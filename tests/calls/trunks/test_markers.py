@@ -124,5 +124,5 @@ async def test_killed_together_they_leave_the_marker_and_killed_alone_the_trunk_
         parent.stdout.close()
         if how == "both":
             os.kill(dialler, signal.SIGKILL)
-        await until_gone(dialler, 3.0)
+        await until_gone(dialler)
         assert (markers.left_open(folder) is not None) is (how == "both")

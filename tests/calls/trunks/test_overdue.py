@@ -12,6 +12,7 @@ from covey.domain.clock import SystemClock
 from covey.engine.runner import Run
 from covey.metrics import Metrics
 
+from ...patience import PATIENCE
 from .conftest import OrderMaker
 
 
@@ -56,6 +57,6 @@ async def test_a_call_without_a_report_ends_unknown(
     run = Run("b" * 24, "w", "silent", 1, 1, 0, None, placed.number, {}, b"", now, now + 0.5)
     if dropped:
         run.drop("aborted")
-    report = await asyncio.wait_for(calls._place(placed, run), 5.0)
+    report = await asyncio.wait_for(calls._place(placed, run), PATIENCE)
     assert (report.end, report.dialled_at) == (CallEnd.outcome_unknown, None)
     assert trunk.hung_up == [placed.id]

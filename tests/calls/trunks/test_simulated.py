@@ -56,7 +56,7 @@ async def test_a_line_that_a_kill_tore_hides_no_start(order: OrderMaker, tmp_pat
 async def test_a_late_licence_is_not_a_start(order: OrderMaker, tmp_path: Path) -> None:
     trunk = SimulatedTrunk(SimulatedSettings(log=tmp_path / "starts.jsonl"))
     await trunk.start()
-    report = await trunk.place(order("+14155550140", delay=-1.0), Watch())
+    report = await trunk.place(order("+14155550140", delay=-1.0, room=0.5), Watch())
     await trunk.stop()
     assert (report.end, report.text) == (CallEnd.not_started, "its start came too late")
     assert (tmp_path / "starts.jsonl").read_text() == ""

@@ -32,8 +32,8 @@ from covey.store.postgres.transaction import Transaction
 from ...clock import NOON, ManualClock
 from ...conformance.conftest import WORKER, Scene
 from ...conformance.databases import DATABASES
+from ...patience import patience
 
-PATIENCE = 20.0
 TABLES = (
     "workspaces", "batches", "counts", "outcomes", "items", "live", "busy_refs", "runs", "limits", "shares", "held",
     "events", "usage",
@@ -70,7 +70,7 @@ class Gate:
             await database.value("lives_backend", {})
             self.at_its_end = last
             self.there.set()
-            async with asyncio.timeout(PATIENCE):
+            async with patience():
                 await self.go.wait()
 
 
@@ -277,12 +277,12 @@ class Pair:
 
     async def so_many_wait(self, sessions: int) -> None:
         """Return when so many sessions wait for others."""
-        async with asyncio.timeout(PATIENCE):
+        async with patience():
             while (await self._rows(_WAITING))[0][0] < sessions:
                 await asyncio.sleep(0)
 
     async def _waits_or_passes(self, task: asyncio.Future[Any]) -> str:
-        async with asyncio.timeout(PATIENCE):
+        async with patience():
             while not task.done():
                 if (await self._rows(_WAITING))[0][0]:
                     return "waits"

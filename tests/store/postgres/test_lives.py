@@ -19,10 +19,10 @@ from covey.store.postgres import life as lives_of_workers
 from covey.store.postgres.life import LOCK_CLASS, Life
 from covey.store.postgres.store import PostgresStore
 
+from ...patience import PATIENCE, patience
 from ...postgres_server import PostgresServer, Server, session_server
 from .pooler import pgbouncer, proxied
 
-PATIENCE = 20.0
 FREE = 0.3
 """So long a lock is free in these tests until its owner is dead."""
 
@@ -117,7 +117,7 @@ class Scene:
 
 async def until(there: Callable[[], Awaitable[bool]]) -> None:
     """Look again and again until something is there that another process does."""
-    async with asyncio.timeout(PATIENCE):
+    async with patience():
         while not await there():
             await asyncio.sleep(0.02)
 
@@ -161,7 +161,7 @@ async def other(scene: Scene) -> AsyncIterator[asyncio.subprocess.Process]:
 async def said(process: asyncio.subprocess.Process, word: str) -> None:
     """Wait until a process says something; it logs besides."""
     assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
+    async with patience():
         while (line := (await process.stdout.readline()).decode().strip()) != word:
             assert line, f"the process ended without a word of {word!r}"
 

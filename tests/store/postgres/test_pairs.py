@@ -22,8 +22,9 @@ from covey.store.postgres import store as postgres
 
 from ...conformance.conftest import WORKER, Scene
 from ...conformance.databases import DATABASES, template
+from ...patience import patience
 from ...postgres_server import session_server
-from .pairs import DOOMED, PATIENCE, Clock, Gate, Held, Pair, make_moments
+from .pairs import DOOMED, Clock, Gate, Held, Pair, make_moments
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -240,7 +241,7 @@ async def test_a_stop_waits_for_one_claim_and_not_for_all_that_queue(pair: Pair)
     gate.go.set()
     assert (await first).bite is not None
     await behind.there.wait()
-    async with asyncio.timeout(PATIENCE):
+    async with patience():
         assert (await stop).first
     behind.go.set()
     assert [(await one).bite for one in queue] == [None] * 3
