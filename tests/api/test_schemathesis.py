@@ -34,7 +34,7 @@ from tests.api.test_door import served
 from tests.patience import PATIENCE
 
 EXAMPLES = settings().max_examples // 25
-"""Of each mode, for each operation: 4 in the suite, 400 in `make soak`."""
+"""Of each mode, for each operation: 4, and 400 with `--hypothesis-profile=soak`."""
 ENOUGH = 0.8
 """The part of the operations that must have been seen to work."""
 

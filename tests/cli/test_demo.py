@@ -1,4 +1,4 @@
-"""The demo as its users start it. The whole of it takes more than a minute and is left to `make soak`."""
+"""The demo as its users start it. The whole of it takes more than a minute and is left to `make test-slow`."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def test_ctrl_c_in_mid_call_leaves_nothing_running(tmp_path: Path) -> None:
     assert not (tmp_path / ".config").exists()
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 def test_every_number_agrees_with_its_phone(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         said, _ = process.communicate(timeout=300)

@@ -18,7 +18,8 @@ from .shrinking import failure, report
 from .world import World
 
 SEEDS = 1000
-FAIL_OVERS = 100
+FAIL_OVERS = (range(100), range(100, 250))
+"""Those of the default suite, and of `make test-slow`."""
 STUMBLING = 100
 CHUNKS = 8
 """The histories come in so many tests, so that several processes share them. The first, in the default suite, has the
@@ -101,11 +102,12 @@ def test_every_promise_holds(chunk: int, held: Held) -> None:
         held.run(seed)
 
 
-def test_what_a_fail_over_loses_is_noticed_in_time(held: Held) -> None:
+@pytest.mark.parametrize("seeds", [FAIL_OVERS[0], pytest.param(FAIL_OVERS[1], marks=pytest.mark.slow)])
+def test_what_a_fail_over_loses_is_noticed_in_time(seeds: range, held: Held) -> None:
     """Acknowledged commits are lost: the batches of runs that somebody holds are paused, and all else holds as ever."""
-    for seed in range(FAIL_OVERS):
+    for seed in seeds:
         held.run(seed, Kind.fail_over)
-    print(f"\n{FAIL_OVERS} fail-overs: {held.lost} starts lost, {held.again} items started again before a pause")
+    print(f"\n{held.histories} fail-overs: {held.lost} starts lost, {held.again} items started again before a pause")
     assert held.lost
 
 

@@ -75,7 +75,7 @@ async def test_no_facts_of_a_file_that_is_named_by_another(name: str, decoder: D
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if "its" in name else pytest.mark.soak) for name in NAMING]
+    "name", [pytest.param(name, marks=() if "its" in name else pytest.mark.slow) for name in NAMING]
 )
 async def test_a_file_that_names_another_gets_nothing(name: str, decoder: Decoder, clips: Path) -> None:
     said, codes = await everything(decoder, naming(name, clips))
@@ -227,6 +227,6 @@ async def test_a_few_mutants_harm_nobody(decoder: Decoder, short: tuple[Path, Tr
     await survives(decoder, list(enumerate(damage.mutants(short[0])))[:5], clips)
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 async def test_two_hundred_mutants_harm_nobody(decoder: Decoder, short: tuple[Path, Truth], clips: Path) -> None:
     await survives(decoder, list(enumerate(damage.mutants(short[0]))), clips)

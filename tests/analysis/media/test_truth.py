@@ -150,7 +150,7 @@ async def test_a_video_filmed_on_its_side_is_seen_upright(decoder: Decoder, clip
     assert Image.open(io.BytesIO(frame.jpeg)).size == (160, 90)
 
 
-@pytest.mark.parametrize("suffix", ["mkv", pytest.param("mp4", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("suffix", ["mkv", pytest.param("mp4", marks=pytest.mark.slow)])
 async def test_a_video_of_one_picture_has_facts(suffix: str, decoder: Decoder, clips: Path) -> None:
     file = clips / f"one.{suffix}"
     draw(file, [DrawnScene(0.04, "navy", (("One picture", 30),))], (640, 360))
@@ -186,7 +186,7 @@ ALWAYS = {(1280, "white"), (1920, "noise"), (1280, "teal")}
 @pytest.mark.parametrize(
     ("width", "height", "ground", "ink"),
     [
-        pytest.param(*size, *ground, marks=() if (size[0], ground[0]) in ALWAYS else pytest.mark.soak)
+        pytest.param(*size, *ground, marks=() if (size[0], ground[0]) in ALWAYS else pytest.mark.slow)
         for size in SIZES
         for ground in GROUNDS
     ],

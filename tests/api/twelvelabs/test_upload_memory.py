@@ -9,7 +9,7 @@ MOST = 100
 """Megabytes (must-show 9)."""
 
 
-@pytest.mark.soak
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [True, False])
 async def test_an_upload_of_200_mb_holds_under_100_mb(tmp_path: Path, length: bool) -> None:
     one = await measured(tmp_path / "server", length)

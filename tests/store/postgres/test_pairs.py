@@ -147,7 +147,7 @@ ANYWHERE = [
     ("busy", "claim", "stop"),
     ("shared", "fail", "open the lane's breaker"),
 ]
-"""Pairs of which the first may stand still anywhere, here in the default run; `make soak` does so with all."""
+"""Pairs of which the first may stand still anywhere, in the default run; `make test-slow` has all the others."""
 
 ONE_AFTER_THE_OTHER = {("busy", "append", "accept what was appended"), ("busy", "accept", "append")}
 """Whoever fills a draft accepts it when all is in."""
@@ -156,7 +156,7 @@ EVERYWHERE = sorted({*WAITS, *PASSES} - {*ANYWHERE} - ONE_AFTER_THE_OTHER)
 
 @pytest.mark.parametrize(
     ("moment", "first", "second"),
-    [*ANYWHERE, *(pytest.param(*one, marks=pytest.mark.soak) for one in EVERYWHERE)],
+    [*ANYWHERE, *(pytest.param(*one, marks=pytest.mark.slow) for one in EVERYWHERE)],
 )
 async def test_wherever_the_first_stands_still(pair: Pair, moment: str, first: str, second: str) -> None:
     either = await pair.either_order(moment, first, second)
