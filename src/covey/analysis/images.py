@@ -1,12 +1,11 @@
 """The images that a prompt names: of an asset, at an address, or sent along."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 
 from covey.analysis.assetfiles import AssetFiles
 from covey.analysis.backend import Refused
+from covey.analysis.encoded import decoded
 from covey.analysis.kinds import HEAD, IMAGE, kind_of
 from covey.analysis.looking import UNAVAILABLE, again_of, unfetched
 from covey.domain.asset import Asset, AssetState
@@ -37,7 +36,7 @@ class Images:
         elif isinstance(source.get("url"), str):
             given = await self._fetched(str(source["url"]), name)
         else:
-            given = _decoded(str(source.get("base64_string") or ""), name)
+            given = await asyncio.to_thread(_decoded, str(source.get("base64_string") or ""), name)
         found = kind_of("", given[:HEAD])
         if found is None or found.kind != IMAGE:
             raise Refused(INVALID, f"The media source {name!r} is no image")
@@ -74,6 +73,6 @@ def _decoded(text: str, name: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        return b"".join(decoded(text))
+    except ValueError:
         raise Refused(INVALID, f"The media source {name!r} is not valid base64") from None

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from covey.analysis.assetfiles import FilesUnavailable
 from covey.analysis.backend import Again, Answer, Ask, Backend, Busy, Down, Refused, Unsure
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
+from covey.analysis.schema import SchemaError, check_request_schema
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
@@ -169,6 +170,7 @@ class AnalysisRunner:
     async def _answer(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Answer:
         asset = await self._asset(run, given)
         wanted = given.wanted.over(config.defaults)
+        await asyncio.to_thread(_check_schema, wanted)
         start, end = self._window(wanted, asset)
         sources = _media_sources(wanted)
 
@@ -244,6 +246,17 @@ class AnalysisRunner:
                 yield file
         except FileNotFoundError:
             raise _unusable("asset_unavailable", "The asset's file is not there any more") from None
+
+
+def _check_schema(wanted: Wanted) -> None:
+    """Raise Refused, before any model is paid, for a schema that the rules of today refuse. One that an earlier version
+    took may have a pattern that would hold the whole process."""
+    schema = (wanted.response_format or {}).get("json_schema")
+    if schema is not None:
+        try:
+            check_request_schema(schema, "response_format.json_schema")
+        except SchemaError as error:
+            raise Refused(error.code, error.message, Blame.nothing) from None
 
 
 def _unusable(code: str, message: str) -> Refused:

@@ -20,6 +20,8 @@ from covey.analysis.schema.segments import validate_segments
 from covey.analysis.schema.timestamps import TimeFormat
 
 _WORD = re.compile(r"\w+")
+_REFERENCE = re.compile(r"<@[^>\s]{1,200}>")
+"""Bounded: without it a long text of `<@` would take a time that grows with its square."""
 
 
 def answer_general(wanted: Wanted, facts: Facts, window: tuple[float, float], max_tokens: int) -> Answer:
@@ -30,7 +32,7 @@ def answer_general(wanted: Wanted, facts: Facts, window: tuple[float, float], ma
     """
     prompt = wanted.prompt or {}
     text = str(prompt.get("input_text") or "")
-    if prompt.get("media_sources") or re.search(r"<@[^>\s]+>", text):
+    if prompt.get("media_sources") or _REFERENCE.search(text):
         raise refuse("The prompt brings images of its own (media_sources), which cannot be compared.")
     seen = view(facts, *window)
     schema = (wanted.response_format or {}).get("json_schema")

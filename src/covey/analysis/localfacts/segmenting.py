@@ -8,7 +8,7 @@ from typing import Any
 from covey.analysis.localfacts.capabilities import refuse
 from covey.analysis.localfacts.fields import Scope
 from covey.analysis.localfacts.filling import Filler, Unknown, unknown
-from covey.analysis.localfacts.routing import beyond, kinds_of
+from covey.analysis.localfacts.routing import MOST_CHARACTERS, beyond, kinds_of
 from covey.analysis.localfacts.window import View
 from covey.analysis.media.facts import Text
 from covey.analysis.schema.budget import Costly
@@ -26,7 +26,7 @@ def segments_of(definition: dict[str, Any], seen: View, lengths: Lengths, how: T
 
     Raises Refused where the definition or a field of it asks for what facts cannot say.
     """
-    said = f"{re.sub(r'[_-]+', ' ', definition['id'])}. {definition['description']}".lower()
+    said = f"{re.sub(r'[_-]+', ' ', definition['id'])}. {definition['description']}"[:MOST_CHARACTERS].lower()
     stretches = [seen]
     if definition.get("time_ranges"):
         stretches = [

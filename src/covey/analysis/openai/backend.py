@@ -51,8 +51,9 @@ class OpenAiBackend:
         seconds = ask.end - ask.start
         ask.progress(0.0, seconds)
         schema = _schema(ask)
-        messages, shown = await self._messages(ask, to_openai(schema) if schema is not None else None)
-        request = self._request(ask, messages, schema)
+        strict = None if schema is None else await asyncio.to_thread(to_openai, schema)
+        messages, shown = await self._messages(ask, strict)
+        request = self._request(ask, messages, strict)
         reply = await ask.patiently(lambda: self._endpoint.chat(request), paid=self._ears is not None)
         data = _text(reply) if schema is None else None
         if schema is not None:
@@ -107,12 +108,12 @@ class OpenAiBackend:
             shown += " and a transcript"
         return conversation(ask, video, images, transcript, schema), shown
 
-    def _request(self, ask: Ask, messages: list[Message], schema: Schema | None) -> dict[str, Any]:
+    def _request(self, ask: Ask, messages: list[Message], strict: Schema | None) -> dict[str, Any]:
         wanted = ask.wanted.temperature
         request: dict[str, Any] = {"temperature": TEMPERATURE if wanted is None else wanted}
-        if schema is not None and self._model.response_format:
-            strict = {"name": "answer", "strict": True, "schema": to_openai(schema)}
-            request["response_format"] = {"type": "json_schema", "json_schema": strict}
+        if strict is not None and self._model.response_format:
+            form = {"name": "answer", "strict": True, "schema": strict}
+            request["response_format"] = {"type": "json_schema", "json_schema": form}
         return request | self._limited(messages, ask.max_tokens)
 
     def _limited(self, messages: list[Message], tokens: int) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import re
 from typing import Any, NoReturn
 
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_FENCED = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+_FENCED = re.compile(r"```[a-zA-Z]*[^\S\n]*\n(.*?)```", re.DOTALL)
+"""With `\\s*` before the newline, a fence and a long run of newlines (models do that) would take ages."""
 _UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 _OPENING = re.compile(r"[{\[]")
 _MOST_TRIES = 64

@@ -5,7 +5,8 @@ is malformed with 400 `parameter_invalid`.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from reprlib import Repr
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Schema = dict[str, Any]
@@ -86,6 +87,15 @@ def shown(text: object) -> str:
     return written if len(written) <= 64 else written[:61] + "..."
 
 
+def quoted(value: object) -> str:
+    """A value of a request inside a message, in quotes where it is text. Never costs more than what it shows."""
+    return shown(_SHORT.repr(value))
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
 def ref_name(ref: str) -> str | None:
     """The name in `$defs` of a `$ref`; None if it points anywhere else."""
     start = "#/$defs/"
@@ -126,17 +136,26 @@ def children(schema: Schema) -> Iterator[tuple[str, Schema]]:
         yield f"anyOf.{index}", inner
 
 
-def measure(value: object, most: int) -> tuple[int, int]:
-    """How many values there are in a JSON value, and how deep; stops counting at `most`. Never recurses."""
-    nodes = depth = 0
+class Measures(NamedTuple):
+    """How large a JSON value is: the values in it, how deep they lie, the characters of its texts and names."""
+
+    nodes: int
+    depth: int
+    characters: int
+
+
+def measure(value: object, most: int) -> Measures:
+    """The measures of a JSON value; stops at `most` values and below MAX_JSON_DEPTH. Never recurses."""
+    nodes = depth = characters = 0
     open_ = [(value, 1)]
-    while open_ and nodes < most:
+    while open_ and nodes < most and depth <= MAX_JSON_DEPTH:
         inner, level = open_.pop()
         nodes, depth = nodes + 1, max(depth, level)
-        if level > MAX_JSON_DEPTH:
-            break
         if isinstance(inner, dict):
+            characters += sum(map(len, inner))
             open_.extend((each, level + 1) for each in inner.values())
         elif isinstance(inner, list):
             open_.extend((each, level + 1) for each in inner)
-    return nodes, depth
+        elif isinstance(inner, str):
+            characters += len(inner)
+    return Measures(nodes, depth, characters)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from covey.analysis.schema.dialect import MAX_DEPTH, Schema, SchemaError, children, ref_name, shown
+from covey.analysis.schema.dialect import MAX_DEPTH, Schema, SchemaError, children, quoted, ref_name, shown
 
 
 def check_refs(root: Schema, where: str) -> None:
@@ -13,7 +13,7 @@ def check_refs(root: Schema, where: str) -> None:
             known = (
                 ", ".join(f"#/$defs/{name}" for name in list(root.get("$defs", {}))[:10]) or "none, there is no $defs"
             )
-            raise SchemaError(f"{path}.$ref: {shown(repr(ref))} leads nowhere; there are {shown(known)}.")
+            raise SchemaError(f"{path}.$ref: {quoted(ref)} leads nowhere; there are {shown(known)}.")
 
 
 def check_ends(root: Schema, where: str) -> None:

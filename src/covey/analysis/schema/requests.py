@@ -16,21 +16,24 @@ from covey.analysis.schema.dialect import (
     children,
     kinds,
     measure,
+    quoted,
     shown,
     unsupported,
 )
-from covey.analysis.schema.patterns import Pattern, Unreadable
+from covey.analysis.schema.patterns import Patterns, Unreadable
 from covey.analysis.schema.refs import check_ends, check_refs
 from covey.analysis.schema.times import check_times
 
 _SCALARS = (bool, int, float, str, type(None))
 
 
-def check_request_schema(schema: object, where: str) -> None:
+def check_request_schema(schema: object, where: str, patterns: Patterns | None = None) -> None:
     """Raise SchemaError at the first thing in a `json_schema` that is malformed (400) or not supported (422).
 
     `where` is the schema's own path in the request, `requests.0.response_format.json_schema`; messages continue it.
+    `patterns` are those of the whole request, where it brings more than one schema.
     """
+    patterns = patterns or Patterns()
     if not isinstance(schema, dict):
         raise SchemaError(f"{where}: a JSON schema is an object.")
     _check_size(schema, where)
@@ -38,22 +41,22 @@ def check_request_schema(schema: object, where: str) -> None:
     if not isinstance(defs, dict):
         raise SchemaError(f"{where}.$defs: an object of schemas by name.")
     for name, inner in defs.items():
-        _check(inner, f"{where}.$defs.{shown(name)}", 2, inside=True)
-    _check(schema, where, 1, inside=False)
+        _check(inner, f"{where}.$defs.{shown(name)}", patterns, 2, inside=True)
+    _check(schema, where, patterns, 1, inside=False)
     check_refs(schema, where)
     check_ends(schema, where)
     check_times(schema, where)
 
 
 def _check_size(schema: Schema, where: str) -> None:
-    nodes, depth = measure(schema, MAX_BYTES)
-    if depth > MAX_JSON_DEPTH:
+    size = measure(schema, MAX_BYTES)
+    if size.depth > MAX_JSON_DEPTH:
         raise SchemaError(f"{where}: the schema is nested deeper than {MAX_DEPTH} levels.")
-    if nodes >= MAX_BYTES or len(json.dumps(schema)) > MAX_BYTES:
+    if size.nodes >= MAX_BYTES or size.characters > MAX_BYTES or len(json.dumps(schema)) > MAX_BYTES:
         raise SchemaError(f"{where}: the schema is larger than {MAX_BYTES // 1024} KB.")
 
 
-def _check(schema: object, path: str, depth: int, *, inside: bool) -> None:
+def _check(schema: object, path: str, patterns: Patterns, depth: int, *, inside: bool) -> None:
     """One schema and those in it; each keyword's own shape first."""
     if isinstance(schema, bool):
         raise unsupported(path, "A schema that is true or false is not supported; name a type.")
@@ -68,8 +71,9 @@ def _check(schema: object, path: str, depth: int, *, inside: bool) -> None:
     _check_homes(schema, path)
     _check_shapes(schema, path)
     _check_values(schema, path)
+    _check_text(schema, path, patterns)
     for step, inner in children(schema):
-        _check(inner, f"{path}.{step}", depth + 1, inside=True)
+        _check(inner, f"{path}.{step}", patterns, depth + 1, inside=True)
 
 
 def _check_type(schema: Schema, path: str) -> None:
@@ -79,7 +83,7 @@ def _check_type(schema: Schema, path: str) -> None:
     each = given if isinstance(given, list) and given else [given]
     for one in each:
         if not isinstance(one, str) or one not in TYPES:
-            raise SchemaError(f"{path}.type: {shown(repr(one))} is none of {', '.join(TYPES)}.")
+            raise SchemaError(f"{path}.type: {quoted(one)} is none of {', '.join(TYPES)}.")
     if isinstance(given, list) and "timestamp" in given and len(given) > 1:
         raise SchemaError(f"{path}.type: timestamp stands alone, not in a list of types.")
 
@@ -103,7 +107,7 @@ def _check_shapes(schema: Schema, path: str) -> None:
         raise SchemaError(f"{path}.required: a list of names of properties.")
     for name in required:
         if name not in properties:
-            raise SchemaError(f"{path}.required: {shown(repr(name))} is not one of the properties.")
+            raise SchemaError(f"{path}.required: {quoted(name)} is not one of the properties.")
     ways = schema.get("anyOf", [{}])
     if not isinstance(ways, list) or not ways:
         raise SchemaError(f"{path}.anyOf: a list of at least one schema.")
@@ -126,16 +130,16 @@ def _check_values(schema: Schema, path: str) -> None:
         if not isinstance(value, _SCALARS):
             word = "const" if value is schema.get("const") else "enum"
             raise unsupported(f"{path}.{word}", "Values are boolean, null, number or string.")
-    _check_text(schema, path)
 
 
-def _check_text(schema: Schema, path: str) -> None:
+def _check_text(schema: Schema, path: str, patterns: Patterns) -> None:
     pattern = schema.get("pattern", "")
     if not isinstance(pattern, str):
         raise SchemaError(f"{path}.pattern: a regular expression as text.")
     try:
-        Pattern(pattern)
+        if pattern:
+            patterns.get(pattern)
     except Unreadable as error:
         raise SchemaError(f"{path}.pattern: the pattern is not one that can be used: {error}.") from None
     if "timestamp" not in kinds(schema) and "format" in schema and schema["format"] not in FORMATS:
-        raise unsupported(f"{path}.format", f"{shown(repr(schema['format']))} is none of {', '.join(FORMATS)}.")
+        raise unsupported(f"{path}.format", f"{quoted(schema['format'])} is none of {', '.join(FORMATS)}.")

@@ -1,11 +1,10 @@
 """Segment definitions: the check of a request's, and the schema of the answers (contract section 3 and 6)."""
 
-import base64
-import binascii
 from itertools import pairwise
 from typing import Any
 
-from covey.analysis.schema.dialect import Schema, SchemaError, shown
+from covey.analysis.encoded import decoded
+from covey.analysis.schema.dialect import Schema, SchemaError, quoted, shown
 from covey.analysis.schema.timestamps import TIME_FORMATS, TimeFormat, read_time
 from covey.analysis.schema.validation import validate
 
@@ -42,7 +41,7 @@ def check_segments(definitions: object, where: str, segment_time_format: object 
         path = f"{where}.{index}"
         given = _object(definition, path, _DEFINITION, needs=("id", "description"))
         if given["id"] in seen:
-            raise SchemaError(f"{path}.id: {shown(repr(given['id']))} is there twice; ids are unique.")
+            raise SchemaError(f"{path}.id: {quoted(given['id'])} is there twice; ids are unique.")
         seen.add(given["id"])
         _check_fields(given.get("fields", []), f"{path}.fields")
         check_media_sources(given.get("media_sources", []), f"{path}.media_sources")
@@ -64,7 +63,7 @@ def check_media_sources(sources: object, where: str) -> None:
         path = f"{where}.{index}"
         given = _object(source, path, _MEDIA, needs=("name", "media_type"))
         if given["name"] in seen:
-            raise SchemaError(f"{path}.name: {shown(repr(given['name']))} is there twice; names are unique.")
+            raise SchemaError(f"{path}.name: {quoted(given['name'])} is there twice; names are unique.")
         seen.add(given["name"])
         if given["media_type"] != "image":
             raise SchemaError(f"{path}.media_type: it is image.")
@@ -124,11 +123,11 @@ def _check_fields(fields: object, where: str) -> None:
         given = _object(field, path, _FIELD, needs=("name", "type", "description"))
         if given["name"] in RESERVED or given["name"] in seen:
             raise SchemaError(
-                f"{path}.name: {shown(repr(given['name']))} is there twice or is one of {', '.join(RESERVED)}."
+                f"{path}.name: {quoted(given['name'])} is there twice or is one of {', '.join(RESERVED)}."
             )
         seen.add(given["name"])
         if given["type"] not in FIELD_TYPES:
-            raise SchemaError(f"{path}.type: {shown(repr(given['type']))} is none of {', '.join(FIELD_TYPES)}.")
+            raise SchemaError(f"{path}.type: {quoted(given['type'])} is none of {', '.join(FIELD_TYPES)}.")
         _check_field(given, path)
 
 
@@ -154,7 +153,7 @@ def _check_enum(field: dict[str, Any], path: str) -> None:
     kind = field["items"]["type"] if field["type"] == "array" else field["type"]
     for value in _list(field["enum"], f"{path}.enum", MOST_VALUES, least=1):
         if not isinstance(value, _PYTHON[kind]) or isinstance(value, bool) != (kind == "boolean"):
-            raise SchemaError(f"{path}.enum: {shown(repr(value))} is not of the field's type, {kind}.")
+            raise SchemaError(f"{path}.enum: {quoted(value)} is not of the field's type, {kind}.")
 
 
 def _check_ranges(ranges: object, where: str) -> None:
@@ -178,8 +177,9 @@ def _check_base64(text: str, path: str) -> None:
     if len(text) > MOST_IMAGE * 4 // 3 + 4:
         raise SchemaError(f"{path}: an image has at most {MOST_IMAGE // 1024 // 1024} MB.")
     try:
-        base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        for _ in decoded(text):
+            pass
+    except ValueError:
         raise SchemaError(f"{path}: it is not base64.") from None
 
 

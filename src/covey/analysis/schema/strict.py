@@ -32,7 +32,7 @@ def from_openai(answer: object, schema: Schema) -> object:
     """A strict answer as the request's schema asks for it; what does not fit is left for `validate` to find."""
     if kinds(schema) != ("object",) or "anyOf" in schema:
         answer = answer[WRAP] if isinstance(answer, dict) and set(answer) == {WRAP} else answer
-    nodes, depth = measure(answer, _MOST)
+    nodes, depth, _ = measure(answer, _MOST)
     if depth > MAX_JSON_DEPTH or nodes >= _MOST:
         return answer
     try:

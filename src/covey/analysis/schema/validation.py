@@ -1,7 +1,8 @@
 """Whether an answer is what its schema asks for, in a sentence that a repair attempt can use.
 
-The `jsonschema` library does it, on the schema rewritten to what it knows. `pattern` is ours, matched in linear time;
-and keywords that lead to other schemas spend from a budget, so that branches that double with every level end.
+The `jsonschema` library does it, on the schema rewritten to what it knows. `pattern` is ours, matched in linear time
+and from a budget of its own; and keywords that lead to other schemas spend from a budget, so that branches that double
+with every level end.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +16,17 @@ from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
 from covey.analysis.schema.budget import Budget, Costly
-from covey.analysis.schema.dialect import MAX_JSON_DEPTH, Schema, kinds, measure, shown
-from covey.analysis.schema.patterns import Pattern
+from covey.analysis.schema.dialect import MAX_JSON_DEPTH, Schema, kinds, measure, quoted, shown
+from covey.analysis.schema.patterns import Patterns, Unreadable
 from covey.analysis.schema.times import RESERVED
 from covey.analysis.schema.timestamps import TimeFormat, is_time
 
 MOST_VALUES = 1_000_000
 STEPS_A_SCHEMA = 5_000
 STEPS_A_VALUE = 100
+MOST_SEARCHED = 200_000_000
+"""Instructions of patterns times bytes of text that one answer may cost: half a second at the worst."""
+
 _Errors = Iterator[ValidationError]
 _EXTEND: Any = extend
 """The library gives it no types."""
@@ -34,14 +38,14 @@ def validate(answer: object, schema: Schema) -> str | None:
     Expects a schema that `check_request_schema` let pass. Costs at most its budget; an answer that needs more is said
     not to be checkable.
     """
-    nodes, depth = measure(answer, MOST_VALUES)
+    nodes, depth, _ = measure(answer, MOST_VALUES)
     if depth > MAX_JSON_DEPTH or nodes >= MOST_VALUES:
         return f"The answer is nested deeper than {MAX_JSON_DEPTH} levels or has more than {MOST_VALUES:,} values."
     if not _finite(answer):
         return "The answer has a number that JSON cannot write (NaN or infinite)."
     try:
         error = best_match(_validator(schema, Budget(STEPS_A_SCHEMA + STEPS_A_VALUE * nodes)).iter_errors(answer))
-    except (Costly, RecursionError):
+    except (Costly, Unreadable, RecursionError):
         return "The answer cannot be checked: with this schema it would cost more than is allowed."
     return None if error is None else _sentence(error)
 
@@ -72,7 +76,7 @@ def _property(name: str, schema: Schema) -> Schema:
 
 
 def _validator(schema: Schema, budget: Budget) -> Any:
-    patterns: dict[str, Pattern] = {}
+    patterns, searched = Patterns(), Budget(MOST_SEARCHED)
 
     def counted(word: str) -> Callable[..., _Errors]:
         check = Draft202012Validator.VALIDATORS[word]
@@ -84,8 +88,12 @@ def _validator(schema: Schema, budget: Budget) -> Any:
         return spending
 
     def pattern(_: Any, value: str, instance: Any, __: Any) -> _Errors:
-        if isinstance(instance, str) and not _compiled(value, patterns).search(instance):
-            yield ValidationError(f"{shown(repr(instance))} does not match the pattern {shown(repr(value))}")
+        if not isinstance(instance, str):
+            return
+        found = patterns.get(value)
+        searched.spend(found.size * len(instance))
+        if not found.search(instance):
+            yield ValidationError(f"{quoted(instance)} does not match the pattern {quoted(value)}")
 
     ours = {word: counted(word) for word in ("$ref", "anyOf", "properties", "enum")}
     made = _EXTEND(Draft202012Validator, {**ours, "pattern": pattern})
@@ -101,12 +109,6 @@ def _price(word: str, value: Any) -> int:
             return 4 * len(value) + len(value) ** 2 // 100
         case _:
             return 1 + len(value) // 10
-
-
-def _compiled(pattern: str, known: dict[str, Pattern]) -> Pattern:
-    if pattern not in known:
-        known[pattern] = Pattern(pattern)
-    return known[pattern]
 
 
 def _sentence(error: ValidationError) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 from covey.analysis.config import Mode, Wanted
 from covey.analysis.schema import SchemaError, check_media_sources, check_request_schema, check_segments
+from covey.analysis.schema.patterns import Patterns
 from covey.analysis.schema.segments import has_time_ranges
 from covey.api.context import Context
 from covey.api.twelvelabs.requests import LEAST_TOKENS
@@ -67,6 +68,7 @@ class Checker:
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._seen: set[int] = set()
+        self._patterns = Patterns()
 
     def given(self, wanted: Wanted, where: str) -> None:
         """What one object says: the defaults, or an item."""
@@ -118,7 +120,7 @@ class Checker:
         if self._mode is Mode.general:
             if form.get("segment_time_format") is not None:
                 raise BadRequest(f"{where}.segment_time_format: only with segment_definitions")
-            _told(check_request_schema, form[right], f"{where}.{right}")
+            _told(check_request_schema, form[right], f"{where}.{right}", self._patterns)
         else:
             _told(check_segments, form[right], f"{where}.{right}", form.get("segment_time_format"))
 

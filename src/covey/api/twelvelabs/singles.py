@@ -1,8 +1,6 @@
 """A single analysis: a batch of one that no list of batches shows (`contracts/twelvelabs.md` 13.12)."""
 
 import asyncio
-import base64
-import binascii
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Mode
+from covey.analysis.encoded import decoded
 from covey.analysis.looking import TOO_LARGE
 from covey.api.context import Context
 from covey.api.errors import Unsure
@@ -82,13 +81,15 @@ async def _stored(ctx: Context, encoded: str) -> AsyncIterator[str]:
 
 
 def _decode(encoded: str, file: Path, most: int) -> None:
-    try:
-        content = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRequest("video.base64_string: it is not base64") from None
-    if len(content) > most:
+    if len(encoded) * 3 // 4 > most + 2:
         raise TooLarge(f"video.base64_string: it is larger than {most:,} bytes", code=TOO_LARGE)
-    file.write_bytes(content)
+    try:
+        with file.open("xb") as out:
+            for piece in decoded(encoded):
+                out.write(piece)
+    except ValueError:
+        file.unlink(missing_ok=True)
+        raise BadRequest("video.base64_string: it is not base64") from None
 
 
 async def find(ctx: Context, given: str) -> tuple[Batch, Item]:
