@@ -1,19 +1,29 @@
 """Routes and routers. Handlers make their answers by themselves; the framework only documents these."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, get_args
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
 
+from covey.api.bodies import LARGE, MOST_VALUES_OF_ITEMS, checked
+from covey.api.context import services_of
 from covey.api.documents import COMMON, Responses
+from covey.api.jsontext import MOST_VALUES
 
 
 class Route(APIRoute):
-    """A route whose answers are kept for the document, until somebody asks for it.
+    """A route whose answers are kept for the document, until somebody asks for it, and whose body is read by us: the
+    framework documents it, `checked` reads it.
 
-    What the framework makes of them would take a seventh of the server's memory, and half of its start.
+    What the framework makes of the answers would take a seventh of the server's memory, and half of its start.
     """
+
+    most_values = MOST_VALUES
+    """See `covey.api.jsontext`."""
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, responses: Responses | None = None, **given: Any
@@ -24,6 +34,42 @@ class Route(APIRoute):
     def documented(self, path: str) -> APIRoute:
         """The route with its answers, at its path with all prefixes."""
         return APIRoute(path, self.endpoint, **self._given)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, with a request that reads its body as said above."""
+        handler = super().get_route_handler()
+        if self.body_field is None:
+            return handler
+        kind = self.body_field.field_info.annotation
+        models = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)]
+        (model,) = models
+
+        async def read(request: Request) -> Response:
+            return await handler(_BodyRequest(request, model, self.most_values))
+
+        return read
+
+
+class ItemsRoute(Route):
+    """A route that takes lists of analyses."""
+
+    most_values = MOST_VALUES_OF_ITEMS
+
+
+class _BodyRequest(Request):
+    """A request whose JSON is the checked model; the framework takes it as it is."""
+
+    def __init__(self, request: Request, model: type[BaseModel], most_values: int) -> None:
+        super().__init__(request.scope, request.receive, request._send)
+        self._model = model
+        self._most_values = most_values
+
+    async def json(self) -> Any:
+        """The model; None for a null. Raises JSONDecodeError, BodyUnfit."""
+        body = await self.body()
+        if len(body) < LARGE:
+            return checked(body, self._model, self._most_values)
+        return await services_of(self).heavy.run(checked, body, self._model, self._most_values)
 
 
 def new_router(tag: str, prefix: str = "", answers: Responses = COMMON, route_class: type[Route] = Route) -> APIRouter:

@@ -1,10 +1,13 @@
 """What the API needs of the rest: one object, made by the wiring, handed to `create_app`."""
 
 import asyncio
+import contextvars
+import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from covey.analysis.intake import Intake
 from covey.api.webhooks.sealing import Sealer
@@ -19,6 +22,9 @@ from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Settings, Trunk
 from covey.store.ports import Store
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,23 @@ class SingleFlight:
             self._until = 0.0
 
 
+class HeavyWork:
+    """Does CPU work for requests beside the event loop, one piece after the other.
+
+    Several threads at once would be no faster, as there is one interpreter, and each would keep the loop from it in
+    turn.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "heavy")
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` comes to."""
+        context = contextvars.copy_context()
+        doing = functools.partial(context.run, work, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, doing)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the routes use.
@@ -120,9 +143,9 @@ class Services:
     takes work. `write_queue` is how many operations wait for the database's writer, for the metrics. `forget_clips`
     removes what was spoken for a workspace, `check_voice` says whether an agent's voice is known. `unsettled` are
     requests with an Idempotency-Key (workspace, key) that ended without anybody knowing whether they made the object
-    of this id. `observing` keeps the metrics from asking the database more often than they change. `intake` takes
-    assets in; None where none are kept. `fetcher` asks addresses that clients gave, `sealer` keeps secrets; both are
-    made from the settings unless they are given.
+    of this id. `observing` keeps the metrics from asking the database more often than they change. `heavy` works out
+    what takes long. `intake` takes assets in; None where none are kept. `fetcher` asks addresses that clients gave,
+    `sealer` keeps secrets; both are made from the settings unless they are given.
     """
 
     store: Store
@@ -139,6 +162,7 @@ class Services:
     check_voice: VoiceCheck = _any_voice
     unsettled: dict[tuple[str, str], str] = field(default_factory=dict)
     observing: SingleFlight = field(default_factory=lambda: SingleFlight(OBSERVED_SECONDS))
+    heavy: HeavyWork = field(default_factory=HeavyWork)
     trunks: Mapping[str, TrunkFacts] = field(default_factory=dict)
     fetcher: Fetcher = None  # type: ignore[assignment]
     sealer: Sealer = None  # type: ignore[assignment]

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from covey.api.bodies import crowded
+from covey.api.jsontext import crowded
 from tests.api.twelvelabs.lab import Lab, open_lab
 
 BATCHES = "/v1.3/analyze/batches"
@@ -79,7 +79,7 @@ async def test_a_hostile_create_is_refused_and_nobody_waits(lab: Lab, shape: obj
 
 CODE = """
 import resource, sys
-from covey.api.bodies import checked
+from covey.api.bodies import MOST_VALUES_OF_ITEMS, checked
 from covey.api.errors import BodyUnfit
 from covey.api.twelvelabs.requests import CreateBatch
 from tests.api.twelvelabs.test_bodies import HOSTILE
@@ -87,7 +87,7 @@ for shape, size in HOSTILE:
     body = shape(size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
-        checked(body, CreateBatch)
+        checked(body, CreateBatch, MOST_VALUES_OF_ITEMS)
     except BodyUnfit:
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """

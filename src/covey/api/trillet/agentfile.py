@@ -46,7 +46,6 @@ _QUESTION = {"confirmYes": "confirm_yes", "confirmNo": "confirm_no"}
 _QUESTION_WIRE = {snake: wire for wire, snake in _QUESTION.items()}
 _TOLD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 _SECRET = re.compile(r"(api_?-?key|secret|password|access_?token)$", re.IGNORECASE)
-_WIDEST = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,6 @@ def freeze(record: AgentRecord) -> FrozenAgent:
 def normalised(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body in the wire's names, camelCase; the snake_case form of each is taken too. Raises BadRequest for secrets,
     and for a field that is given in both forms."""
-    check_json(body)
     for name in _names(body):
         if _SECRET.search(name):
             raise BadRequest(
@@ -137,22 +135,6 @@ def _renamed(one: Any, names: Mapping[str, str]) -> Any:
 def without_effect(body: Mapping[str, Any]) -> tuple[str, ...]:
     """A sentence for every field that is kept and changes nothing."""
     return tuple(f"{name}: kept, without effect" for name in sorted(body) if name not in _OURS)
-
-
-def check_json(value: Any, place: str = "") -> None:
-    """Refuse what no store keeps: NUL characters, half surrogates, integers beyond 64 bits."""
-    if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
-            raise BadRequest(f"{place or 'The body'}: holds a NUL character or half a surrogate pair")
-    elif isinstance(value, int) and not -_WIDEST <= value < _WIDEST:
-        raise BadRequest(f"{place or 'The body'}: the number is too large")
-    elif isinstance(value, dict):
-        for name, held in value.items():
-            check_json(name, place)
-            check_json(held, f"{place}.{name}" if place else str(name))
-    elif isinstance(value, list):
-        for index, held in enumerate(value):
-            check_json(held, f"{place}.{index}")
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -15,7 +15,6 @@ from covey.api.idempotency import once
 from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
-from covey.api.trillet.agentfile import check_json
 from covey.api.trillet.fields import parse
 from covey.api.trillet.numbers import read_number
 from covey.api.trillet.starting import Plan, config_of, made, submit, understand
@@ -73,7 +72,6 @@ async def start_call(ctx: Ctx, body: NewCall) -> Response:
     callback secret signs it (`POST /v1/api/webhooks/callback-secret`).
     """
     given = body.model_dump(exclude_none=True)
-    check_json(given)
     if body.callback_url is not None:
         check_address(ctx, "callback_url", body.callback_url)
     named = {"agentId": body.call_agent_id, "trunk": body.trunk or "", "region": body.region or ""}

@@ -1,6 +1,5 @@
 """Making batches and single tasks: all or nothing, in the order of checks of `contracts/twelvelabs.md` 13.5."""
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -44,7 +43,7 @@ async def understand(ctx: Context, body: CreateBatch) -> Asked:
     settings = ctx.services.settings
     if len(body.requests) > settings.analysis.items:
         raise BadRequest(f"requests: {len(body.requests):,} are more than the {settings.analysis.items:,} of a batch")
-    return await asyncio.to_thread(_understood, body, settings.fetch.allow)
+    return await ctx.services.heavy.run(_understood, body, settings.fetch.allow)
 
 
 def _understood(body: CreateBatch, allow: Sequence[Any]) -> Asked:

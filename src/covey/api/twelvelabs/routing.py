@@ -2,9 +2,8 @@
 
 from fastapi import APIRouter
 
-from covey.api.bodies import BodyRoute
 from covey.api.documents import TEXTS, Responses, said
-from covey.api.routing import new_router
+from covey.api.routing import ItemsRoute, new_router
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs import shapes
 
@@ -26,10 +25,10 @@ def flat(*statuses: int) -> Responses:
 def batch_router() -> APIRouter:
     """A router of the batch routes."""
     answers = {**_EVERYWHERE, **nested(400, 429, 500)}
-    return new_router("Analysis batches", answers=answers, route_class=BodyRoute)
+    return new_router("Analysis batches", answers=answers, route_class=ItemsRoute)
 
 
 def family(tag: str) -> APIRouter:
     """A router of other routes."""
     answers = {**_EVERYWHERE, **flat(400, 429, 500)}
-    return new_router(tag, answers=answers, route_class=BodyRoute)
+    return new_router(tag, answers=answers, route_class=ItemsRoute)

@@ -43,7 +43,7 @@ async def understood(ctx: Context, body: CreateTask | Analyze) -> tuple[Asked, d
         raise BadRequest("prompt: the mode general needs one", code=NEEDED)
     prompt = Prompt(input_text=body.prompt) if body.prompt is not None else body.prompt_v2
     own, checker = wanted(body, prompt), Checker(mode)
-    await asyncio.to_thread(checker.given, own, "")
+    await ctx.services.heavy.run(checker.given, own, "")
     checker.merged(own, "")
     config = AnalysisConfig(model=name, mode=mode)
     custom = body.custom_id if isinstance(body, CreateTask) else None
@@ -68,7 +68,7 @@ async def _stored(ctx: Context, encoded: str) -> AsyncIterator[str]:
     """An asset of a video that came inside the request. It goes again if the task is refused."""
     intake, most = intake_of(ctx), ctx.services.settings.analysis.create_bytes
     file = intake.files.spooled()
-    await asyncio.to_thread(_decode, encoded, file, most)
+    await ctx.services.heavy.run(_decode, encoded, file, most)
     asset = await intake.make_asset(ctx.workspace, name="video", file=file)
     try:
         yield asset.id
