@@ -36,9 +36,11 @@ from covey.engine.submission import Submission
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind
+from covey.store.ports import Store
 from covey.store.sqlite import SqliteStore
 from tests.api.document import declared
 from tests.patience import PATIENCE
+from tests.conformance.databases import DATABASES
 
 PREFIX = "/v1/api/batch-calls"
 WORKER = "worker-of-the-test"
@@ -190,8 +192,8 @@ def _routes() -> FastAPI:
 
 
 @asynccontextmanager
-async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
-    """Open everything over a database in `data`, and close it again."""
+async def open_house(data: Path, database: str = "", **limits: Any) -> AsyncIterator[House]:
+    """Open everything over a database in `data`, or over a new one of the kind `database`, and close it again."""
     clock = MovingClock()
     settings = Settings(
         data=data,
@@ -199,8 +201,23 @@ async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
         trunks={"simulated": Trunk(kind=TrunkKind.simulated)},
         analysis=Analysis(sandbox="weak"),
     )
+    opened = DATABASES[database].open(clock) if database else _in_folder(data, clock)
+    async with opened as store, _over(store, data, clock, settings) as house:
+        yield house
+
+
+@asynccontextmanager
+async def _in_folder(data: Path, clock: MovingClock) -> AsyncIterator[Store]:
     store = SqliteStore(data / "covey.db", clock)
     await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def _over(store: Store, data: Path, clock: MovingClock, settings: Settings) -> AsyncIterator[House]:
     files = AssetFiles(None, data / "assets", data / "spool-assets")
     decoder, fetcher = Decoder(settings.analysis), Fetcher(settings.fetch)
     intake = Intake(store, files, decoder, fetcher, clock, settings.analysis, WORKER)
@@ -233,7 +250,6 @@ async def open_house(data: Path, **limits: Any) -> AsyncIterator[House]:
         await intake.close()
         await decoder.close()
         files.close()
-        await store.close()
 
 
 async def _accounts(services: Services) -> dict[str, str]:

@@ -346,7 +346,7 @@ class Intake:
 
 def _name_in(url: str) -> str:
     """What an address calls its file."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])[:255] or "asset"
+    return unquote(urlsplit(url).path.rpartition("/")[2]).replace("\0", "")[:255] or "asset"
 
 
 def _drop(file: Path | None) -> None:

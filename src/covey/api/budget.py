@@ -10,7 +10,7 @@ from covey.domain.usage import Prices, Units
 
 NO_PRICES = "no_prices"
 
-_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?")
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)

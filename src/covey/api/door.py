@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import structlog
@@ -32,6 +33,9 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ID = re.compile(r"(batch_|call_)?[0-9a-f]{24}")
 _DRAINED = 64 * 1024
 """A refused body of at most this size is let run out, so that the connection stays; a larger one closes it."""
+_NO_NUL = "\ufffd"
+"""In place of a NUL in a path, which no database keeps: what is named there is then just not there."""
+
 _LINGERS, _LINGERS_BYTES = 2.0, 32 * 1024 * 1024
 """For so many seconds and bytes what still comes of a refused body is thrown away before its connection closes: who
 closes on bytes that were not read tears the connection, and a client that is still sending never sees the answer."""
@@ -51,7 +55,7 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "path": first_name(scope["path"])}
+        scope = {**scope, "path": first_name(scope["path"].replace("\0", _NO_NUL))}
         headers = dict(reversed(scope["headers"]))
         given = headers.get(b"x-request-id", b"")
         ident = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
@@ -96,6 +100,9 @@ class Door:
             if isinstance(admitted, Refusal):
                 return admitted
             scope["state"]["caller"] = admitted
+        if b"%00" in scope["query_string"] and (name := _with_nul(scope["query_string"])) is not None:
+            what = f"{name}: holds a NUL character"
+            return Refusal(400, plain(scope["path"], 400, "bad_request", what), {}, "bad_request")
         if _length(headers) > allowed.bytes:
             error = BodyTooLarge(allowed.bytes)
             return Refusal(413, plain(scope["path"], 413, "too_large", error.detail), {}, "too_large")
@@ -204,9 +211,15 @@ def _again(scope: Scope, headers: Mapping[bytes, bytes]) -> str:
     return "look whether it was done all the same; with an Idempotency-Key, asking again is safe"
 
 
+def _with_nul(query: bytes) -> str | None:
+    """The first parameter of a query with a NUL in its name or its value."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return next((name.replace("\0", _NO_NUL)[:40] for name, value in pairs if "\0" in name + value), None)
+
+
 def _length(headers: Mapping[bytes, bytes]) -> int:
     given = headers.get(b"content-length", b"0")
-    return int(given) if given.isdigit() else 0
+    return int(given[:19]) if given.isdigit() else 0
 
 
 def _closes(headers: Mapping[bytes, bytes]) -> bool:

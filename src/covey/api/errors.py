@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-import orjson
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match
 
 from covey.api.faults import told
+from covey.api.jsontext import write_json
 from covey.api.twelvelabs import shapes
 from covey.domain.clock import Clock
 from covey.domain.errors import CoveyError, TooMany, Unavailable
@@ -73,7 +73,7 @@ class Answer(Response):
         self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None, raw: bytes | None = None
     ) -> None:
         """`content` is anything orjson writes; `raw` is JSON that is ready."""
-        super().__init__(orjson.dumps(content) if raw is None else raw, status, headers)
+        super().__init__(write_json(content) if raw is None else raw, status, headers)
         self.kept: bytes | None = bytes(self.body) if status < 500 else None
         """What an Idempotency-Key keeps of it: all, unless a secret is shown once. None: nothing, the key is forgotten,
         and who asks again has it done again."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
@@ -126,7 +126,7 @@ class _Reader:
                     if len(self._held) >= HELD:
                         await self._write_held()
             parser.finalize()
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise self._faults.invalid(f"The body is not a valid multipart form: {error}") from None
         if not self._complete:
             raise self._faults.invalid("The form ends before its last boundary; it was cut off on the way")

@@ -6,7 +6,7 @@ for everything behind: for recursion, for both databases, and for `orjson`, whic
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ MOST_VALUES = 50_000
 _PIECE = 256 * 1024
 _BACKSLASHES = re.compile(rb"\\*")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ALIKE = bytes.maketrans(b"{}", b"[]")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}:,]', re.DOTALL)
 _LONG = re.compile(rb"[0-9]{19}")
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -38,16 +39,26 @@ class Unfit(Exception):
 
 def read_json(text: bytes, most_values: int = MOST_VALUES) -> Any:
     """What a text of JSON says. Raises Unfit, and JSONDecodeError for what is no JSON (RFC 8259; so no NaN)."""
-    if crowded(text, most_values):
-        raise Unfit([], f"it has more than {most_values:,} values, names and separators")
     if _may_be_deep(text) and (path := _deep_at(text)) is not None:
         raise Unfit(path, f"nested deeper than {MOST_DEPTH} levels")
+    if crowded(text, most_values):
+        raise Unfit([], f"it has more than {most_values:,} values, names and separators")
     data = orjson.loads(text)
     if rb"\u0000" in text:
         _check(data, _no_nul, "holds a NUL character")
     if len(text) < _PIECE * 4 and _LONG.search(text):
         _check(json.loads(text), _no_large_number, "the number is too large; at most 64 bits are kept")
     return data
+
+
+def write_json(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """JSON of what the store gave; `default` as orjson has it. What was kept before there was a limit may be nested
+    more deeply than orjson writes."""
+    try:
+        return orjson.dumps(value, default=default)
+    except orjson.JSONEncodeError:
+        plain = default or (lambda other: orjson.loads(orjson.dumps(other)))
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=plain).encode()
 
 
 def crowded(text: bytes, most: int) -> bool:
@@ -82,9 +93,9 @@ def _may_be_deep(text: bytes) -> bool:
     """False where brackets close before there are too many levels; they are taken away from the inside out."""
     if text.count(b"[") + text.count(b"{") <= MOST_DEPTH:
         return False
-    left = b"".join(outside.translate(None, _NO_BRACKETS) for _, outside in _outside(text))
+    left = b"".join(outside.translate(_ALIKE, _NO_BRACKETS) for _, outside in _outside(text))
     for _ in range(MOST_DEPTH):
-        fewer = left.replace(b"[]", b"").replace(b"{}", b"")
+        fewer = left.replace(b"[]", b"")
         if len(fewer) == len(left):
             break
         left = fewer
@@ -99,8 +110,8 @@ def _deep_at(text: bytes) -> Path | None:
         match token[0]:
             case b"{" | b"[":
                 if len(path) == MOST_DEPTH:
-                    in_list = isinstance(path[1], int)
-                    return path[: 3 if in_list else 1]
+                    of_objects = isinstance(path[1], int) and isinstance(path[2], str)
+                    return path[: 3 if of_objects else 1]
                 path.append("" if token[0] == b"{" else 0)
             case b"}" | b"]":
                 if not path:

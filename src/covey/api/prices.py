@@ -5,12 +5,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from covey.api.numerals import Exact
 from covey.domain.account import Workspace
 from covey.domain.usage import Prices
 
 MILLIONTHS = 1_000_000
 
-Price = Annotated[Decimal, Field(ge=0, le=1_000_000, max_digits=24, decimal_places=12)]
+Price = Annotated[Exact, Field(ge=0, le=1_000_000, max_digits=24, decimal_places=12)]
 
 
 class CallPrices(BaseModel):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from covey.domain.regions import check_region
 from covey.settings.part import Part, Positive, PositiveFloat
 
 DEMO = "demo"
@@ -34,7 +35,7 @@ class Calls(Part):
     """Defaults of call batches."""
 
     default_trunk: str = DEMO
-    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+    region: Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(check_region)] | None = None
     """The country that numbers without `+` are read in, when neither form nor workspace says one."""
     recording: bool = True
     recordings: str | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NotRequired
 
 import orjson
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from covey.api.context import Context, Ctx
@@ -14,6 +14,7 @@ from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.keys import make_key
+from covey.api.numerals import Real, Whole
 from covey.api.prices import WorkspacePrices
 from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
@@ -23,13 +24,17 @@ from covey.calls.intake import OnInvalid
 from covey.domain.account import Key, Role, Workspace
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
+from covey.domain.regions import check_region
 from covey.engine.submission import settled
 
 router = new_router("Administration", "/v1/admin")
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
-Weight = Annotated[float, Field(gt=0, le=1000)]
+Weight = Annotated[Real, Field(gt=0, le=1000)]
 WorkspaceId = Annotated[str, Path(description="A workspace's id")]
+
+
+Region = Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(check_region)]
 
 
 class WorkspaceDefaults(BaseModel):
@@ -37,12 +42,12 @@ class WorkspaceDefaults(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+    region: Region | None = None
+    country: Region | None = None
     onInvalid: OnInvalid | None = None
     trunk: Annotated[str, Field(pattern="^[a-z0-9_-]{1,40}$")] | None = None
     prices: WorkspacePrices | None = None
-    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = None
 
 
 class NewWorkspace(BaseModel):

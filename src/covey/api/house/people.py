@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
+from covey.api.house.admin import Region
 from covey.api.house.erasing import KEPT, erase_person
 from covey.api.idempotency import once
 from covey.api.routing import new_router
@@ -35,7 +36,7 @@ class Blocking(BaseModel):
 
     numbers: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=10_000)]
     reason: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] = ""
-    region: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
+    region: Region | None = None
 
 
 @with_config(ConfigDict(extra="forbid"))

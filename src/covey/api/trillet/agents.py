@@ -10,12 +10,13 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.numerals import Real, Whole
 from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import normalised, script_of, without_effect
 from covey.api.trillet.starting import find_agent
-from covey.calls.agents import Gap
+from covey.calls.agents import Gap as KeptGap
 from covey.calls.call import VoicemailPolicy
 from covey.domain.account import AgentRecord
 from covey.domain.errors import BadRequest, NotFound
@@ -26,6 +27,13 @@ router = new_router("Agents", "/v1/api/agents")
 
 AgentId = Annotated[str, Path(description="An agent's id, such as agent_…")]
 Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
+
+
+class Gap(KeptGap):
+    """How long to wait before the next attempt."""
+
+    days: Annotated[Real, Field(ge=0, le=30)] = 0
+    hours: Annotated[Real, Field(ge=0, le=24 * 30)] = 0
 
 
 class QuestionIn(BaseModel):
@@ -62,15 +70,15 @@ class AgentChange(BaseModel):
     voicemailMessage: Text | None = None
     detectMachine: bool | None = None
     voice: Annotated[str, Field(pattern=r"^[\w+-]{0,64}$")] | None = None
-    ringSeconds: Annotated[int, Field(ge=15, le=120)] | None = None
-    longestSeconds: Annotated[int, Field(ge=10, le=3600)] | None = None
+    ringSeconds: Annotated[Whole, Field(ge=15, le=120)] | None = None
+    longestSeconds: Annotated[Whole, Field(ge=10, le=3600)] | None = None
     recording: bool | None = None
     recordingNotice: Text | None = None
     caller: Annotated[str, Field(pattern=r"^\+[1-9]\d{1,14}$")] | None = None
     retryVoicemail: bool | None = None
     trunk: Annotated[str, Field(pattern="^[a-z0-9_-]{1,40}$")] | None = None
     smartCallback: bool | None = None
-    maxAttemptsForSmartCallback: Annotated[int, Field(ge=1, le=10)] | None = None
+    maxAttemptsForSmartCallback: Annotated[Whole, Field(ge=1, le=10)] | None = None
     gapBetweenEachAttemptForSmartCallback: Annotated[list[Gap], Field(min_length=1, max_length=10)] | None = None
     ttsModel: dict[str, Any] | None = None
     llmModel: Annotated[str, Field(max_length=200)] | None = None

@@ -10,6 +10,7 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, WITH_FILE, file_answer, multipart, parameters, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
+from covey.api.numerals import Real, Whole
 from covey.api.routing import new_router
 from covey.api.trillet import fields, starting, views, words
 from covey.api.trillet import schemas as out
@@ -35,8 +36,8 @@ class Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    maxConcurrent: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    callsPerSecond: Annotated[float, Field(ge=0.001, le=1000)] | None = None
+    maxConcurrent: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    callsPerSecond: Annotated[Real, Field(ge=0.001, le=1000)] | None = None
 
 
 class Again(BaseModel):

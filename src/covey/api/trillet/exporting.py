@@ -8,6 +8,7 @@ from fastapi import Query, Response
 
 from covey.api.context import Context, Ctx
 from covey.api.documents import file_answer, said
+from covey.api.jsontext import write_json
 from covey.api.routing import new_router
 from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
@@ -128,4 +129,4 @@ def _cells(batch: Batch, item: Item, columns: tuple[str, ...]) -> list[Any]:
 async def _json_lines(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
     phone = CallsConfig.columns_of(batch.config)[1]
     async for items in _pages(ctx, batch):
-        yield b"".join(orjson.dumps(views.call_status(batch, item, phone)) + b"\n" for item in items)
+        yield b"".join(write_json(views.call_status(batch, item, phone)) + b"\n" for item in items)

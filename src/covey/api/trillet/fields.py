@@ -1,6 +1,5 @@
 """The text fields of a start, each checked with a sentence of its own (contract sections 3, 12.3 to 12.5, 12.12)."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -12,8 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from covey.api.budget import amount
 from covey.api.errors import sentence
+from covey.api.jsontext import Unfit, read_json
+from covey.api.numerals import Real, Whole, is_numeral
 from covey.calls.intake import Encoding, OnDuplicate, OnInvalid
 from covey.domain.errors import BadRequest
+from covey.domain.regions import check_region
 
 PAST = timedelta(minutes=1)
 AHEAD = timedelta(days=366)
@@ -31,8 +33,8 @@ class Gap(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    days: Annotated[float, Field(ge=0, le=365)] = 0
-    hours: Annotated[float, Field(ge=0, le=8760)] = 0
+    days: Annotated[Real, Field(ge=0, le=365)] = 0
+    hours: Annotated[Real, Field(ge=0, le=8760)] = 0
 
     @property
     def seconds(self) -> float:
@@ -45,7 +47,7 @@ class SmartCallback(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     enabled: bool
-    maxAttempts: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] = MOST_ATTEMPTS_DEFAULT
+    maxAttempts: Annotated[Whole, Field(ge=1, le=MOST_ATTEMPTS)] = MOST_ATTEMPTS_DEFAULT
     gaps: Annotated[list[Gap], Field(max_length=MOST_ATTEMPTS)] = []
 
 
@@ -180,9 +182,11 @@ def _expiry(text: str, start: datetime) -> datetime:
 def smart_callback(text: str) -> SmartCallback:
     """The batch's smart callback from its JSON."""
     try:
-        found = SmartCallback.model_validate(json.loads(text, parse_constant=_no_constant), strict=True)
-    except (ValueError, RecursionError) as error:
+        found = SmartCallback.model_validate(read_json(text.encode()), strict=True)
+    except (ValueError, Unfit) as error:
         first = sentence(error.errors()[0]) if isinstance(error, ValidationError) else "it is not valid JSON"
+        if isinstance(error, Unfit):
+            first = error.what
         raise BadRequest(
             f'smartCallbackConfig: {first}; it takes {{"enabled": true, "maxAttempts": 3, '
             '"gaps": [{"days": 0, "hours": 2}]}',
@@ -202,9 +206,10 @@ def name(text: str) -> str:
 
 def region(text: str) -> str:
     """A country as two capital letters."""
-    if not re.fullmatch(r"[A-Za-z]{2}", text):
-        raise BadRequest(f"region: {text[:40]!r} is not a country; it takes two letters, such as US")
-    return text.upper()
+    try:
+        return check_region(text)
+    except ValueError as error:
+        raise BadRequest(f"region: {error}") from None
 
 
 def cap(text: str) -> int:
@@ -216,10 +221,7 @@ def cap(text: str) -> int:
 
 def pace(text: str) -> float:
     """The calls of the batch a second."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if is_numeral(text) else math.nan
     if not 0.001 <= value <= 1000:
         raise BadRequest(f"callsPerSecond: {text[:40]!r} is not a number from 0.001 to 1,000")
     return value
@@ -243,7 +245,3 @@ def _boolean(field: str, text: str) -> bool:
     if text.lower() in ("false", "0"):
         return False
     raise BadRequest(f"{field}: {text[:40]!r} is neither true nor false")
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")

@@ -46,7 +46,7 @@ class _Faults:
 
     def unknown(self, name: str) -> BadRequest:
         names = sorted([*self.known, FILE])
-        near = difflib.get_close_matches(name, names, n=1)
+        near = difflib.get_close_matches(name[:100], names, n=1)
         hint = f"; is {near[0]} meant?" if near else f"; there are {', '.join(names)}"
         return BadRequest(f"{name[:100]}: there is no such form field, nothing was started{hint}", code="unknown_field")
 

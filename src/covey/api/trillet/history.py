@@ -1,6 +1,5 @@
 """Call history: every call of a workspace that was placed, newest batch first (contract 10.3)."""
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from typing_extensions import TypedDict
 from covey.api.context import Context, Ctx
 from covey.api.documents import WITH_BODY, file_answer, said
 from covey.api.errors import Answer
+from covey.api.jsontext import Unfit, read_json
+from covey.api.numerals import Whole
 from covey.api.routing import new_router
 from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
@@ -48,6 +49,9 @@ _ALL = 1000
 _OUT_OF_ORDER = timedelta(hours=1)
 """By so much a machine's clock may have been set back between two batches, whose ids are in the order of time."""
 
+_NOTHING_BEFORE = datetime(1970, 1, 1, tzinfo=UTC)
+"""There are no earlier batches, and a little before the first years there is no time at all."""
+
 RecordId = Annotated[str, Path(description="A call's id")]
 
 
@@ -70,7 +74,7 @@ class ExportBody(BaseModel):
     agentId: Annotated[str, Field(max_length=200)] | None = None
     includeTranscripts: bool = False
     includePostAnalysis: bool = False
-    limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    limit: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +249,10 @@ def _wanted(status: str | None, batch: str | None, agent: str | None, dates: str
 
 def _json(name: str, text: str, kind: type) -> Any:
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = read_json(text.encode())
+    except Unfit as error:
+        raise BadRequest(f"{name}: {error.what}") from None
+    except ValueError:
         found = None
     if not isinstance(found, kind):
         what = "array" if kind is list else "object"
@@ -259,9 +265,11 @@ def _date(given: Any) -> datetime | None:
         return None
     try:
         if isinstance(given, (int, float)):
-            return datetime.fromtimestamp(given / 1000, UTC)
-        found = datetime.fromisoformat(str(given))
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+            found = datetime.fromtimestamp(given / 1000, UTC)
+        else:
+            found = datetime.fromisoformat(str(given))
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return max(found, _NOTHING_BEFORE)
     except (ValueError, OverflowError, OSError):
         raise BadRequest("dateRange: takes dates such as 2026-12-01 or times in RFC 3339") from None
 

@@ -12,6 +12,7 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import Responses, multipart, parameters
 from covey.api.errors import Answer, BodyTooLarge
 from covey.api.forms import FILE, Form
+from covey.api.jsontext import Unfit, read_json
 from covey.api.twelvelabs import assetschemas as out
 from covey.api.twelvelabs import words
 from covey.api.twelvelabs.routing import family, flat
@@ -279,8 +280,10 @@ def _notes(given: str | None) -> Mapping[str, Any]:
     if not given:
         return {}
     try:
-        notes = orjson.loads(given)
-    except orjson.JSONDecodeError:
+        notes = read_json(given.encode())
+    except Unfit as error:
+        raise BadRequest(f"{'.'.join(['user_metadata', *map(str, error.path)])}: {error.what}", code=INVALID) from None
+    except ValueError:
         raise BadRequest("user_metadata: it is not valid JSON", code=INVALID) from None
     if not isinstance(notes, dict):
         raise BadRequest("user_metadata: it is not a JSON object", code=INVALID)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
-import orjson
-
 from covey.analysis.config import MODEL_LANE, AnalysisConfig, ItemInput
+from covey.api.jsontext import write_json
 from covey.api.trillet.historyviews import history_call
 from covey.api.trillet.words import batch_out, call_out, iso
 from covey.api.twelvelabs.views import public_url
@@ -70,7 +69,7 @@ class Rendering:
                 envelope = {"id": ident, "created_at": iso(delivery.at), "type": word, "data": data}
             case _:
                 assert_never(style)
-        return Message(word, orjson.dumps(envelope, default=str))
+        return Message(word, write_json(envelope, default=str))
 
     async def _standard(self, delivery: Delivery) -> dict[str, Any]:
         if delivery.type == TEST:

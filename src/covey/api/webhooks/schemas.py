@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.numerals import Real
 from covey.api.trillet.words import batch_out, call_out, iso
 from covey.api.webhooks.events import asked_for
 from covey.api.webhooks.signing import Style, message_id
@@ -53,7 +54,7 @@ class Rotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlapHours: Annotated[float, Field(ge=0, le=LONGEST_OVERLAP_HOURS)] = 24.0
+    overlapHours: Annotated[Real, Field(ge=0, le=LONGEST_OVERLAP_HOURS)] = 24.0
 
 
 class Resending(BaseModel):

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import phonenumbers
@@ -10,6 +11,7 @@ from phonenumbers import NumberParseException, PhoneNumberType, shortnumberinfo
 
 from covey.calls.intake.options import IntakeOptions, NumberRule
 from covey.calls.intake.plan import UNKNOWN, Plans, Standing, calling_code
+from covey.domain.regions import REGIONS
 
 SATELLITE = {
     870: "the satellites of Inmarsat",
@@ -62,7 +64,8 @@ class NumberReader:
 
     def __init__(self, options: IntakeOptions, is_demo_number: IsDemoNumber | None = None) -> None:
         """`is_demo_number` says whether an E.164 number is a phone of the demo trunk; the rule `demo` needs it."""
-        self._options = options
+        region, country = (one if one in REGIONS else None for one in (options.region, options.country))
+        self._options = replace(options, region=region, country=country)  # a default kept from before may be none
         self._is_demo = is_demo_number if options.rule is NumberRule.demo else None
         self._fictional = options.rule is NumberRule.simulated
         self._strict = options.rule is NumberRule.real
