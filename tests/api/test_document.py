@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
 from covey.api.app import document as made
 from covey.api.auth import PUBLIC
 from covey.api.page import html, markdown
@@ -14,6 +16,11 @@ def test_the_checked_in_document_is_up_to_date() -> None:
     """`python -m covey.api` writes it anew."""
     assert (DOCS / "openapi.json").read_bytes() == made()
     assert (DOCS / "api.md").read_text("utf-8") == markdown(document())
+
+
+def test_the_document_is_valid() -> None:
+    """By the specification (OpenAPI 3.1): among other things no parameter stands twice."""
+    OpenAPIV31SpecValidator(document()).validate()
 
 
 def test_every_operation_declares_its_refusals_and_has_words() -> None:

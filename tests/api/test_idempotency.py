@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httpx2 as httpx
 import pytest
 
 from covey.domain.batch import BatchState
 from covey.domain.errors import Unavailable
+from tests.api.document import document
+from tests.api.furnished import furnish, good, order
 from tests.api.house import BUSY, PEOPLE, PREFIX, House
 
 KEY = {"Idempotency-Key": "once-1"}
@@ -302,3 +305,79 @@ async def test_the_same_retry_is_not_taken_twice(house: House) -> None:
         assert again.json()["batchId"] == first.json()["batchId"]
     assert (await house.client.post(path, json={"errorCode": "busy"})).status_code == 200
     assert (await house.client.post(path, json={"allowDuplicate": True})).status_code == 200
+
+
+def documented() -> list[tuple[str, str]]:
+    """The paths of all routes that say that they honour a key, with their operations' ids; what ends things last."""
+    found = [
+        (path, operation["operationId"])
+        for path, methods in document()["paths"].items()
+        for operation in methods.values()
+        if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    ]
+    return sorted(found, key=lambda one: order(one[1]))
+
+
+def without_secret(answer: httpx.Response) -> dict[str, object]:
+    return {name: value for name, value in answer.json().items() if name != "secret"}
+
+
+async def test_every_route_that_documents_a_key_honours_it(house: House) -> None:
+    ids, routes = await furnish(house), documented()
+    assert len(routes) > 25
+    for number, (path, operation) in enumerate(routes):
+        if operation == "analyze":
+            continue  # it waits for a model: tests/api/twelvelabs/test_analyze_statuses.py
+        whose = "admin" if path.startswith("/v1/admin") else "operate"
+        headers = {**house.headers(whose), "idempotency-key": f"{number}"}
+        url, more = good("post", path, ids)
+        first = await house.client.post(url, headers=headers, **more)
+        again = await house.client.post(url, headers=headers, **more)
+        assert first.status_code < 500, (path, first.text)
+        assert "idempotency-replayed" not in first.headers, path
+        assert again.headers.get("idempotency-replayed") == "true", (path, first.text, again.text)
+        assert (again.status_code, without_secret(again)) == (first.status_code, without_secret(first)), path
+        other = await house.client.post(f"{url}?meaning=other", headers=headers, **more)
+        assert other.status_code == 422, (path, other.text)
+
+
+async def test_every_post_documents_a_key_but_the_one_that_only_reads() -> None:
+    posts = {path for path, methods in document()["paths"].items() if "post" in methods}
+    assert posts - {path for path, _ in documented()} == {"/v2/api/call-history/export-csv"}
+
+
+NAMED = {"filename": "c.md"}
+
+
+async def test_the_same_upload_is_one_asset(house: House) -> None:
+    async def upload(content: bytes, name: str = "a.md", **fields: str) -> httpx.Response:
+        data = {"method": "direct", **fields}
+        return await house.client.post("/v1.3/assets", data=data, files={"file": (name, content)}, headers=KEY)
+
+    refused = await upload(b"", "a.md")
+    assert refused.status_code == 400
+    first, again = await upload(b"# Notes"), await upload(b"# Notes")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    for content, name, fields in ((b"# Other", "a.md", {}), (b"# Notes", "b.md", {}), (b"# Notes", "a.md", NAMED)):
+        assert (await upload(content, name, **fields)).status_code == 422
+    assert (await house.json("/v1.3/assets"))["page_info"]["total_results"] == 1
+
+
+async def test_an_upload_whose_answer_was_lost_is_found_again(house: House) -> None:
+    """The asset was made, the answer could not be kept: the next request finds it by the id that was written first."""
+    form: Any = {"data": {"method": "direct"}, "files": {"file": ("a.md", b"# Notes")}}
+    keep, failing = house.services.store.keep_answer, True
+
+    async def keep_answer(*given: object) -> None:
+        if failing:
+            raise Unavailable("no database")
+        await keep(*given)  # type: ignore[arg-type]
+
+    house.services.store.keep_answer = keep_answer  # type: ignore[method-assign, assignment]
+    first = await house.client.post("/v1.3/assets", headers=KEY, **form)
+    failing = False
+    again = await house.client.post("/v1.3/assets", headers=KEY, **form)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["_id"] == first.json()["_id"]
+    assert (await house.json("/v1.3/assets"))["page_info"]["total_results"] == 1

@@ -83,6 +83,7 @@ class Intake:
         self._clock = clock
         self._settings = settings
         self._worker = worker
+        self._taking: dict[str, asyncio.Task[None]] = {}
         self._in_hand: dict[str, asyncio.Task[None]] = {}
         self._again: dict[str, Asset] = {}
         self._doubtful: dict[str, Asset] = {}
@@ -100,21 +101,38 @@ class Intake:
         file: Path | None = None,
         url: str | None = None,
         notes: Json | None = None,
+        ident: str = "",
     ) -> Asset:
         """A new asset, still `processing`, of a file in the spool (which is gone afterwards) or of an address.
 
-        `kind` is believed where it is said. Raises BadRequest (unknown kind, too large, address not allowed), NoRoom,
-        Unavailable; then nothing is left.
+        `kind` is believed where it is said. `ident` is its id, if that was made before. Raises BadRequest (unknown
+        kind, too large, address not allowed), NoRoom, Unavailable; then nothing is left.
         """
         try:
             self._check(url)
             asset = await self._described(workspace, name or _name_in(url or ""), method, kind, file, url, notes or {})
-            taking = asyncio.create_task(self._take(asset, file))
+            asset = replace(asset, id=ident or asset.id)
+            taking = self._taking[asset.id] = asyncio.create_task(self._take(asset, file))
+            taking.add_done_callback(lambda _: self._taking.pop(asset.id, None))
         except BaseException:
             _drop(file)
             raise
         await asyncio.shield(taking)
         return asset
+
+    async def made_asset(self, workspace: str, asset: str) -> Asset | None:
+        """The asset that a request, which came to no answer, was about to make; None if it did not, and then it never
+        will. Raises Unavailable."""
+        if (taking := self._taking.get(asset)) is not None:
+            await asyncio.wait([taking])
+        if (doubtful := self._doubtful.get(asset)) is not None:
+            await self._withdraw(doubtful)
+            if asset in self._doubtful:
+                raise Unavailable
+        try:
+            return await self._shelf.asset(workspace, asset)
+        except NotFound:
+            return None
 
     def _check(self, url: str | None) -> None:
         if url is not None:
@@ -280,12 +298,12 @@ class Intake:
         """Whether the parts of an asset may be on their way, here or to the server that dealt with it before."""
         return asset.method == MULTIPART and self._clock.now() < asset.created_at + LIFE
 
-    async def await_parts(self, workspace: str, name: str, kind: str, size: int, notes: Json) -> Asset:
-        """The row of an asset whose bytes come in parts. Raises Unavailable."""
+    async def await_parts(self, ident: str, workspace: str, name: str, kind: str, size: int, notes: Json) -> Asset:
+        """The row of an asset, of this id, whose bytes come in parts. Raises Unavailable."""
         now, found = self._clock.now(), kind_of(name, b"")
         facts: Json = {"file_type": found.media_type} if found else {}
         state = AssetState.processing
-        asset = Asset(new_id(now), workspace, name, kind, MULTIPART, state, now, size, None, None, facts, None, notes)
+        asset = Asset(ident, workspace, name, kind, MULTIPART, state, now, size, None, None, facts, None, notes)
         await self._shelf.add_asset(asset, self._worker)
         return asset
 

@@ -55,7 +55,7 @@ ENDED = {
 class Taker(Protocol):
     """What an upload needs of the intake of assets."""
 
-    async def await_parts(self, workspace: str, name: str, kind: str, size: int, notes: Json) -> Asset:
+    async def await_parts(self, ident: str, workspace: str, name: str, kind: str, size: int, notes: Json) -> Asset:
         """The row of an asset whose bytes are yet to come."""
         ...
 
@@ -106,14 +106,14 @@ class PartUploads:
         self._tasks: set[asyncio.Task[Report]] = set()
         self._swept: datetime | None = None
 
-    async def begin(self, workspace: str, name: str, kind: str, size: int, notes: Json) -> PartUpload:
-        """A new upload, with its asset. Raises TooMany, Unavailable."""
+    async def begin(self, ident: str, workspace: str, name: str, kind: str, size: int, notes: Json) -> PartUpload:
+        """A new upload of this id, with its asset. Raises TooMany, Unavailable."""
         now = self._clock.now()
         known = await self.of(workspace)
         if sum(upload.status(now) == ACTIVE for upload in known) >= ACTIVE_UPLOADS:
             said = f"The workspace has {ACTIVE_UPLOADS} uploads on the way; complete one, or delete its asset"
             raise TooMany(said, code="too_many_uploads")
-        asset = await self._taker.await_parts(workspace, name, kind, size, notes)
+        asset = await self._taker.await_parts(ident, workspace, name, kind, size, notes)
         try:
             with room():
                 return await asyncio.to_thread(self.parts.begin, asset, size, self.chunk_bytes)

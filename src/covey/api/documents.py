@@ -109,7 +109,7 @@ def _finish(path: str, method: str, operation: dict[str, Any]) -> None:
         return
     alone = is_admin(path) or shapes.speaks(path)
     operation["security"] = [{"key": []}] if alone else [{"key": [], "workspace": []}]
-    if method == "post":
+    if method == "post" and not path.endswith("/export-csv"):  # which only reads
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)
     for status, answer in answers.items():
         if status in ("429", "503"):

@@ -107,9 +107,10 @@ async def validate(ctx: Ctx) -> Response:
     summary="CSV template",
     operation_id="batchTemplate",
     responses={**file_answer("text/csv"), **said(s404=out.BatchNotFound)},
-    openapi_extra=parameters(agentId="An agent whose placeholders become columns"),
 )
-async def csv_template(ctx: Ctx, agentId: str | None = None) -> Response:
+async def csv_template(
+    ctx: Ctx, agentId: Annotated[str | None, Query(description="An agent whose placeholders become columns")] = None
+) -> Response:
     """A CSV with the right header, to begin with."""
     names: list[str] = []
     if agentId:

@@ -168,7 +168,7 @@ async def metrics(
     "/export-csv",
     summary="Export call history",
     operation_id="exportCallHistory",
-    responses={**file_answer("text/csv"), **said(s422=out.Problem), **WITH_BODY},
+    responses={**file_answer("text/csv"), **WITH_BODY},
 )
 async def export(ctx: Ctx, body: ExportBody | None = None) -> Response:
     """The calls that were placed, as CSV."""

@@ -12,6 +12,7 @@ from covey.api.context import Context, Ctx
 from covey.api.documents import Responses, multipart, parameters
 from covey.api.errors import Answer, BodyTooLarge
 from covey.api.forms import FILE, Form
+from covey.api.idempotency import once
 from covey.api.jsontext import Unfit, read_json
 from covey.api.twelvelabs import assetschemas as out
 from covey.api.twelvelabs import words
@@ -20,6 +21,7 @@ from covey.api.twelvelabs.schemas import Problem
 from covey.api.twelvelabs.uploads import FAULTS, read_upload
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, NotFound, Unavailable
+from covey.domain.ids import new_id
 from covey.domain.run import Json
 from covey.engine.submission import settled
 
@@ -52,13 +54,14 @@ _FORM = multipart(
     status_code=201,
     responses={
         201: {"model": out.AssetOut, "description": "It is there, and is being looked at"},
-        **flat(408, 413),
+        **flat(408, 409, 413, 422),
         507: NO_ROOM,
     },
     openapi_extra=_FORM,
 )
 async def create_asset(ctx: Ctx) -> Response:
-    """Upload a file, or name the address of one. The asset is `processing` until it was looked at."""
+    """Upload a file, or name the address of one. The asset is `processing` until it was looked at. With the same
+    Idempotency-Key it is done once."""
     intake, settings = intake_of(ctx), ctx.services.settings
     spooled = intake.files.spooled()
     most = settings.analysis.direct_bytes
@@ -66,13 +69,19 @@ async def create_asset(ctx: Ctx) -> Response:
         upload = await read_upload(ctx.request, spooled, most, settings.limits)
     except BodyTooLarge:
         raise FAULTS.too_large(most) from None
-    try:
-        given = _meaning(upload)
-    except BadRequest:
-        upload.close()
-        raise
-    asset = await intake.make_asset(ctx.workspace, file=upload.path, **given)
-    return Answer(asset_out(asset), 201)
+    async with upload:
+        values = {"fields": upload.fields, "name": upload.name, "file": upload.sha256}
+
+        async def work(ident: str) -> Answer:
+            asset = await intake.make_asset(ctx.workspace, file=upload.path, ident=ident, **_meaning(upload))
+            return Answer(asset_out(asset), 201)
+
+        async def recover(ident: str) -> Answer | None:
+            asset = await intake.made_asset(ctx.workspace, ident)
+            return None if asset is None else Answer(asset_out(asset), 201)
+
+        ident = new_id(ctx.services.clock.now())
+        return await once(ctx, values, work, ident, recover, keep_refusals=False)
 
 
 @router.get(

@@ -17,12 +17,15 @@ from covey.analysis.partuploads import PartUploads, Proof
 from covey.api.context import Context, Ctx, services_of
 from covey.api.documents import parameters
 from covey.api.errors import Answer
+from covey.api.idempotency import once
+from covey.api.numerals import Whole
 from covey.api.twelvelabs import multipartschemas as out
 from covey.api.twelvelabs import words
 from covey.api.twelvelabs.assets import INVALID, NO_ROOM, NoAssets, asset_name, intake_of, kept_notes
 from covey.api.twelvelabs.routing import PREFIX, family, flat
 from covey.api.twelvelabs.schemas import PageInfo
 from covey.domain.errors import BadRequest, NotFound
+from covey.domain.ids import new_id
 
 COLLECTION = "multipart-uploads"
 PATH = "/assets/multipart-uploads"
@@ -42,19 +45,36 @@ UploadId = Annotated[str, Path(description="24 hex digits")]
     status_code=201,
     responses={
         201: {"model": out.UploadCreated, "description": "It may begin, and has 24 hours"},
-        **flat(408, 413),
+        **flat(408, 409, 413, 422),
         507: NO_ROOM,
     },
 )
 async def create_upload(ctx: Ctx, body: out.NewUpload) -> Response:
     """Begin to upload a file in chunks, for files that are too large for one request. Each chunk is PUT to its address,
-    without a key; the `ETag` of the answer proves it when it is reported. The asset is `processing` meanwhile."""
+    without a key; the `ETag` of the answer proves it when it is reported. The asset is `processing` meanwhile. With the
+    same Idempotency-Key it is begun once."""
     settings = ctx.services.settings.analysis
     wrong = too_large(Kind(body.type, ""), body.total_size, settings.url_bytes, settings)
     if wrong is not None:
         raise BadRequest(f"total_size: {wrong}", code=TOO_LARGE)
     uploads, notes = uploads_of(ctx), kept_notes(body.user_metadata or {})
-    made = await uploads.begin(ctx.workspace, asset_name(body.filename) or "asset", body.type, body.total_size, notes)
+    name = asset_name(body.filename) or "asset"
+
+    async def work(ident: str) -> Answer:
+        made = await uploads.begin(ident, ctx.workspace, name, body.type, body.total_size, notes)
+        return _begun(ctx, uploads, made)
+
+    async def recover(ident: str) -> Answer | None:
+        try:
+            return _begun(ctx, uploads, await uploads.get(ctx.workspace, ident))
+        except NotFound:
+            return None
+
+    ident = new_id(ctx.services.clock.now())
+    return await once(ctx, body.model_dump(), work, ident, recover, keep_refusals=False)
+
+
+def _begun(ctx: Context, uploads: PartUploads, made: PartUpload) -> Answer:
     answer: out.UploadCreated = {
         "upload_id": made.id,
         "asset_id": made.id,
@@ -132,7 +152,7 @@ async def retrieve_upload(ctx: Ctx, upload_id: UploadId) -> Response:
     operation_id="reportChunks",
     responses={
         200: {"model": out.ChunksReported, "description": "They are noted; with the last one the asset has its file"},
-        **flat(404, 408, 413),
+        **flat(404, 408, 409, 413, 422),
         507: NO_ROOM,
     },
 )
@@ -140,26 +160,33 @@ async def report_chunks(ctx: Ctx, upload_id: UploadId, body: out.ChunkReport) ->
     """Report chunks that were uploaded, all or none. Reporting them again does nothing."""
     upload = await _upload(ctx, upload_id)
     proofs = [Proof(one.chunk_index, one.proof.strip('"'), one.chunk_size) for one in body.completed_chunks]
-    try:
-        report = await uploads_of(ctx).report(ctx.workspace, upload.id, proofs)
-    except NotFound:
-        raise words.nothing_of(upload_id, COLLECTION) from None
-    complete = report.upload.state == COMPLETED
-    answer: out.ChunksReported = {
-        "url": f"{_base(ctx.request)}/assets/{upload.id}" if complete else None,
-        "asset_id": upload.id,
-        "processed_chunks": report.processed,
-        "duplicate_chunks": report.duplicates,
-        "total_completed": uploads_of(ctx).done(report.upload),
-    }
-    return Answer(answer)
+
+    async def work(_: str) -> Answer:
+        try:
+            report = await uploads_of(ctx).report(ctx.workspace, upload.id, proofs)
+        except NotFound:
+            raise words.nothing_of(upload_id, COLLECTION) from None
+        complete = report.upload.state == COMPLETED
+        answer: out.ChunksReported = {
+            "url": f"{_base(ctx.request)}/assets/{upload.id}" if complete else None,
+            "asset_id": upload.id,
+            "processed_chunks": report.processed,
+            "duplicate_chunks": report.duplicates,
+            "total_completed": uploads_of(ctx).done(report.upload),
+        }
+        return Answer(answer)
+
+    return await once(ctx, body.model_dump(), work, keep_refusals=False)
 
 
 @router.post(
     PATH + "/{upload_id}/presigned-urls",
     summary="Get addresses of chunks",
     operation_id="getChunkAddresses",
-    responses={200: {"model": out.Addresses, "description": "The addresses, good for an hour"}, **flat(404, 408, 413)},
+    responses={
+        200: {"model": out.Addresses, "description": "The addresses, good for an hour"},
+        **flat(404, 408, 409, 413, 422),
+    },
 )
 async def more_addresses(ctx: Ctx, upload_id: UploadId, body: out.MoreAddresses) -> Response:
     """New addresses for a row of chunks, for those that had none and those whose hour is over."""
@@ -167,20 +194,24 @@ async def more_addresses(ctx: Ctx, upload_id: UploadId, body: out.MoreAddresses)
     uploads.check_active(upload)
     if body.start > upload.chunks:
         raise BadRequest(f"start: it is from 1 to {upload.chunks}", code=INVALID)
-    given = _addresses(ctx, uploads, upload, body.start, body.count)
-    answer: out.Addresses = {
-        "upload_id": upload.id,
-        "start_index": body.start,
-        "count": len(given),
-        "upload_urls": given,
-        "generated_at": words.time(now),
-        "expires_at": words.time(min(now + ADDRESS_LIFE, upload.expires_at)),
-    }
-    return Answer(answer)
+
+    async def work(_: str) -> Answer:
+        given = _addresses(ctx, uploads, upload, body.start, body.count)
+        answer: out.Addresses = {
+            "upload_id": upload.id,
+            "start_index": body.start,
+            "count": len(given),
+            "upload_urls": given,
+            "generated_at": words.time(now),
+            "expires_at": words.time(min(now + ADDRESS_LIFE, upload.expires_at)),
+        }
+        return Answer(answer)
+
+    return await once(ctx, body.model_dump(), work, keep_refusals=False)
 
 
 @router.put(PATH + "/{upload_id}/chunks/{index}", include_in_schema=False)
-async def put_chunk(request: Request, upload_id: str, index: int) -> Response:
+async def put_chunk(request: Request, upload_id: str, index: Annotated[Whole, Path()]) -> Response:
     """Take a chunk, for whoever has its address: the door lets these requests in without a key."""
     intake = services_of(request).intake
     if intake is None:
