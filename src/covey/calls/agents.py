@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from covey.calls.call import Ask, Line, Script, VoicemailPolicy
+from covey.calls.text import visible
 
 LONGEST_TEXT = 4000
 """The most characters of one of an agent's texts, placeholders unfilled."""
@@ -131,7 +132,7 @@ class Agent(_Model):
         return self.gaps[min(attempt, len(self.gaps)) - 1].seconds
 
     def placeholders(self) -> set[str]:
-        """The names of all columns that the agent's texts need, trimmed."""
+        """The names of all columns that the agent's texts need, as people see them."""
         return {name for text in self._texts() for name in _names(text)}
 
     def _texts(self) -> Iterator[Text]:
@@ -148,7 +149,7 @@ def render(agent: Agent, row: Mapping[str, str]) -> Script:
     Each placeholder is replaced once, by name; what a value holds is never read as a placeholder or as markup. Raises
     KeyError with the column's name if the row has no such column; intake makes sure beforehand that it has.
     """
-    values = {name.strip(): value for name, value in row.items()}
+    values = {visible(name): value for name, value in row.items()}
 
     def line(text: Text) -> Line:
         spoken = _fill(text, values)
@@ -188,7 +189,7 @@ def _names(text: Text) -> Iterable[str]:
 
 
 def _name(found: re.Match[str]) -> str:
-    return (found[1] or found[2]).strip()
+    return visible(found[1] or found[2])
 
 
 def _clean(text: str, longest: int) -> str:

@@ -21,6 +21,7 @@ from covey.api.trillet.starting import Plan, config_of, made, submit, understand
 from covey.api.webhooks.callbacks import told
 from covey.api.webhooks.routes import check_address
 from covey.calls.config import KIND, Row
+from covey.calls.text import visible
 from covey.domain.batch import NewBatch, NewItem
 from covey.domain.errors import BadRequest
 from covey.domain.ids import new_id
@@ -132,7 +133,7 @@ def _started(batch: str, trunk: str, live: bool) -> CallStarted:
 
 
 def _check_placeholders(plan: Plan, values: dict[str, str]) -> None:
-    missing = sorted(plan.agent.placeholders - {name.strip() for name in values} - {"phone_number"})
+    missing = sorted(plan.agent.placeholders - {visible(name) for name in values} - {"phone_number"})
     if missing:
         raise BadRequest(
             f"dynamic_variables: the agent says {', '.join('{' + name + '}' for name in missing)}, "

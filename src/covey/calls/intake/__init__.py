@@ -1,7 +1,7 @@
 """Lists of people to call: a CSV file is checked to its end before anything is stored.
 
 source    the bytes: encoding, fingerprint, what is no CSV
-table     the rows, their lines, the header
+table     the rows and their lines;   header   the columns above them
 numbers   a cell becomes a phone number or a problem;   plan   the numbering plans behind it
 checker   puts these together, in the process of `child`
 check     starts that process, and reads back what it wrote

@@ -9,11 +9,12 @@ from typing import BinaryIO
 import orjson
 import phonenumbers
 
+from covey.calls.intake.header import Header, read_header, rows
 from covey.calls.intake.numbers import IsDemoNumber, Number, NumberReader
 from covey.calls.intake.options import IntakeOptions, NumberRule, OnDuplicate
 from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, Files, Report
 from covey.calls.intake.source import Source, control_in, examine
-from covey.calls.intake.table import Broken, Header, Record, read_header, rows
+from covey.calls.intake.table import Broken, Record, is_blank
 from covey.domain.errors import BadRequest
 
 PROGRESS_EVERY = 4096
@@ -134,7 +135,7 @@ class _Checker:
         self._good.write(b"%s\t%s\t%s\n" % (number.e164.encode(), (number.zone or "").encode(), given))
 
     def _without_number(self, record: Record) -> None:
-        if _blank(record.cells):
+        if is_blank(record.cells):
             self._tally.empty_lines += 1
             return
         column = self._header.columns[self._header.phone]
@@ -146,7 +147,7 @@ class _Checker:
     def _shape(self, record: Record) -> BadRow | None:
         """What is wrong with the cells of a row, whatever they say; fills up a short row that may stay."""
         cells, columns = record.cells, self._header.columns
-        if _blank(cells):
+        if is_blank(cells):
             return None
         for index, cell in enumerate(cells[: len(columns)]):
             if wrong := self._cell(cell):
@@ -188,10 +189,6 @@ class _Checker:
             row = BadRow(row.row, row.column, shown, row.code, row.message, row.suggestion)
         self._tally.listed += 1
         self._bad.write(row.dump())
-
-
-def _blank(cells: list[str]) -> bool:
-    return not any(cell and not cell.isspace() for cell in cells)
 
 
 def _demo_rule(rule: NumberRule) -> IsDemoNumber | None:

@@ -11,6 +11,7 @@ from phonenumbers import NumberParseException, PhoneNumberType, shortnumberinfo
 
 from covey.calls.intake.options import IntakeOptions, NumberRule
 from covey.calls.intake.plan import UNKNOWN, Plans, Standing, calling_code
+from covey.calls.text import is_invisible
 from covey.domain.regions import REGIONS
 
 SATELLITE = {
@@ -250,6 +251,8 @@ def _unified_character(character: str) -> str:
         return "+"
     if character == "／":
         return "/"
+    if is_invisible(character):
+        return ""
     match unicodedata.category(character):
         case "Nd":
             return str(unicodedata.digit(character))
@@ -257,8 +260,6 @@ def _unified_character(character: str) -> str:
             return "-"
         case "Zs":
             return " "
-        case "Cf":
-            return ""
         case _:
             return {"（": "(", "）": ")", "．": ".", "−": "-", "‧": ".", "·": "."}.get(character, character)
 

@@ -45,7 +45,8 @@ class Limits:
     """The largest list that is taken (design.md section 6). `kept` is how many bad rows a report shows.
 
     After `bad_rows` of them (a row that is left out as a duplicate counts) the rest of the list is not read: it is no
-    list of numbers, and its report would outgrow the disk.
+    list of numbers, and its report would outgrow the disk. So it is after `empty_in_a_row` lines without a cell, or
+    `empty_lines` in all, more than a worksheet has: 20 MB of line ends would take as long as a million numbers.
     """
 
     columns: int = 256
@@ -53,6 +54,8 @@ class Limits:
     header_name: int = 100
     kept: int = 1_000
     bad_rows: int = 500_000
+    empty_in_a_row: int = 100_000
+    empty_lines: int = 1_048_576
 
 
 @dataclass(frozen=True, slots=True)

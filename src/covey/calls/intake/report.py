@@ -15,6 +15,7 @@ VALUE_SHOWN = 200
 
 DUPLICATE = "duplicate"
 UNCLOSED_QUOTE = "unclosed_quote"
+EMPTY_LINES = "empty_lines"
 TOO_MANY_BAD_ROWS = "too_many_bad_rows"
 
 
@@ -55,7 +56,7 @@ class Report:
     `total` rows are good and would become items. `duplicates` counts second and later rows with the same number;
     they are in `total` unless `duplicates_skipped`. `invalid` counts all bad rows, `by_code` by their code;
     `bad_rows` are the first of them, in the order of the file. `cut_off_at` is the line after which
-    nothing was read: that of a quote that never closes, or where the bad rows were too many.
+    nothing was read: that of a quote that never closes, or where the bad rows or the empty lines were too many.
     """
 
     total: int
@@ -91,8 +92,8 @@ class Report:
     def refusal(self, skip_invalid: bool) -> BadRequest | None:
         """Why a list with this report must not start; None if it may.
 
-        Bad rows refuse a list unless they are to be skipped. A quote that never closes always does: nobody can say
-        which rows it swallowed. So does a list without a good row.
+        Bad rows refuse a list unless they are to be skipped. What was not read to its end always does: nobody can say
+        which rows a quote that never closes swallowed. So does a list without a good row.
         """
         if self.cut_off_at is not None:
             return self._cut_off(self.cut_off_at)
@@ -113,6 +114,12 @@ class Report:
                 UNCLOSED_QUOTE,
                 f"The quote opened in line {line} is not closed, so the rows after it can't be told apart. "
                 'Close it, or write a quote inside of a cell twice ("").',
+            )
+        if EMPTY_LINES in self.by_code:
+            return self._refused(
+                EMPTY_LINES,
+                f"So many lines are empty that reading stopped in line {line}; what stands below is not known. "
+                "Remove the empty lines.",
             )
         return self._refused(
             TOO_MANY_BAD_ROWS,
