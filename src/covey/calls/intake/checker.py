@@ -13,6 +13,7 @@ from covey.calls.intake.header import Header, read_header, rows
 from covey.calls.intake.numbers import IsDemoNumber, Number, NumberReader
 from covey.calls.intake.options import IntakeOptions, NumberRule, OnDuplicate
 from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, Files, Report
+from covey.calls.intake.seen import NumberSet
 from covey.calls.intake.source import Source, control_in, examine
 from covey.calls.intake.table import Broken, Record, is_blank
 from covey.domain.errors import BadRequest
@@ -61,7 +62,7 @@ class _Checker:
         self._numbers = NumberReader(options, _demo_rule(options.rule))
         self._skip_duplicates = options.on_duplicate is OnDuplicate.skip
         self._needed = max((header.columns.index(name) for name in options.placeholders), default=-1)
-        self._seen: set[int] = set()
+        self._seen = NumberSet()
         self._tally = _Tally()
 
     def run(self, progress: Progress) -> None:
@@ -122,13 +123,11 @@ class _Checker:
             self._refuse(BadRow(record.line, column, cells[phone], number.code, number.message, number.suggestion))
 
     def _accept(self, record: Record, number: Number) -> None:
-        digits = int(number.e164[1:])
-        if digits in self._seen:
+        if not self._seen.add(int(number.e164[1:])):
             self._tally.duplicates += 1
             if self._skip_duplicates:
                 self._list_duplicate(record, number)
                 return
-        self._seen.add(digits)
         self._tally.total += 1
         values = dict(zip(self._header.columns, record.cells, strict=False))
         given = orjson.dumps({"row": record.line, "values": values})
