@@ -135,6 +135,17 @@ async def test_a_long_retry_after_is_not_waited_for() -> None:
     assert talk.waits == []
 
 
+async def test_a_list_that_came_while_too_many_waited_is_sent_again() -> None:
+    full: Reply = (429, {"retry-after": "30"}, b'{"error": {"code": "too_many_checks", "message": "later"}}')
+    limit: Reply = (429, {"retry-after": "30"}, b'{"error": {"code": "rate_limit_exceeded", "message": "no"}}')
+    talk = Talk(full, STARTED, limit)
+    async with talk.client as covey:
+        await covey.batches.start(b"a", "agent_1")
+        with pytest.raises(RateLimited):
+            await covey.batches.start(b"a", "agent_1")
+    assert talk.waits == [30]
+
+
 async def test_a_refused_connection_is_tried_again() -> None:
     talk = Talk()
     script = Script([STARTED])

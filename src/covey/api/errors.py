@@ -32,7 +32,8 @@ RETRY_AFTER = 2
 """Seconds after which a client may ask again when the store could not answer."""
 
 TOO_MANY_AFTER = 30
-"""Seconds after which a client may ask again when the workspace has as much open as it may have."""
+"""Seconds after which a client may ask again when the workspace has as much open as it may have, or the server as
+many lists to check."""
 
 INTERNAL = "Something went wrong inside the server; the log has it under this request's id"
 
@@ -99,10 +100,12 @@ def plain(path: str, status: int, code: str, message: str, **details: Any) -> di
     return {"error": code, "message": message, **details}
 
 
-def too_many(clock: Clock, message: str, seconds: float, path: str) -> tuple[dict[str, Any], dict[str, str]]:
+def too_many(
+    clock: Clock, message: str, seconds: float, path: str, code: str | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Body and headers of a 429 that ends in `seconds`."""
     reset = clock.now() + timedelta(seconds=seconds)
-    error = TooMany(message, reset_at=reset.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    error = TooMany(message, code=code, reset_at=reset.isoformat(timespec="seconds").replace("+00:00", "Z"))
     return rendered(error, path=path), {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
@@ -128,6 +131,10 @@ async def _covey(request: Request, error: Exception) -> Response:
         logger.warning("unavailable", error=error.code, reason=error.message)
     if type(error) is Unavailable:
         error = Unavailable("The database cannot answer now; asking again is safe", code=error.code, **error.details)
+    if isinstance(error, TooMany) and not shapes.speaks(request.url.path):
+        clock = request.scope["state"]["services"].clock
+        body, headers = too_many(clock, error.message, TOO_MANY_AFTER, request.url.path, error.code)
+        return Answer(body, error.status, headers)
     body = rendered(error, request_id(request), request.url.path)
     wait = {503: RETRY_AFTER, 429: TOO_MANY_AFTER}.get(error.status)
     return Answer(body, error.status, {"retry-after": str(wait)} if wait else None)

@@ -1,9 +1,10 @@
 """`Idempotency-Key` on every POST (contract 12.6): one key and one meaning, one answer.
 
 The meaning is the route, the workspace and the values; never the raw body, whose multipart boundary differs every
-time. Answers below 500 are kept for 24 hours, unless one says that nothing is to be kept of it. A request may end
-without an answer: its process dies, its time is up, its server stops, the database fails. Before it begins it has
-written down which object it is about to make; so whoever comes next looks whether that object was made.
+time. Answers below 500 are kept for 24 hours, but not a 429, which says itself when to ask again, nor one
+that says that nothing is to be kept of it. A request may end without an answer: its process dies, its time is up, its
+server stops, the database fails. Before it begins it has written down which object it is about to make; so whoever
+comes next looks whether that object was made.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import orjson
 from covey.api.context import Context
 from covey.api.errors import Answer, rendered
 from covey.domain.account import KeptAnswer, Meaning
-from covey.domain.errors import BadRequest, Conflict, CoveyError, Unavailable
+from covey.domain.errors import BadRequest, Conflict, CoveyError, TooMany, Unavailable
 from covey.engine.submission import settled
 
 HEADER = "idempotency-key"
@@ -133,7 +134,7 @@ class _Once:
         try:
             answer = await self._work(self._created)
         except CoveyError as error:
-            if error.status >= 500 or not self._keep_refusals:
+            if error.status >= 500 or isinstance(error, TooMany) or not self._keep_refusals:
                 return await self._made_all_the_same(error)
             answer = Answer(rendered(error), error.status)
         except Exception as error:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from covey.analysis.intake import Intake
 from covey.api.webhooks.sealing import Sealer
 from covey.calls.child import ChildRefused
+from covey.calls.intake import CheckQueue
 from covey.calls.speech import SpeechError, Synthesizer
 from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.domain.batch import Quota
@@ -143,9 +144,10 @@ class Services:
     takes work. `write_queue` is how many operations wait for the database's writer, for the metrics. `forget_clips`
     removes what was spoken for a workspace, `check_voice` says whether an agent's voice is known. `unsettled` are
     requests with an Idempotency-Key (workspace, key) that ended without anybody knowing whether they made the object
-    of this id. `observing` keeps the metrics from asking the database more often than they change. `heavy` works out
-    what takes long. `intake` takes assets in; None where none are kept. `fetcher` asks addresses that clients gave,
-    `sealer` keeps secrets; both are made from the settings unless they are given.
+    of this id. `checks` is the line before the checks of lists. `observing` keeps the metrics from asking the database
+    more often than they change. `heavy` works out what takes long. `intake` takes assets in; None where none are kept.
+    `fetcher` asks addresses that clients gave, `sealer` keeps secrets; both are made from the settings unless they are
+    given.
     """
 
     store: Store
@@ -161,6 +163,7 @@ class Services:
     forget_clips: ForgetClips = _nothing_to_forget
     check_voice: VoiceCheck = _any_voice
     unsettled: dict[tuple[str, str], str] = field(default_factory=dict)
+    checks: CheckQueue = field(default_factory=CheckQueue)
     observing: SingleFlight = field(default_factory=lambda: SingleFlight(OBSERVED_SECONDS))
     heavy: HeavyWork = field(default_factory=HeavyWork)
     trunks: Mapping[str, TrunkFacts] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """One request to the server: headers, retries, errors.
 
 What is asked again, at most `ATTEMPTS` times in all: a request that never left (connection refused), one that the
-server answered with 503 and `Retry-After`, and one whose answer was lost. The last is safe for every request this
-client makes: a POST always carries an `Idempotency-Key`, the same one each time.
+server answered with 503 and `Retry-After`, one whose list came while too many others waited to be checked (429
+`too_many_checks`), and one whose answer was lost. The last is safe for every request this client makes: a POST always
+carries an `Idempotency-Key`, the same one each time.
 """
 
 import asyncio
@@ -117,9 +118,9 @@ class Transport:
             raise ProfileError(f"The server's address {self.profile.url!r} is not a URL: {error}") from error
         refused = _refusal(response, content)
         wait = _retry_after(response)
-        if wait is not None and response.status_code == 503:
+        if wait is not None and (response.status_code == 503 or _is_code(refused, "too_many_checks")):
             raise _Again(refused, wait)
-        if isinstance(refused, ApiError) and refused.code == "still_running":
+        if _is_code(refused, "still_running"):
             raise _Again(refused, 0.5)
         raise refused
 
@@ -174,6 +175,10 @@ def _refusal(response: httpx2.Response, content: bytes) -> CoveyClientError:
     if response.status_code >= 500:
         return api_error(response.status_code, {"message": f"The server failed ({response.status_code})"})
     return UnexpectedAnswer(f"{response.url} answered {response.status_code}. Is it a Covey server?")
+
+
+def _is_code(error: CoveyClientError, code: str) -> bool:
+    return isinstance(error, ApiError) and error.code == code
 
 
 def _replayed(headers: httpx2.Headers) -> bool:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from covey import private
 from covey.api.budget import ANYTHING, Budget, budget
+from covey.api.checking import checked
 from covey.api.context import Context
 from covey.api.errors import Answer
 from covey.api.forms import Form
@@ -28,7 +29,7 @@ from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFie
 from covey.api.trillet.forms import read_form
 from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
 from covey.calls.files import skipped_path
-from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid, check
+from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.ids import new_id
@@ -106,7 +107,7 @@ def _values(upload: Form) -> dict[str, Any]:
 
 async def _checked(ctx: Context, upload: Form, plan: Plan) -> CheckedList:
     assert upload.path is not None
-    return await check(upload.path, plan.options, ctx.services.spool)
+    return await checked(ctx, upload.path, plan.options)
 
 
 def _report(found: CheckedList, plan: Plan) -> out.ValidationReport:

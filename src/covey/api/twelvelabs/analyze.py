@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from covey.analysis.config import MODEL_LANE
 from covey.api.bodies import print_of
+from covey.api.checking import left
 from covey.api.context import Context, Ctx
 from covey.api.documents import TEXTS
 from covey.api.errors import Answer, plain
@@ -118,7 +119,7 @@ async def analyze(ctx: Ctx, body: Analyze) -> Response:
 async def _waited(ctx: Context, batch: Batch) -> Answer:
     """The end of a task, unless its caller goes away first: then it is canceled."""
     ending = asyncio.create_task(_ended(ctx, batch))
-    leaving = asyncio.create_task(_left(ctx))
+    leaving = asyncio.create_task(left(ctx.request))
     try:
         await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
         if ending.done():
@@ -178,12 +179,6 @@ async def _despaired(ctx: Context, batch: Batch) -> str:
                 return returned[-1].message
             reason = (lane.open_reason if lane is not None else None) or item.reason or "it gives no answer"
             return VIDEOS.codes.get(reason, reason)
-
-
-async def _left(ctx: Context) -> None:
-    """Returns when the caller has gone away."""
-    while (await ctx.request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _answer(batch: Batch, item: Item) -> Answer:

@@ -133,8 +133,12 @@ async def check(
         "progress": str(gauge),
     }
     try:
-        async with _watched(gauge, progress):
-            answer, _ = await child.ask(question)
+        try:
+            async with _watched(gauge, progress):
+                answer, _ = await child.ask(question)
+        finally:
+            await child.close()
+            gauge.unlink(missing_ok=True)
         if "refused" in answer:
             refused = answer["refused"]
             raise BadRequest(refused["message"], code=refused["code"], **refused["details"])
@@ -145,9 +149,6 @@ async def check(
     except BaseException:
         _remove(files)
         raise
-    finally:
-        await child.close()
-        gauge.unlink(missing_ok=True)
     return CheckedList(report, answer["sha256"], options, files)
 
 
