@@ -113,6 +113,8 @@ def good(method: str, path: str, ids: dict[str, str]) -> tuple[str, dict[str, An
     if method == "post" and template in (PREFIX, f"{PREFIX}/validate"):
         form = {"agentId": ids["agentId"], "allowDuplicate": "true"}
         more = {"files": {"file": ("a.csv", PEOPLE)}, "data": form}
+    if label == "POST /v1/api/dnc/import":
+        more = {"files": {"file": ("a.csv", b"+12125550152\n")}}
     if label == "POST /v1.3/assets":
         more = {"files": {"file": ("a.md", b"# Notes")}, "data": {"method": "direct"}}
     return path, more

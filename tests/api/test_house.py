@@ -75,7 +75,7 @@ async def test_blocked_numbers_are_not_called(house: House) -> None:
     batch = await house.planted()
     body = {"numbers": ["+1 (212) 555-0101", "+12125550101", "nonsense"], "reason": "asked"}
     answer = (await house.client.post("/v1/api/dnc", json=body)).json()
-    assert (answer["added"], answer["known"], len(answer["invalid"])) == (1, 0, 1)
+    assert (answer["added"], answer["known"], answer["duplicates"], len(answer["invalid"])) == (1, 0, 1, 1)
     assert (await house.json("/v1/api/dnc"))["numbers"][0]["number"] == "+12125550101"
     assert len(await house.claim(3)) == 2
     [call] = (await house.json(f"{PREFIX}/{batch}/calls", status="cancelled"))["calls"]

@@ -157,7 +157,10 @@ def test_nothing_from_outside_reaches_the_terminal_as_it_comes(
 def test_numbers_nobody_calls(covey: Command, tmp_path: Path) -> None:
     file = tmp_path / "dnc.csv"
     file.write_text("number;why\n+12025550101;a\n+12025550102;b\nnobody 1\n")
-    imported = covey("dnc", "import", str(file), "--reason", "asked")
+    unnamed = covey("dnc", "import", str(file))
+    assert unnamed.exit_code == Exit.usage
+    assert "phoneColumn=number" in unnamed.stderr
+    imported = covey("dnc", "import", str(file), "--reason", "asked", "--phone-column", "number")
     assert imported.exit_code == Exit.usage
     assert "2 numbers are new" in imported.stderr
     assert "nobody 1" in imported.stderr
@@ -167,6 +170,33 @@ def test_numbers_nobody_calls(covey: Command, tmp_path: Path) -> None:
     assert covey("dnc", "remove", "+12025550101").exit_code == 0
     assert covey.json("dnc", "remove", "+12025550102") == {"removed": "+12025550102"}
     assert covey("dnc", "remove", "+12025550101").exit_code == Exit.not_found
+
+
+def test_no_line_of_a_list_of_numbers_is_lost(covey: Command, tmp_path: Path) -> None:
+    file = tmp_path / "dnc.txt"
+    file.write_text("+12125550144, +12125550145\n\nnot a number\n(212) 555-0146\n+12125550144\n")
+    imported = covey("dnc", "import", str(file), "--region", "US")
+    assert imported.exit_code == Exit.usage
+    assert "3 numbers are new on the list, 0 were on it before" in imported.stderr
+    assert "1 repeat" in imported.stderr
+    assert "not a number" in imported.stderr
+    assert "1 were not understood and are not on it" in imported.stderr
+    for number in ("+12125550144", "+12125550145", "(212) 555-0146"):
+        assert covey.json("person", number, "--region", "US")["blocked"] is True
+    file.write_bytes("Téléphone;x\n+12125550144;ä\n".encode("cp1252"))
+    assert "windows-1252" in covey("dnc", "import", str(file)).stderr
+    body = covey.json("dnc", "import", str(file), "--encoding", "windows-1252", "--phone-column", "Téléphone")
+    assert (body["added"], body["known"], body["invalidCount"], body["phoneColumn"]) == (0, 1, 0, "Téléphone")
+    for number in ("+12125550144", "+12125550145", "(212) 555-0146"):
+        assert covey("dnc", "remove", number, "--region", "US").exit_code == 0
+
+
+def test_numbers_that_are_not_understood_are_said(covey: Command) -> None:
+    added = covey("dnc", "add", "+12125550147", "+12125550147", "+12125550148, +12125550149")
+    assert added.exit_code == Exit.usage
+    assert "1 numbers are new on the list" in added.stderr
+    assert "+12125550148, +12125550149" in added.stderr
+    assert covey("dnc", "remove", "+12125550147").exit_code == 0
 
 
 def test_a_person_is_erased_only_with_a_yes(covey: Command) -> None:

@@ -7,7 +7,7 @@ from covey.analysis.multiparts import CHUNK_BYTES
 from covey.api.twelvelabs import shapes
 from covey.settings import Settings
 
-_LISTS = re.compile(r"/v1/api/batch-calls(/validate)?")
+_LISTS = re.compile(r"/v1/api/(batch-calls(/validate)?|dnc/import)")
 _ASSETS = f"{shapes.PREFIX}/assets"
 _WAITED_FOR = f"{shapes.PREFIX}/analyze"
 _TASKS = f"{shapes.PREFIX}/analyze/tasks"

@@ -13,7 +13,7 @@ from covey.api import documents, errors
 from covey.api.auth import Gate
 from covey.api.door import Door
 from covey.api.errors import Answer
-from covey.api.house import admin, health, people, trunks, usage, workers
+from covey.api.house import admin, blocklists, health, people, trunks, usage, workers
 from covey.api.page import html
 from covey.api.routing import documented
 from covey.api.services import Services
@@ -50,7 +50,7 @@ def routes() -> FastAPI:
     app.include_router(history.router, prefix=history.PREFIX)
     for router in (history.recordings, people.router, trunks.router, admin.router, workers.router, health.router):
         app.include_router(router)
-    for router in (webhooks.router, resending.router, usage.router):
+    for router in (webhooks.router, resending.router, usage.router, blocklists.router):
         app.include_router(router)
     for router in (analysis_batches.router, tasks.router, analyze.router, multipart.router, assets.router):
         app.include_router(router, prefix=shapes.PREFIX)

@@ -1,21 +1,23 @@
 """dnc and person: whom nobody calls, and what is known about somebody."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, YesFlag, clean, put_facts, put_json, put_table, say, say_table
-from covey.cli.session import SHOWN_ROWS, confirm, leave, talk
-from covey.client import Blocking, CoveyClient
+from covey.cli.session import SHOWN_ROWS, confirm, leave, say_rows, talk
+from covey.cli.starting import Column, Encoding, Region, upload_bar
+from covey.client import BlockedList, Blocking, CoveyClient
 from covey.client.reading import items
-
-PIECE = 5000
 
 dnc = typer.Typer(help="The numbers that are never called.", no_args_is_help=True)
 
-Region = Annotated[str | None, typer.Option(help="Country of numbers without +, as US or DE.")]
+NumbersFile = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="A CSV as for submit, or numbers alone.", exists=True, dir_okay=False),
+]
 Reason = Annotated[str, typer.Option(help="Why, for those who look later.")]
 
 
@@ -41,31 +43,54 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Never call these numbers, also not in batches that are running."""
-    _add(numbers, reason, region, as_json=as_json)
+
+    async def work(client: CoveyClient) -> Blocking:
+        return await client.do_not_call.add(numbers, reason, region=region)
+
+    done = talk(work, as_json=as_json)
+    if as_json:
+        put_json(done.raw)
+    _say_added(done.added, done.known, done.duplicates)
+    if done.invalid:
+        say_table(("value", "what is wrong"), ((bad.value, bad.message) for bad in done.invalid[:SHOWN_ROWS]))
+        leave(f"{len(done.invalid):,} were not understood and are not on it.", Exit.usage)
 
 
 @dnc.command("import")
 def import_numbers(
-    file: Annotated[Path, typer.Argument(help="A number a line, or a CSV with the numbers first.", exists=True)],
+    file: NumbersFile,
     reason: Reason = "",
     region: Region = None,
+    phone_column: Column = None,
+    encoding: Encoding = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Never call the numbers in a file."""
-    numbers = _numbers(file)
-    if not numbers:
-        leave(f"{file} holds no number.", Exit.usage)
-    _add(numbers, reason, region, as_json=as_json)
+    """Never call the numbers in a file. Exit code 2 if a line was left out."""
+
+    async def work(client: CoveyClient) -> BlockedList:
+        with upload_bar(file.name) as on_progress:
+            return await client.do_not_call.import_list(
+                file, reason, region=region, phone_column=phone_column, encoding=encoding, on_progress=on_progress
+            )
+
+    done = talk(work, as_json=as_json)
+    if as_json:
+        put_json(done.raw)
+    _say_added(done.added, done.known, done.duplicates)
+    if not done.complete:
+        _leave_with_rows(done)
 
 
 @dnc.command()
 def remove(
-    number: Annotated[str, typer.Argument(help="The number, as +14155550123.")], as_json: JsonFlag = False
+    number: Annotated[str, typer.Argument(help="The number, as +14155550123.")],
+    region: Region = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Allow calls to a number again."""
 
     async def work(client: CoveyClient) -> None:
-        await client.do_not_call.remove(number)
+        await client.do_not_call.remove(number, region=region)
 
     talk(work, as_json=as_json)
     if as_json:
@@ -73,34 +98,26 @@ def remove(
     say(f"{number} may be called again.")
 
 
-def _add(numbers: list[str], reason: str, region: str | None, *, as_json: bool) -> None:
-    async def work(client: CoveyClient) -> list[Blocking]:
-        pieces = (numbers[start : start + PIECE] for start in range(0, len(numbers), PIECE))
-        return [await client.do_not_call.add(piece, reason, region=region) for piece in pieces]
-
-    done = talk(work, as_json=as_json)
-    bad = [number for each in done for number in each.invalid]
-    added, known = sum(each.added for each in done), sum(each.known for each in done)
-    if as_json:
-        put_json({"added": added, "known": known, "invalid": [number.raw for number in bad]})
+def _say_added(added: int, known: int, duplicates: int) -> None:
     say(f"{added:,} numbers are new on the list, {known:,} were on it before.")
-    if bad:
-        say_table(("value", "what is wrong"), ((number.value, number.message) for number in bad[:SHOWN_ROWS]))
-        leave(f"{len(bad):,} were not understood and are not on it.", Exit.usage)
+    if duplicates:
+        say(f"{duplicates:,} repeat one of these.")
 
 
-def _numbers(file: Path) -> list[str]:
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        leave(f"{file} is not UTF-8 (byte {error.start}).", Exit.usage)
-    cells = (line.replace(";", ",").split(",")[0].strip().strip('"') for line in lines)
-    return [cell for cell in cells if any(character.isdigit() for character in cell)]
+def _leave_with_rows(done: BlockedList) -> NoReturn:
+    """Show the lines that were left out, and end the command."""
+    say_rows(done.invalid_rows[:SHOWN_ROWS])
+    if done.invalid_count > SHOWN_ROWS:
+        say(f"… and {done.invalid_count - SHOWN_ROWS:,} more; --json lists up to 1,000.")
+    if done.cut_off_at is not None:
+        say(f"Nothing after line {done.cut_off_at:,} was read.", "red")
+    leave(f"{done.invalid_count:,} were not understood and are not on it.", Exit.usage)
 
 
 def person(
     number: Annotated[str, typer.Argument(help="The number, as +14155550123.")],
     erase: Annotated[bool, typer.Option("--erase", help="Erase it: number, cells, transcripts, recordings.")] = False,
+    region: Region = None,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -109,7 +126,7 @@ def person(
         confirm(f"Erase what is known about {number} for good?", yes=yes)
 
     async def work(client: CoveyClient) -> dict[str, Any]:
-        return await (client.people.erase(number) if erase else client.people.get(number))
+        return await (client.people.erase if erase else client.people.get)(number, region=region)
 
     body = talk(work, as_json=as_json)
     if as_json:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -14,6 +14,7 @@ from covey.cli.exits import Exit, exit_code
 from covey.cli.output import ask, clean, interactive, put_json, say, say_table
 from covey.client import errors
 from covey.client.client import CoveyClient
+from covey.client.models import InvalidRow
 from covey.client.profile import Profile
 
 T = TypeVar("T")
@@ -93,11 +94,16 @@ def explain(error: errors.CoveyClientError, *, as_json: bool = False) -> None:
 
 def _explain_rows(error: errors.InvalidRows) -> None:
     rows = error.rows[:SHOWN_ROWS]
-    cells = [(row.row, row.column, _short(row.value), row.message, row.suggestion) for row in rows]
-    say_table(("line", "column", "value", "what is wrong", "suggestion"), cells, right=("line",))
+    say_rows(rows)
     if error.count > len(rows):
         say(f"… and {error.count - len(rows):,} more; `covey validate FILE` lists up to 1,000.")
     say("Nothing was started. `--skip-invalid` leaves these rows out and calls the others.")
+
+
+def say_rows(rows: Sequence[InvalidRow]) -> None:
+    """Say which rows of a list are wrong, and what would be right."""
+    cells = [(row.row, row.column, _short(row.value), row.message, row.suggestion) for row in rows]
+    say_table(("line", "column", "value", "what is wrong", "suggestion"), cells, right=("line",))
 
 
 def _short(value: str, longest: int = 40) -> str:

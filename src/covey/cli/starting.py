@@ -84,7 +84,7 @@ def submit(
 
     async def work(client: CoveyClient) -> Exit:
         chosen = await ids.agent_id(client, agent)
-        with _upload_bar(file.name) as on_progress:
+        with upload_bar(file.name) as on_progress:
             started = await start_once(client, file, chosen, options, on_progress)
         if started.replayed:
             _tell_again(started, as_json=as_json)
@@ -138,7 +138,7 @@ def _smart_callback(attempts: int | None, gaps: list[str] | None) -> dict[str, A
 
 
 @contextmanager
-def _upload_bar(name: str) -> Iterator[OnProgress]:
+def upload_bar(name: str) -> Iterator[OnProgress]:
     """A bar while the file goes up, on a terminal and for files that take a moment."""
     console = words()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
@@ -217,7 +217,7 @@ def validate(
 
     async def work(client: CoveyClient) -> dict[str, Any]:
         chosen = await ids.agent_id(client, agent) if agent else None
-        with _upload_bar(file.name) as on_progress:
+        with upload_bar(file.name) as on_progress:
             return await client.batches.validate(file, chosen, options, on_progress=on_progress)
 
     report = talk(work, as_json=as_json)

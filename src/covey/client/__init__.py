@@ -77,6 +77,9 @@ from covey.client.models import (
     BatchRow as BatchRow,
 )
 from covey.client.models import (
+    BlockedList as BlockedList,
+)
+from covey.client.models import (
     Blocking as Blocking,
 )
 from covey.client.models import (

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from covey.client.models import Agent, Blocking
+from covey.client.models import Agent, BlockedList, Blocking
 from covey.client.reading import items
 from covey.client.transport import Json, Transport, shaped
+from covey.client.upload import Csv, OnProgress, opened
 
 AGENTS = "/v1/api/agents"
 DO_NOT_CALL = "/v1/api/dnc"
@@ -68,9 +69,30 @@ class DoNotCall:
         body: Json = {"numbers": [*numbers], "reason": reason, **({"region": region} if region else {})}
         return await self._transport.get(Blocking, DO_NOT_CALL, "POST", json=body)
 
-    async def remove(self, number: str) -> None:
-        """Allow calls to this number again."""
-        await self._transport.json("DELETE", _under(DO_NOT_CALL, number))
+    async def import_list(
+        self,
+        csv: Csv,
+        reason: str = "",
+        *,
+        region: str | None = None,
+        phone_column: str | None = None,
+        encoding: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> BlockedList:
+        """Never call the numbers of a list again: a CSV like a batch's, or numbers alone, one or more a line.
+
+        What is not understood is listed in the answer, the rest is taken. Raises BadRequest for what concerns the whole
+        file.
+        """
+        values = {"reason": reason or None, "region": region, "phoneColumn": phone_column, "encoding": encoding}
+        data = {name: value for name, value in values.items() if value is not None}
+        with opened(csv, on_progress, None) as part:
+            path = f"{DO_NOT_CALL}/import"
+            return await self._transport.get(BlockedList, path, "POST", data=data, files={"file": part})
+
+    async def remove(self, number: str, *, region: str | None = None) -> None:
+        """Allow calls to this number again; `region` (two letters) reads one without +."""
+        await self._transport.json("DELETE", _under(DO_NOT_CALL, number), params=_region(region))
 
 
 class People:
@@ -79,16 +101,16 @@ class People:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def get(self, number: str) -> Json:
-        """Every call to the number, and whether it may be called."""
-        return dict(await self._transport.json("GET", _under(PEOPLE, number)))
+    async def get(self, number: str, *, region: str | None = None) -> Json:
+        """Every call to the number, and whether it may be called; `region` (two letters) reads one without +."""
+        return dict(await self._transport.json("GET", _under(PEOPLE, number), params=_region(region)))
 
-    async def erase(self, number: str) -> Json:
+    async def erase(self, number: str, *, region: str | None = None) -> Json:
         """Erase what is known about the person; how many calls and recordings.
 
         Raises Conflict while a call to the number is waiting or active.
         """
-        return dict(await self._transport.json("DELETE", _under(PEOPLE, number)))
+        return dict(await self._transport.json("DELETE", _under(PEOPLE, number), params=_region(region)))
 
 
 class Keys:
@@ -145,3 +167,7 @@ class Workers:
 
 def _under(root: str, last: str) -> str:
     return f"{root}/{quote(last, safe='')}"
+
+
+def _region(region: str | None) -> Json:
+    return {} if region is None else {"region": region}

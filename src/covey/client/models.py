@@ -325,12 +325,37 @@ class BadNumber:
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
-    """What became of numbers for the do-not-call list: new on it, on it before, not understood."""
+    """What became of numbers for the do-not-call list: new on it, on it before, given twice, not understood."""
 
     added: int = 0
     known: int = 0
+    duplicates: int = 0
     invalid: tuple[BadNumber, ...] = ()
     raw: Raw = field(default_factory=_raw, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedList:
+    """What became of the lines of a file for the do-not-call list: numbers that are new on it, on it before, or in an
+    earlier line, too; and lines that were left out, of which `invalid_rows` are the first 1,000. `cut_off_at` is the
+    line after which nothing was read; None if the file was read to its end."""
+
+    message: str = ""
+    added: int = 0
+    known: int = 0
+    duplicates: int = 0
+    invalid_count: int = 0
+    invalid_rows: tuple[InvalidRow, ...] = ()
+    empty_lines: int = 0
+    columns: tuple[str, ...] = ()
+    phone_column: str = ""
+    cut_off_at: int | None = None
+    raw: Raw = field(default_factory=_raw, repr=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no line was left out."""
+        return not self.invalid_count and self.cut_off_at is None
 
 
 @dataclass(frozen=True, slots=True)

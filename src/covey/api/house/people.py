@@ -1,6 +1,7 @@
 """Numbers that are never called, and what is known about the person behind a number."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, NotRequired
 
 from fastapi import Path, Query, Response
@@ -16,7 +17,7 @@ from covey.api.idempotency import once
 from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet.historyviews import HistoryCall, history_call
-from covey.api.trillet.numbers import ANY, read_number
+from covey.api.trillet.numbers import read_number
 from covey.api.trillet.starting import WorkspaceSettings
 from covey.api.trillet.words import is_calls, positive
 from covey.calls.intake import IntakeOptions, NumberRule
@@ -27,6 +28,10 @@ from covey.domain.item import Item
 router = new_router("People", "/v1/api")
 
 Number = Annotated[str, Path(description="A phone number with its + (as %2B in an address)")]
+
+Region = Annotated[
+    str | None, Query(pattern="^[A-Z]{2}$", description="The country of a number without +; absent: the workspace's")
+]
 
 
 class Blocking(BaseModel):
@@ -67,10 +72,11 @@ class BadNumber(TypedDict):
 
 @with_config(ConfigDict(extra="forbid"))
 class BlockingDone(TypedDict):
-    """How many numbers are new on the list, and which were not understood."""
+    """How many numbers are new on the list, how many were on it before or came twice, and which were not understood."""
 
     added: int
     known: int
+    duplicates: int
     invalid: list[BadNumber]
 
 
@@ -120,21 +126,33 @@ async def list_blocked(
 )
 async def block(ctx: Ctx, body: Blocking) -> Response:
     """Holds from the next claim on, for batches that run, too. What is not understood is listed, the rest is taken."""
-    options = await _options(ctx, body.region)
+    options = await reading(ctx, body.region)
     good, bad = await asyncio.to_thread(_read_all, body.numbers, options)
+    duplicates = len(body.numbers) - len(good) - len(bad)
 
     async def work(_: str) -> Answer:
-        added = await ctx.services.store.block(ctx.workspace, good, body.reason)
-        answer: BlockingDone = {"added": added, "known": len(good) - added, "invalid": bad}
+        added = await add_blocked(ctx, good, body.reason)
+        answer: BlockingDone = {
+            "added": added,
+            "known": len(good) - added,
+            "duplicates": duplicates,
+            "invalid": bad,
+        }
         return Answer(answer)
 
     return await once(ctx, body.model_dump(), work)
 
 
-async def _options(ctx: Context, region: str | None) -> IntakeOptions:
+async def add_blocked(ctx: Context, numbers: Sequence[str], reason: str) -> int:
+    """Never call these numbers (E.164) again; how many are new on the list."""
+    return await ctx.services.store.block(ctx.workspace, numbers, reason)
+
+
+async def reading(ctx: Context, region: str | None) -> IntakeOptions:
+    """How numbers that are not to be dialled are read: by the workspace's defaults unless `region` says else."""
     workspace = await ctx.workspace_settings()
     defaults = WorkspaceSettings.model_validate(dict(workspace.settings))
-    return IntakeOptions(rule=NumberRule.simulated, region=region or defaults.region, country=defaults.country)
+    return IntakeOptions(rule=NumberRule.any, region=region or defaults.region, country=defaults.country)
 
 
 def _read_all(numbers: list[str], options: IntakeOptions) -> tuple[list[str], list[BadNumber]]:
@@ -153,9 +171,9 @@ def _read_all(numbers: list[str], options: IntakeOptions) -> tuple[list[str], li
     operation_id="unblock",
     responses=said(s200=out.Done, s404=out.Problem),
 )
-async def unblock(ctx: Ctx, number: Number) -> Response:
+async def unblock(ctx: Ctx, number: Number, region: Region = None) -> Response:
     """Takes a number off the do-not-call list."""
-    e164 = await _number(number)
+    e164 = await _number(ctx, number, region)
     if not await ctx.services.store.unblock(ctx.workspace, e164):
         raise NotFound("The number is not on the do-not-call list")
     answer: out.Done = {"id": e164, "message": "The number may be called again"}
@@ -163,9 +181,9 @@ async def unblock(ctx: Ctx, number: Number) -> Response:
 
 
 @router.get("/people/{number}", summary="Look a person up", operation_id="getPerson", responses=said(s200=Person))
-async def person(ctx: Ctx, number: Number) -> Response:
+async def person(ctx: Ctx, number: Number, region: Region = None) -> Response:
     """The workspace's calls with this number, transcripts included; of more than 1,000 the newest."""
-    e164 = await _number(number)
+    e164 = await _number(ctx, number, region)
     found = await _calls_of(ctx, e164)
     first = await ctx.services.store.blocked(ctx.workspace, after=_before(e164), limit=1)
     answer: Person = {
@@ -187,7 +205,7 @@ def _before(ref: str) -> str:
     operation_id="erasePerson",
     responses=said(s200=Erased, s409=out.DuplicateBatch),
 )
-async def erase(ctx: Ctx, number: Number) -> Response:
+async def erase(ctx: Ctx, number: Number, region: Region = None) -> Response:
     """Removes what is known about the person behind a number, once every call with it has ended.
 
     Removed are the recordings of every attempt, the sounds made for the workspace's calls, the number and the row of
@@ -195,7 +213,7 @@ async def erase(ctx: Ctx, number: Number) -> Response:
     are that there was a call: its place in its batch, its outcome, its times and the counts; the do-not-call list; for
     at most 24 hours the answers kept for an Idempotency-Key; and copies made before, such as backups and exports.
     """
-    e164 = await _number(number)
+    e164 = await _number(ctx, number, region)
     done = await erase_person(ctx.services, ctx.workspace, e164, ctx.actor)
     answer: Erased = {
         "number": e164,
@@ -217,6 +235,6 @@ async def _calls_of(ctx: Context, e164: str) -> list[tuple[Batch, Item]]:
     return found
 
 
-async def _number(text: str) -> str:
-    number = await asyncio.to_thread(read_number, text, ANY, "number")
+async def _number(ctx: Context, text: str, region: str | None) -> str:
+    number = await asyncio.to_thread(read_number, text, await reading(ctx, region), "number")
     return number.e164

@@ -135,7 +135,7 @@ def parse(fields: Mapping[str, str], now: datetime) -> StartFields:
         trunk=given.get("trunk"),
         region=_optional(given, "region", region),
         phone_column=given.get("phoneColumn"),
-        encoding=_optional(given, "encoding", lambda text: _choice("encoding", text, Encoding)) or Encoding.utf_8,
+        encoding=_optional(given, "encoding", encoding) or Encoding.utf_8,
         on_invalid=_optional(given, "onInvalid", lambda text: _choice("onInvalid", text, OnInvalid)),
         on_duplicate=_optional(given, "onDuplicate", lambda text: _choice("onDuplicate", text, OnDuplicate))
         or OnDuplicate.keep,
@@ -210,6 +210,11 @@ def region(text: str) -> str:
         return check_region(text)
     except ValueError as error:
         raise BadRequest(f"region: {error}") from None
+
+
+def encoding(text: str) -> Encoding:
+    """How the bytes of a list are to be read."""
+    return _choice("encoding", text, Encoding)
 
 
 def cap(text: str) -> int:

@@ -1,4 +1,4 @@
-"""The multipart form of a start: its fields, and the list as a CSV file."""
+"""Multipart forms with a list: their fields, and the list as a CSV file."""
 
 import asyncio
 import difflib
@@ -14,19 +14,18 @@ from covey.api.forms import read_form as read
 from covey.domain.errors import BadRequest, TooLarge
 from covey.settings import Limits
 
-_NO_FORM = (
-    "The body must be multipart/form-data with the parts file and agentId (curl: -F file=@contacts.csv -F agentId=…)"
-)
+START = "the parts file and agentId (curl: -F file=@contacts.csv -F agentId=…)"
+"""What a start's form has at least."""
 
 
-async def read_form(request: Request, known: frozenset[str], spool: Path, limits: Limits) -> Form:
-    """Read a form with the fields `known` and a file.
+async def read_form(request: Request, known: frozenset[str], spool: Path, limits: Limits, least: str = START) -> Form:
+    """Read a form with the fields `known` and a file; `least` says what it must have.
 
     Raises BadRequest, TooLarge, NoRoom; then nothing stays behind.
     """
     await asyncio.to_thread(private.folder, spool)
     spooled = spool / f"upload-{secrets.token_hex(8)}.csv"
-    form = await read(request, known, spooled, limits.csv_bytes, limits, _Faults(known))
+    form = await read(request, known, spooled, limits.csv_bytes, limits, _Faults(known, least))
     if form.path is None:
         raise BadRequest("file: the form has no part of this name; it holds the CSV", code="no_file")
     return form
@@ -37,9 +36,10 @@ class _Faults:
     """What is wrong with a form, in this family's codes."""
 
     known: frozenset[str]
+    least: str
 
     def no_form(self) -> BadRequest:
-        return BadRequest(_NO_FORM, code="not_a_form")
+        return BadRequest(f"The body must be multipart/form-data with {self.least}", code="not_a_form")
 
     def invalid(self, message: str) -> BadRequest:
         return BadRequest(message, code="bad_form")

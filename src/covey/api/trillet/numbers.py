@@ -29,10 +29,6 @@ def zones_of(numbers: Mapping[int, str]) -> dict[int, str | None]:
     """The time zones that each number (E.164) may be in. Runs off the event loop, like `read_number`."""
     from covey.calls.intake.numbers import Number, NumberReader
 
-    reader = NumberReader(IntakeOptions(rule=NumberRule.simulated, zones=True), is_demo_number)
+    reader = NumberReader(IntakeOptions(rule=NumberRule.any, zones=True), is_demo_number)
     found = {key: reader.read(number) for key, number in numbers.items()}
     return {key: one.zone for key, one in found.items() if isinstance(one, Number)}
-
-
-ANY = IntakeOptions(rule=NumberRule.simulated)
-"""Every number that is valid anywhere, the fictional ones too."""

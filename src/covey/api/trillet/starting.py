@@ -80,7 +80,9 @@ async def start(ctx: Context) -> Answer:
         async def work(ident: str) -> Answer:
             return Answer(await _start(ctx, fields, upload, ident))
 
-        return await once(ctx, _values(upload), work, new_id(services.clock.now()), lambda ident: recover(ctx, ident))
+        return await once(
+            ctx, meaning_of(upload), work, new_id(services.clock.now()), lambda ident: recover(ctx, ident)
+        )
 
 
 async def validate(ctx: Context) -> Response:
@@ -95,13 +97,13 @@ async def validate(ctx: Context) -> Response:
                 return Answer(_report(found, plan))
 
         if ctx.request.query_params.get("format") != "csv":
-            return await once(ctx, _values(upload), work)
+            return await once(ctx, meaning_of(upload), work)
         async with await _checked(ctx, upload, plan) as found:
             return Response(b"".join([block async for block in found.report_csv()]), media_type="text/csv")
 
 
-def _values(upload: Form) -> dict[str, Any]:
-    """What a form means, whatever its boundary: its fields, and its file by content."""
+def meaning_of(upload: Form) -> dict[str, Any]:
+    """What a form means to an Idempotency-Key, whatever its boundary: its fields, and its file by content."""
     return {"fields": {name: text for name, text in upload.fields.items() if text}, "file": upload.sha256}
 
 

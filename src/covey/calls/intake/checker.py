@@ -9,6 +9,7 @@ from typing import BinaryIO
 import orjson
 import phonenumbers
 
+from covey.calls.intake.bare import meant_as_numbers
 from covey.calls.intake.header import Header, read_header, rows
 from covey.calls.intake.numbers import IsDemoNumber, Number, NumberReader
 from covey.calls.intake.options import IntakeOptions, NumberRule, OnDuplicate
@@ -93,7 +94,7 @@ class _Checker:
             empty_lines=tally.empty_lines,
             by_code=dict(tally.by_code),
             columns=header.columns,
-            phone_column=header.columns[header.phone],
+            phone_column=header.columns[header.phone] if header.columns else "",
             separator=header.separator,
             encoding=self._options.encoding,
             cut_off_at=tally.cut_off_at,
@@ -104,6 +105,9 @@ class _Checker:
             if record.fatal:
                 self._tally.cut_off_at = record.line
             self._refuse(BadRow(record.line, None, record.value, record.code, record.message))
+            return
+        if not self._header.columns:
+            self._bare_row(record)
             return
         bad = self._shape(record) if self._looks_odd(record) else None
         if bad is not None:
@@ -121,6 +125,17 @@ class _Checker:
         else:
             column = self._header.columns[phone]
             self._refuse(BadRow(record.line, column, cells[phone], number.code, number.message, number.suggestion))
+
+    def _bare_row(self, record: Record) -> None:
+        cells = meant_as_numbers(record.cells)
+        if not cells:
+            self._tally.empty_lines += 1
+        for cell in cells:
+            number = self._numbers.read(cell)
+            if isinstance(number, Number):
+                self._accept(record, number)
+            else:
+                self._refuse(BadRow(record.line, None, cell, number.code, number.message, number.suggestion))
 
     def _accept(self, record: Record, number: Number) -> None:
         if not self._seen.add(int(number.e164[1:])):

@@ -9,7 +9,7 @@ from typing import NamedTuple, TextIO
 from covey.calls.intake.options import IntakeOptions, Limits
 from covey.calls.intake.report import EMPTY_LINES
 from covey.calls.intake.source import Source, control_in
-from covey.calls.intake.table import Broken, Record, is_blank, records
+from covey.calls.intake.table import Broken, Record, records
 from covey.calls.text import visible
 from covey.domain.errors import BadRequest
 
@@ -17,7 +17,7 @@ PHONE_COLUMN = "phone_number"
 SEPARATORS = (",", ";")
 
 TITLE_LINES = 20
-"""So many filled lines from the top are looked at for a header that stands below a title."""
+"""A header that stands below a title is among so many filled lines."""
 
 _SAMPLE = 100
 _LIKE_NUMBER = re.compile(r"\s*(?:tel:)?[+＋(]?[\d][\d\s().\-/]{5,24}\s*")
@@ -28,7 +28,8 @@ _PHONE_WORD = re.compile(r"phone|mobile|cell|\btel|number", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The columns of a list. `phone` is the index of the numbers; `lines` are the lines up to its end."""
+    """The columns of a list, none if it has no header. `phone` is the index of the numbers; `lines` are the lines up to
+    its end."""
 
     columns: tuple[str, ...]
     phone: int
@@ -45,7 +46,11 @@ class _Names(NamedTuple):
 
 
 def read_header(source: Source, options: IntakeOptions) -> Header:
-    """The header of the list, its separator found by it. Raises BadRequest saying what is wrong with it."""
+    """The header of the list, its separator found by it. Raises BadRequest saying what is wrong with it.
+
+    A list of a single column, or one that begins with a number, has none, if `options` take such lists and name no
+    column.
+    """
     found = [_names(source, separator, options.limits) for separator in SEPARATORS]
     whole = [one for one in found if isinstance(one, _Names)]
     broken = [one for one in found if isinstance(one, str)]
@@ -55,7 +60,10 @@ def read_header(source: Source, options: IntakeOptions) -> Header:
     names, line, separator = max(named or whole, key=lambda one: len(one.names))
     if not named:
         _refuse_title(source, line, options)
-    if not named and any(_LIKE_NUMBER.fullmatch(name) for name in names):
+    data = not named and any(_LIKE_NUMBER.fullmatch(name) for name in names)
+    if options.headerless and options.phone_column is None and (data or (not named and len(names) == 1)):
+        return _no_header(source, options.limits)
+    if data:
         raise BadRequest(
             f"Line {line} holds data, not names of columns. Put a header above it, such as {PHONE_COLUMN},first_name.",
             code="no_header",
@@ -94,36 +102,52 @@ def _names(source: Source, separator: str, limits: Limits) -> _Names | str:
 def _refuse_title(source: Source, line: int, options: IntakeOptions) -> None:
     """Raises BadRequest if the filled line that ends in `line` is a title and the names of columns stand below it:
     else its only cell would be taken for the name of the column of numbers."""
-    for separator in SEPARATORS:
-        below = _header_below(source, separator, options)
-        if below is not None:
-            above = "the line" if below == line + 1 else "the lines"
-            raise BadRequest(
-                f"Line {line} holds a title, not names of columns; line {below} looks like the header. "
-                f"Remove {above} above it.",
-                code="title_above_header",
-                line=below,
-            )
+    tops = {separator: _filled(source, separator, options.limits)[:TITLE_LINES] for separator in SEPARATORS}
+    named = [row for top in tops.values() for row in top[1:] if _phone_matches(row[1], options.phone_column)]
+    below = named[0][0] if named else _header_below(tops[_separator(source, options.limits)])
+    if below is not None:
+        above = "the line" if below == line + 1 else "the lines"
+        raise BadRequest(
+            f"Line {line} holds a title, not names of columns; line {below} looks like the header. "
+            f"Remove {above} above it.",
+            code="title_above_header",
+            line=below,
+        )
 
 
-def _header_below(source: Source, separator: str, options: IntakeOptions) -> int | None:
-    """The line of what looks like the header below the first filled line; None if nothing does.
-
-    That is a line with the column of numbers. Where there is none, it is the last line above the first number, if it
-    has more cells than the title or speaks of phones.
-    """
-    with source.open() as text:
-        read = (record for record in records(text, separator, options.limits) if isinstance(record, Record))
-        filled = (record for record in read if not is_blank(record.cells) and not _is_sep_line(record, separator))
-        top = [(one.line, list(filter(None, map(visible, one.cells)))) for one in islice(filled, TITLE_LINES)]
-    for line, names in top[1:]:
-        if _phone_matches(names, options.phone_column):
-            return line
-    above = list(takewhile(lambda row: not any(map(_LIKE_NUMBER.fullmatch, row[1])), top))
+def _header_below(top: list[tuple[int, list[str]]]) -> int | None:
+    """The line of what looks like the header, where no column is named as that of the numbers: the last one above the
+    first number, if what stands first is one cell, and this is more or speaks of phones. None if there is no such."""
+    above = list(takewhile(lambda row: not any(map(_LIKE_NUMBER.search, row[1])), top))
     if len(above) < 2 or len(above) == len(top) or len(top[0][1]) > 1:
         return None
     line, names = above[-1]
     return line if len(names) > 1 or _PHONE_WORD.search(names[0]) else None
+
+
+def _no_header(source: Source, limits: Limits) -> Header:
+    """A list without a header."""
+    separator = _separator(source, limits)
+    top = _top(source, separator, limits)
+    return Header((), 0, separator, 1 if top and _is_sep_line(top[0], separator) else 0)
+
+
+def _separator(source: Source, limits: Limits) -> str:
+    """The separator that makes more cells of the first rows."""
+    return max(SEPARATORS, key=lambda one: sum(len(record.cells) for record in _top(source, one, limits)))
+
+
+def _filled(source: Source, separator: str, limits: Limits) -> list[tuple[int, list[str]]]:
+    """The lines of the first rows that are not empty, with their filled cells."""
+    top = [one for one in _top(source, separator, limits) if not _is_sep_line(one, separator)]
+    rows = [(one.line, list(filter(None, map(visible, one.cells)))) for one in top]
+    return [row for row in rows if row[1]]
+
+
+def _top(source: Source, separator: str, limits: Limits) -> list[Record]:
+    """The first rows, read with this separator."""
+    with source.open() as text:
+        return [one for one in islice(records(text, separator, limits), _SAMPLE + 1) if isinstance(one, Record)]
 
 
 def _is_sep_line(record: Record, separator: str) -> bool:
@@ -196,9 +220,7 @@ def _folded(name: str) -> str:
 
 def _like_numbers(names: list[str], source: Source, separator: str, limits: Limits) -> list[str]:
     """The columns most of whose filled cells, in the first rows, look like phone numbers."""
-    with source.open() as text:
-        below = islice(records(text, separator, limits), 1, _SAMPLE + 1)
-        sample = [record.cells for record in below if isinstance(record, Record)]
+    sample = [record.cells for record in _top(source, separator, limits)[1:]]
     return [name for index, name in enumerate(names) if _mostly_numbers([r[index] for r in sample if len(r) > index])]
 
 

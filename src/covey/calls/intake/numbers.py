@@ -68,7 +68,7 @@ class NumberReader:
         region, country = (one if one in REGIONS else None for one in (options.region, options.country))
         self._options = replace(options, region=region, country=country)  # a default kept from before may be none
         self._is_demo = is_demo_number if options.rule is NumberRule.demo else None
-        self._fictional = options.rule is NumberRule.simulated
+        self._fictional = options.rule in (NumberRule.any, NumberRule.simulated)
         self._strict = options.rule is NumberRule.real
         self._plans = Plans()
 

@@ -31,10 +31,12 @@ class OnDuplicate(StrEnum):
 class NumberRule(StrEnum):
     """Which numbers a list may hold, by the trunk it is meant for.
 
-    `demo`: only the phones of the demo trunk. `simulated`: every valid number and the fictional 555-01xx ones.
-    `real`: valid numbers of the allowed countries, without premium, satellite, emergency and short numbers.
+    `any`: every valid number and the fictional 555-01xx ones, for lists of which nothing is dialled. `demo`: only the
+    phones of the demo trunk. `simulated`: as `any`. `real`: valid numbers of the allowed countries, without premium,
+    satellite, emergency and short numbers.
     """
 
+    any = "any"
     demo = "demo"
     simulated = "simulated"
     real = "real"
@@ -65,7 +67,8 @@ class IntakeOptions:
     `phone_column` names the column of the numbers, if it is not `phone_number`. `region` (ISO 3166, two letters)
     reads numbers without `+`; `country`, the workspace's own, only says what they would be. `countries` are the
     regions that a real trunk may dial, None for all. `placeholders` are the columns the agent speaks of. `zones`
-    asks for the time zones of every number.
+    asks for the time zones of every number. `headerless` takes a list that has no header, too: every cell that may be a
+    number is read.
     """
 
     rule: NumberRule = NumberRule.demo
@@ -78,6 +81,7 @@ class IntakeOptions:
     on_invalid: OnInvalid = OnInvalid.reject
     on_duplicate: OnDuplicate = OnDuplicate.keep
     zones: bool = False
+    headerless: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def dump(self) -> dict[str, Any]:
@@ -100,5 +104,6 @@ class IntakeOptions:
             on_invalid=OnInvalid(data["on_invalid"]),
             on_duplicate=OnDuplicate(data["on_duplicate"]),
             zones=data["zones"],
+            headerless=data["headerless"],
             limits=Limits(**data["limits"]),
         )

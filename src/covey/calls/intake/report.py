@@ -56,7 +56,8 @@ class Report:
     `total` rows are good and would become items. `duplicates` counts second and later rows with the same number;
     they are in `total` unless `duplicates_skipped`. `invalid` counts all bad rows, `by_code` by their code;
     `bad_rows` are the first of them, in the order of the file. `cut_off_at` is the line after which
-    nothing was read: that of a quote that never closes, or where the bad rows or the empty lines were too many.
+    nothing was read: that of a quote that never closes, or where the bad rows or the empty lines were too many. A list
+    without a header has no `columns` and "" for `phone_column`; counted are its numbers, of which a row may have many.
     """
 
     total: int
