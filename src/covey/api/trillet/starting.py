@@ -22,6 +22,7 @@ from covey.api.forms import Form
 from covey.api.idempotency import HEADER, once
 from covey.api.prices import prices_of
 from covey.api.services import TrunkFacts
+from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import FrozenAgent, freeze
@@ -98,8 +99,14 @@ async def validate(ctx: Context) -> Response:
 
         if ctx.request.query_params.get("format") != "csv":
             return await once(ctx, meaning_of(upload), work)
-        async with await _checked(ctx, upload, plan) as found:
-            return Response(b"".join([block async for block in found.report_csv()]), media_type="text/csv")
+        return await streamed(_report_csv(await _checked(ctx, upload, plan)), "text/csv", {})
+
+
+async def _report_csv(found: CheckedList) -> AsyncIterator[bytes]:
+    """The bad rows of a list block by block: half a million of them would take 200 MB at once."""
+    async with found:
+        async for block in found.report_csv():
+            yield block
 
 
 def meaning_of(upload: Form) -> dict[str, Any]:
