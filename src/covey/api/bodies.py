@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
+from covey.api.blank import Fields
 from covey.api.context import Context
 from covey.api.errors import BodyUnfit
 from covey.api.idempotency import HEADER
@@ -19,7 +20,7 @@ MOST_VALUES_OF_ITEMS = 1_000_000
 each have."""
 
 
-class Known(BaseModel):
+class Known(Fields):
     """A part of a body that takes no keys but its own, and stops at the first other one."""
 
     model_config = ConfigDict(extra="forbid")

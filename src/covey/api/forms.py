@@ -14,6 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from covey.api.blank import FREE_TEXT, WHAT, is_blank
 from covey.domain.errors import CoveyError
 from covey.room import room
 from covey.settings import Limits
@@ -77,16 +78,17 @@ async def read_form(
     faults: Faults,
     *,
     lasting: bool = False,
+    absent: Collection[str] = (),
 ) -> Form:
     """Read a form with the fields `known` and a file, of at most `most` bytes, which goes to `spooled`; if it is
-    `lasting`, it outlives a power loss from then on.
+    `lasting`, it outlives a power loss from then on. Those of `absent` count as absent when they are empty.
 
     Raises what `faults` says, and NoRoom; then, and when the client goes away, nothing stays behind.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise faults.no_form()
-    reader = _Reader(known, spooled, most, limits, faults)
+    reader = _Reader(known, absent, spooled, most, limits, faults)
     try:
         with room():
             return await reader.read(request, options[b"boundary"], lasting)
@@ -98,8 +100,17 @@ async def read_form(
 class _Reader:
     """Takes the parts of a form as the parser finds them."""
 
-    def __init__(self, known: Collection[str], spooled: Path, most: int, limits: Limits, faults: Faults) -> None:
+    def __init__(
+        self,
+        known: Collection[str],
+        absent: Collection[str],
+        spooled: Path,
+        most: int,
+        limits: Limits,
+        faults: Faults,
+    ) -> None:
         self._known = known
+        self._absent = absent
         self._spooled = spooled
         self._most = most
         self._limits = limits
@@ -209,7 +220,10 @@ class _Reader:
             raise self._faults.invalid(f"{self._name}: not UTF-8") from None
         if "\0" in text:
             raise self._faults.invalid(f"{self._name}: holds a NUL character")
-        self._form.fields[self._name] = text
+        if not is_blank(text) or self._name in FREE_TEXT:
+            self._form.fields[self._name] = text
+        elif self._name not in self._absent:
+            raise self._faults.invalid(f"{self._name}: {WHAT}")
 
     def _end(self) -> None:
         self._complete = True

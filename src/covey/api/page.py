@@ -40,7 +40,9 @@ _INTRO = (
     "Every request but those of Health carries the headers `x-api-key` and `x-workspace-id` (administration: only "
     "the key). Times are milliseconds since 1970, durations seconds. Errors are "
     '`{"error": code, "message": sentence}`. Every answer has an `x-request-id`. Every POST honours '
-    "`Idempotency-Key`, but for those that answer a file (422: it came before with another meaning). Any route may "
+    "`Idempotency-Key`, but for those that answer a file (422: it came before with another meaning). A field of a "
+    "form, a query or a body that is empty is refused by its name (400), but for free text such as `name` and "
+    "`reason`; null in a body stands for an absent field, unless a change says that it removes one. Any route may "
     "answer 401 or 403 (the key), 429 and 503 (ask again after `Retry-After`), 500, and those with a body 408 or 413 "
     "(too slow, too large)."
 )

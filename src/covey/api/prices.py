@@ -3,8 +3,9 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from covey.api.blank import Fields
 from covey.api.numerals import Exact
 from covey.domain.account import Workspace
 from covey.domain.usage import Prices
@@ -14,7 +15,7 @@ MILLIONTHS = 1_000_000
 Price = Annotated[Exact, Field(ge=0, le=1_000_000, max_digits=24, decimal_places=12)]
 
 
-class CallPrices(BaseModel):
+class CallPrices(Fields):
     """What a call costs, in the workspace's own unit of money: a second of talk, a call."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,7 +31,7 @@ class AnalysisPrices(CallPrices):
     perTokenOut: Price = Decimal(0)
 
 
-class WorkspacePrices(BaseModel):
+class WorkspacePrices(Fields):
     """The prices of a workspace; nothing costs anything by default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

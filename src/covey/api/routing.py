@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from covey.api.blank import check_query
 from covey.api.bodies import LARGE, MOST_VALUES_OF_ITEMS, checked
 from covey.api.context import services_of
 from covey.api.documents import COMMON, Responses
@@ -16,8 +17,8 @@ from covey.api.jsontext import MOST_VALUES
 
 
 class Route(APIRoute):
-    """A route whose answers are kept for the document, until somebody asks for it, and whose body is read by us: the
-    framework documents it, `checked` reads it.
+    """A route whose answers are kept for the document, until somebody asks for it, whose query has no empty parameter,
+    and whose body is read by us: the framework documents it, `checked` reads it.
 
     What the framework makes of the answers would take a seventh of the server's memory, and half of its start.
     """
@@ -36,18 +37,23 @@ class Route(APIRoute):
         return APIRoute(path, self.endpoint, **self._given)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, with a request that reads its body as said above."""
+        """The handler, for queries that say something, with a request that reads its body as said above."""
         handler = super().get_route_handler()
+        model = self._body_model()
+
+        async def handle(request: Request) -> Response:
+            check_query(request.query_params.multi_items())
+            return await handler(request if model is None else _BodyRequest(request, model, self.most_values))
+
+        return handle
+
+    def _body_model(self) -> type[BaseModel] | None:
         if self.body_field is None:
-            return handler
+            return None
         kind = self.body_field.field_info.annotation
         models = [one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, BaseModel)]
         (model,) = models
-
-        async def read(request: Request) -> Response:
-            return await handler(_BodyRequest(request, model, self.most_values))
-
-        return read
+        return model
 
 
 class ItemsRoute(Route):

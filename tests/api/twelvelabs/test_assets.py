@@ -294,7 +294,13 @@ async def test_the_published_sdk(shelf: Shelf, clip: bytes, tmp_path: Path) -> N
         assert (found.status, found.filename, found.user_metadata) == ("ready", "sdk.mp4", {"k": 1})
         assert [one.id for one in client.assets.list(page_limit=1, asset_types=["video"])] == [made.id]
         client.assets.delete(made.id, force=True)
-        assert list(client.assets.list()) == []
+        with (tmp_path / "sdk.mp4").open("rb") as file:  # for each None it sends an empty part
+            made = client.assets.create(
+                method="direct", file=file, url=None, filename=None, enable_hls=None, user_metadata=None
+            )
+        assert (made.filename, made.user_metadata) == ("sdk.mp4", None)
+        client.assets.delete(str(made.id), force=None)
+        assert list(client.assets.list(filename=None)) == []
         with pytest.raises(BadRequestError) as error:
             client.assets.create(method="url")
         assert error.value.body["code"] == "parameter_not_provided"

@@ -63,7 +63,10 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"defaults": {"prompt": "what?"}}, "defaults.prompt: expects an object"),
     ({"requests": []}, "requests: needs at least 1 entry"),
     ({"requests": {}}, "requests: expects a list"),
-    ({"defaults": {"prompt": {"input_text": ""}}}, "defaults.prompt.input_text: needs at least 1 character"),
+    (
+        {"defaults": {"prompt": {"input_text": ""}}},
+        "defaults.prompt.input_text: it is empty; give it a value or leave it out",
+    ),
     ({"defaults": {"prompt": {"input_text": 7}}}, "defaults.prompt.input_text: expects a string"),
     ({"defaults": {"max_tokens": 511}}, "defaults.max_tokens: expects at least 512"),
     ({"defaults": {"max_tokens": "600"}}, "defaults.max_tokens: expects a whole number"),

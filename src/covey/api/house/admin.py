@@ -6,9 +6,10 @@ from typing import Annotated, Any, NotRequired
 
 import orjson
 from fastapi import Path, Query, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, with_config
+from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.blank import Fields
 from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
@@ -37,7 +38,7 @@ WorkspaceId = Annotated[str, Path(description="A workspace's id")]
 Region = Annotated[str, Field(pattern="^[A-Z]{2}$"), AfterValidator(check_region)]
 
 
-class WorkspaceDefaults(BaseModel):
+class WorkspaceDefaults(Fields):
     """What a workspace's batches use where their form says nothing."""
 
     model_config = ConfigDict(extra="forbid")
@@ -50,7 +51,7 @@ class WorkspaceDefaults(BaseModel):
     retention_days: Annotated[Whole, Field(ge=1, le=36_500)] | None = None
 
 
-class NewWorkspace(BaseModel):
+class NewWorkspace(Fields):
     """A new tenant."""
 
     model_config = ConfigDict(extra="forbid")
@@ -61,7 +62,7 @@ class NewWorkspace(BaseModel):
     settings: WorkspaceDefaults = WorkspaceDefaults()
 
 
-class WorkspaceChange(BaseModel):
+class WorkspaceChange(Fields):
     """What changes; `settings` are replaced field by field, null removes one."""
 
     model_config = ConfigDict(extra="forbid")
@@ -71,7 +72,7 @@ class WorkspaceChange(BaseModel):
     settings: WorkspaceDefaults | None = None
 
 
-class NewKey(BaseModel):
+class NewKey(Fields):
     """A new key. A key of role `admin` belongs to no workspace, every other to one."""
 
     model_config = ConfigDict(extra="forbid")
@@ -224,7 +225,7 @@ async def create_key(ctx: Ctx, body: NewKey) -> Response:
     now = ctx.services.clock.now()
     if (body.role is Role.admin) != (body.workspace is None):
         raise BadRequest("workspace: a key of role admin has none, every other key needs one")
-    expires_at = moment("expiresAt", body.expiresAt) if body.expiresAt else None
+    expires_at = None if body.expiresAt is None else moment("expiresAt", body.expiresAt)
     if expires_at is not None and expires_at <= now:
         raise BadRequest("expiresAt: is in the past")
     if body.workspace is not None:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Annotated, NotRequired
 
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.blank import Fields
 from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
@@ -34,7 +35,7 @@ Region = Annotated[
 ]
 
 
-class Blocking(BaseModel):
+class Blocking(Fields):
     """Numbers that are never to be called again."""
 
     model_config = ConfigDict(extra="forbid")

@@ -77,7 +77,7 @@ async def get_usage(
 
 
 def _day(name: str, given: str | None, default: date) -> date:
-    if not given:
+    if given is None:
         return default
     try:
         return date.fromisoformat(given)

@@ -3,9 +3,10 @@
 from typing import Annotated, Any, NotRequired
 
 from fastapi import Path, Response
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.blank import Fields
 from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
@@ -16,7 +17,7 @@ from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import normalised, script_of, without_effect
 from covey.api.trillet.starting import find_agent
-from covey.calls.agents import Gap as KeptGap
+from covey.calls.agents import Gap as AgentGap
 from covey.calls.call import VoicemailPolicy
 from covey.domain.account import AgentRecord
 from covey.domain.errors import BadRequest, NotFound
@@ -29,14 +30,14 @@ AgentId = Annotated[str, Path(description="An agent's id, such as agent_…")]
 Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
-class Gap(KeptGap):
+class Gap(Fields, AgentGap):
     """How long to wait before the next attempt."""
 
     days: Annotated[Real, Field(ge=0, le=30)] = 0
     hours: Annotated[Real, Field(ge=0, le=24 * 30)] = 0
 
 
-class QuestionIn(BaseModel):
+class QuestionIn(Fields):
     """A question that is answered with yes or no, spoken or by a digit. `confirmYes` and `confirmNo` are what is said
     to the one and the other (also taken as `confirm_yes`, `confirm_no`)."""
 
@@ -52,7 +53,7 @@ class QuestionIn(BaseModel):
     required: bool = True
 
 
-class AgentChange(BaseModel):
+class AgentChange(Fields):
     """An agent: the documented fields, and what it says. Any other field is kept, without effect.
 
     The fields are camelCase, here and in every answer; their snake_case forms are taken too. `voice` is one of the

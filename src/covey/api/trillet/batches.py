@@ -4,8 +4,9 @@ import asyncio
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from covey.api.blank import Fields
 from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, WITH_FILE, file_answer, multipart, parameters, said
 from covey.api.errors import Answer
@@ -30,7 +31,7 @@ _FORM = multipart(fields.SCHEMAS, ("file", "agentId"))
 _MISSING = said(s404=out.BatchNotFound)
 
 
-class Change(BaseModel):
+class Change(Fields):
     """What may change while a batch runs; null takes a limit away."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,7 +41,7 @@ class Change(BaseModel):
     callsPerSecond: Annotated[Real, Field(ge=0.001, le=1000)] | None = None
 
 
-class Again(BaseModel):
+class Again(Fields):
     """Which calls to place again: by `status` (failed by default) and by `errorCode` (or outcome)."""
 
     model_config = ConfigDict(extra="forbid")
@@ -188,7 +189,7 @@ async def cancel(
     active: Annotated[str | None, Query(description="`hangup` also ends the calls that are active now")] = None,
 ) -> Response:
     """Calls that wait are cancelled at once and never dialled; active ones run to their end. Deletes no data."""
-    if active not in (None, "", "hangup"):
+    if active not in (None, "hangup"):
         raise BadRequest(f"active: {active[:40]!r} is not hangup")
     batch = await find(ctx, batchId)
     try:

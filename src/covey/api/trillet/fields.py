@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
+from covey.api.blank import Fields, is_blank
 from covey.api.budget import amount
 from covey.api.errors import sentence
 from covey.api.jsontext import Unfit, read_json
@@ -28,7 +29,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-
 _T = TypeVar("_T")
 
 
-class Gap(BaseModel):
+class Gap(Fields):
     """The time between two attempts."""
 
     model_config = ConfigDict(extra="forbid")
@@ -41,14 +42,14 @@ class Gap(BaseModel):
         return (self.days * 24 + self.hours) * 3600
 
 
-class SmartCallback(BaseModel):
+class SmartCallback(Fields):
     """The batch's own answer to busy phones; overrides the agent's."""
 
     model_config = ConfigDict(extra="forbid")
 
     enabled: bool
     maxAttempts: Annotated[Whole, Field(ge=1, le=MOST_ATTEMPTS)] = MOST_ATTEMPTS_DEFAULT
-    gaps: Annotated[list[Gap], Field(max_length=MOST_ATTEMPTS)] = []
+    gaps: Annotated[list[Gap], Field(max_length=MOST_ATTEMPTS)] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ SCHEMAS: dict[str, Any] = {
 
 
 def parse(fields: Mapping[str, str], now: datetime) -> StartFields:
-    """The fields of a start's form. Raises BadRequest naming the field. An empty field is an absent one."""
-    given = {name: text.strip() for name, text in fields.items() if text.strip()}
+    """The fields of a start's form. Raises BadRequest naming the field. Free text that is empty counts as absent."""
+    given = {name: text.strip() for name, text in fields.items() if not is_blank(text)}
     if "agentId" not in given:
         raise BadRequest("agentId: the form has no such field; it names the agent that places the calls")
     start_at = _optional(given, "scheduledAt", lambda text: schedule(text, now))

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.blank import Fields, is_blank
 from covey.api.context import Context, Ctx
 from covey.api.documents import WITH_BODY, file_answer, said
 from covey.api.errors import Answer
@@ -66,7 +67,7 @@ class HistoryMetrics(TypedDict):
     totalCost: float
 
 
-class ExportBody(BaseModel):
+class ExportBody(Fields):
     """What to put into the file."""
 
     model_config = ConfigDict(extra="forbid")
@@ -125,7 +126,7 @@ async def list_history(
     are no more; else it is how many were counted until that was sure, at least one more than were shown so far.
     """
     number, size = words.positive("page", page, 1), words.positive("limit", limit, 10, 100)
-    never = pathwayId or postAnalysis or direction not in (None, "", "outbound") or callType not in (None, "", "sip")
+    never = pathwayId or postAnalysis or direction not in (None, "outbound") or callType not in (None, "sip")
     wanted = _wanted(status, batchId, agentId, dateRange, bool(never))
     if callIds or search:
         found = await (_by_ids(ctx, callIds) if callIds else _by_number(ctx, search or ""))
@@ -257,7 +258,10 @@ def _json(name: str, text: str, kind: type) -> Any:
     if not isinstance(found, kind):
         what = "array" if kind is list else "object"
         raise BadRequest(f"{name}: must be a JSON {what} as text")
-    return found
+    value: Any = found
+    if any(map(is_blank, value.values() if kind is dict else value)):
+        raise BadRequest(f"{name}: one of its texts is empty; give it a value or leave it out")
+    return value
 
 
 def _date(given: Any) -> datetime | None:

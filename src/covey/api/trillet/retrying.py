@@ -64,7 +64,7 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
     chosen = _selection(asked)
     trunk = ctx.trunk(batch.lane)
     now = ctx.services.clock.now()
-    start_at = schedule(asked["scheduledAt"], now) if asked["scheduledAt"] else None
+    start_at = None if asked["scheduledAt"] is None else schedule(asked["scheduledAt"], now)
     async with aclosing(_pieces(ctx, batch, chosen)) as pieces:
         nothing = await anext(pieces, None) is None
     if nothing:

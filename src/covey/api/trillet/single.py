@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.blank import Fields
 from covey.api.context import Context, Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
@@ -33,7 +34,7 @@ PATH = "/v1/api/call"
 Plain = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 
 
-class NewCall(BaseModel):
+class NewCall(Fields):
     """One call: whom, by which agent, with which values for its placeholders."""
 
     model_config = ConfigDict(extra="forbid")
@@ -75,9 +76,9 @@ async def start_call(ctx: Ctx, body: NewCall) -> Response:
     given = body.model_dump(exclude_none=True)
     if body.callback_url is not None:
         check_address(ctx, "callback_url", body.callback_url)
-    named = {"agentId": body.call_agent_id, "trunk": body.trunk or "", "region": body.region or ""}
-    named["maxCost"] = body.maxCost or ""
-    plan = await understand(ctx, parse(named, ctx.services.clock.now()))
+    form = {"agentId": body.call_agent_id, "trunk": body.trunk, "region": body.region, "maxCost": body.maxCost}
+    fields = parse({name: text for name, text in form.items() if text is not None}, ctx.services.clock.now())
+    plan = await understand(ctx, fields)
     values = {name: _text(value) for name, value in (body.dynamic_variables or {}).items()}
     _check_placeholders(plan, values)
     number = await asyncio.to_thread(read_number, body.to, plan.options)

@@ -196,7 +196,7 @@ def whole_seconds(start: datetime, end: datetime) -> int:
 
 def positive(name: str, given: str | None, default: int, most: int | None = None) -> int:
     """A query's positive integer, clamped to `most`; BadRequest for anything else (contract 12.13)."""
-    if given is None or given == "":
+    if given is None:
         return default
     if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):
         raise BadRequest(f"{name}: must be a whole number from 1, not {given[:40]!r}")

@@ -112,7 +112,7 @@ async def list_assets(ctx: Ctx) -> Response:
         ctx.workspace,
         among=among,
         kinds=kinds or None,
-        name=query.get("filename") or None,
+        name=query.get("filename"),
         offset=(number - 1) * size,
         limit=size,
     )
@@ -264,7 +264,7 @@ def _meaning(upload: Form) -> dict[str, Any]:
     for name in ("enable_hls", "enable_thumbnail"):
         if fields.get(name, "true").lower() not in ("true", "false"):
             raise BadRequest(f"{name}: {fields[name][:40]!r} is neither true nor false", code=INVALID)
-    url = fields.get("url") or None
+    url = fields.get("url")
     wanted, other = (upload.path, url) if method == DIRECT else (url, upload.path)
     if wanted is None:
         raise BadRequest(f"{FILE if method == DIRECT else URL}: method {method} needs it", code=MISSING)
@@ -286,7 +286,7 @@ def asset_name(given: str) -> str:
 
 def _notes(given: str | None) -> Mapping[str, Any]:
     """The owner's JSON. Keys with nothing in them are left out, as the real service does."""
-    if not given:
+    if given is None:
         return {}
     try:
         notes = read_json(given.encode())

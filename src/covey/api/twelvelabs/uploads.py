@@ -5,6 +5,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from covey.analysis.looking import TOO_LARGE
+from covey.api.blank import EMPTY_FROM_SDK
 from covey.api.forms import FILE, Form, read_form
 from covey.domain.errors import BadRequest
 from covey.settings import Limits
@@ -18,7 +19,7 @@ async def read_upload(request: Request, spooled: Path, most: int, limits: Limits
 
     Raises BadRequest, NoRoom; then, and when the client goes away, nothing stays behind.
     """
-    return await read_form(request, FIELDS, spooled, most, limits, FAULTS, lasting=True)
+    return await read_form(request, FIELDS, spooled, most, limits, FAULTS, lasting=True, absent=EMPTY_FROM_SDK)
 
 
 class _Faults:

@@ -98,7 +98,7 @@ def generation(item: Item) -> str:
 
 def number(name: str, given: str | None, default: int, most: int = 10**9) -> int:
     """A number of the query."""
-    if given is None or given == "":
+    if given is None:
         return default
     if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= most:
         raise BadRequest(f"{name}: {given[:20]!r} is not a whole number from 1 to {most:,}")
@@ -113,7 +113,7 @@ def page_of(ctx: "Context") -> tuple[int, int]:
 
 def chosen(ctx: "Context", name: str, words: Sequence[str]) -> frozenset[str]:
     """What a repeatable parameter of the query names; everything if nothing."""
-    given = [one for one in ctx.request.query_params.getlist(name) if one]
+    given = ctx.request.query_params.getlist(name)
     for one in given:
         if one not in words:
             raise BadRequest(f"{name}: {one[:40]!r} is none of {', '.join(words)}")

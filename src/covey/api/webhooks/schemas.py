@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, with_config
+from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from covey.api.blank import Fields
 from covey.api.numerals import Real
 from covey.api.trillet.words import batch_out, call_out, iso
 from covey.api.webhooks.events import asked_for
@@ -25,7 +26,7 @@ Description = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$")]
 LONGEST_OVERLAP_HOURS = 30 * 24
 
 
-class NewEndpoint(BaseModel):
+class NewEndpoint(Fields):
     """Where to tell what happens. Without `events` it is told of batches, not of every item; `kind` limits it to
     batches of one kind."""
 
@@ -38,7 +39,7 @@ class NewEndpoint(BaseModel):
     description: Description = ""
 
 
-class EndpointChange(BaseModel):
+class EndpointChange(Fields):
     """What changes. `disabled`: false switches an endpoint on again that was switched off."""
 
     model_config = ConfigDict(extra="forbid")
@@ -49,7 +50,7 @@ class EndpointChange(BaseModel):
     disabled: bool | None = None
 
 
-class Rotation(BaseModel):
+class Rotation(Fields):
     """For how long the old secret stays valid beside the new one; 0: not at all."""
 
     model_config = ConfigDict(extra="forbid")
@@ -57,7 +58,7 @@ class Rotation(BaseModel):
     overlapHours: Annotated[Real, Field(ge=0, le=LONGEST_OVERLAP_HOURS)] = 24.0
 
 
-class Resending(BaseModel):
+class Resending(Fields):
     """Everything that failed since this time is sent again."""
 
     model_config = ConfigDict(extra="forbid")
