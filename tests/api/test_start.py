@@ -1,12 +1,17 @@
 """Starting a batch: all or nothing, and a sentence for everything that is wrong (contract 3, 12.3 to 12.5)."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from covey.calls.agents import Agent
-from covey.calls.config import CallsConfig, Row
+from covey.calls.config import KIND, CallsConfig, Row
+from covey.domain.batch import NewBatch, NewItem
+from covey.domain.ids import new_id
 from tests.api.house import PEOPLE, PREFIX, House
 
 ALIAS = "/v1/batch-calls"
@@ -173,6 +178,47 @@ async def test_scheduled_batches_wait(house: House) -> None:
     assert status["status"] == "queued"
     assert status["scheduledAt"] == int(at.replace(microsecond=123456).timestamp() * 1000)
     assert not await house.claim(1)
+
+
+async def test_no_idempotency_key_lifts_the_guard_of_the_list(house: House) -> None:
+    """The key guards the request, the guard the list, on each trunk by itself (contract 12.6)."""
+    agent = await house.agent()
+    dry = await house.start(agent=agent, trunk="simulated", headers={"idempotency-key": "dry"})
+    assert dry.status_code == 200, "a dry run refuses nothing"
+    first = (await house.start(agent=agent, headers={"idempotency-key": "one"})).json()["batchId"]
+    again = await house.start(agent=agent, headers={"idempotency-key": "one"})
+    assert (again.headers["idempotency-replayed"], again.json()["batchId"]) == ("true", first)
+    for headers in ({}, {"idempotency-key": "two"}):
+        other = await house.start(agent=agent, headers=headers, name="July")
+        assert (other.status_code, other.json()["error"], other.json()["batchId"]) == (409, "duplicate_batch", first)
+    meant = await house.start(agent=agent, headers={"idempotency-key": "three"}, allowDuplicate="true")
+    assert meant.status_code == 200
+    assert (await house.json(PREFIX))["pagination"]["total"] == 3
+
+
+async def test_of_two_equal_starts_at_once_one_is_refused(house: House) -> None:
+    agent = await house.agent()
+    starts = (house.start(agent=agent, headers={"idempotency-key": f"key-{n}"}) for n in range(4))
+    answers = await asyncio.gather(*starts)
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    assert {answer.json()["batchId"] for answer in answers} == {(await house.json(PREFIX))["batches"][0]["id"]}
+
+
+async def test_a_list_accepted_before_an_upgrade_is_still_known(house: House) -> None:
+    """What is stored of a list is what earlier versions stored: the file's SHA-256 and the agent."""
+    agent = await house.agent()
+    print_of_list = sha256(f"{sha256(PEOPLE).hexdigest()} {agent.removeprefix('agent_')}".encode()).hexdigest()
+    new = NewBatch(
+        new_id(house.clock.now()), "ws-one", KIND, "demo", b"{}", house.clock.now(), fingerprint=print_of_list
+    )
+
+    async def pieces() -> AsyncIterator[list[NewItem]]:
+        yield [NewItem(b"{}", "+12125550101")]
+
+    await house.services.submission.submit(new, pieces(), house.services.quota(False))
+    answer = await house.start(agent=agent)
+    assert (answer.status_code, answer.json().get("batchId")) == (409, f"batch_{new.id}")
+    assert (await house.start(agent=agent, trunk="simulated")).status_code == 200
 
 
 async def test_the_same_list_twice_is_a_duplicate_unless_it_is_meant(house: House) -> None:

@@ -62,6 +62,15 @@ def test_a_list_becomes_calls_and_results(covey: Command, agent: str, make_list:
     assert "--allow-duplicate" in again.stderr
     assert covey.json("list")["batches"][0]["id"] == newest["id"]
 
+    july = covey("submit", file, "--agent", "caller", "--name", "July")
+    assert july.exit_code == Exit.conflict, "another name makes it no other list"
+    assert newest["id"] in july.stderr
+    assert "--allow-duplicate" in july.stderr
+    assert covey.json("list")["batches"][0]["id"] == newest["id"]
+    checked = covey("validate", file, "--agent", "caller")
+    assert checked.exit_code == Exit.ok
+    assert "3 of the numbers are also in a batch on the trunk demo" in checked.stderr
+
     ended = covey("cancel", newest["id"], "--yes")
     assert ended.exit_code == Exit.conflict
     assert "nothing" in ended.stderr.lower()

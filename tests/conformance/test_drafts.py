@@ -20,7 +20,7 @@ async def test_a_draft_is_neither_shown_nor_claimed(scene: Scene) -> None:
         await scene.store.batch(new.id)
     assert await scene.store.batches("w") == ([], 0)
     assert await scene.store.by_ref("w", "r") == []
-    assert await scene.store.find_fingerprint("w", "f", scene.after(-10)) is None
+    assert await scene.store.find_fingerprint("w", "f", "lane", scene.after(-10)) is None
     assert await scene.claim() is None
 
 
@@ -129,6 +129,8 @@ async def test_the_same_list_twice_is_refused_while_open_or_young(scene: Scene) 
     assert (refused.value.code, refused.value.details["batch"]) == ("duplicate_batch", first)
     await scene.submit(1, fingerprint="f", workspace="other", quota=quota)
     await scene.submit(1, fingerprint="g", quota=quota)
+    await scene.submit(1, fingerprint="f", lane="another", quota=quota)
+    assert await scene.store.find_fingerprint("w", "f", "lane", scene.now) == first
 
     scene.clock.advance(3600)
     with pytest.raises(Conflict):
@@ -140,7 +142,7 @@ async def test_the_same_list_twice_is_refused_while_open_or_young(scene: Scene) 
     with pytest.raises(Conflict):
         await scene.submit(1, fingerprint="f", quota=quota)
     await scene.submit(1, fingerprint="f", quota=Quota(allow_duplicate=True))
-    assert await scene.store.find_fingerprint("w", "f", scene.now) is not None
+    assert await scene.store.find_fingerprint("w", "f", "lane", scene.now) is not None
 
 
 async def test_a_refused_draft_can_be_discarded_and_was_never_shown(scene: Scene) -> None:

@@ -20,7 +20,8 @@ HOT = (
     "counts_move", "cursor_items", "due_items", "in_hand", "blocked_among", "busy_among", "key_by_digest", "lane_row",
     "limit_free", "limit_take", "next_deferred", "next_due", "open_in_workspace", "seqs_active", "seqs_deferred",
     "share_aside", "share_free", "share_take", "to_drop", "worker_alive", "delivery_new", "delivery_holding",
-    "endpoints_due", "deliveries_take", "delivery_accepted", "deliveries_page_endpoint",
+    "endpoints_due", "deliveries_take", "delivery_accepted", "deliveries_page_endpoint", "oldest_open",
+    "refs_elsewhere",
 )  # fmt: skip
 
 
@@ -126,7 +127,7 @@ async def test_a_hot_statement_costs_the_same_at_a_million_items(scene: Scene, s
         "now": micros(scene.now), "limit": 10, "cursor": 200_000, "deferred": 49_000, "active": 1000, "after": 0,
         "succeeded": 149_985, "failed": 15, "canceled": 0, "stopped": 0, "spent": 0, "n": 0, "id": batch, "offset": 0,
         "refs": '["ref 700"]', "seqs": "[700]", "kind": None, "origin": "batch", "states": None, "before": None,
-        "state": "failed",
+        "state": "failed", "oldest": b"",
     }  # fmt: skip
 
     def costs(database: Database) -> dict[str, int]:

@@ -243,6 +243,8 @@ def _tell_report(report: dict[str, Any]) -> None:
             ("separator", report.get("separator")),
         )
     )
+    for warning in items(report.get("warnings")):
+        say(warning, "yellow")
     rows = [read(InvalidRow, row) for row in items(report.get("invalidRows"))]
     if rows:
         cells = [(row.row, row.column, row.value, row.message, row.suggestion) for row in rows]

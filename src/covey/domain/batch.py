@@ -68,10 +68,10 @@ class NewBatch:
     repeated when its worker is lost; `exclusive` that no two items of a workspace with one `ref` may be active at
     once; `self_pausing` that it pauses itself when items fail alike again and again. `hours` are the local times within
     which items start (`HH:MM-HH:MM`). `cap` (most active at once) and `pace` (starts a second) are the batch's own
-    limits beside its lane's. `fingerprint` tells a batch given twice. `origin` is `batch`, or `single` for a batch of
-    one that lists do not show. `notes` is JSON that the API keeps with it. What succeeds is charged by `prices`;
-    `max_cost` is what the batch may cost, `run_cost` the most that one run of it can, both in millionths. The batch is
-    deleted `keep` after its end, or at `deletes_at` if it has ended.
+    limits beside its lane's. `fingerprint` tells a batch given twice to one lane. `origin` is `batch`, or `single` for
+    a batch of one that lists do not show. `notes` is JSON that the API keeps with it. What succeeds is charged by
+    `prices`; `max_cost` is what the batch may cost, `run_cost` the most that one run of it can, both in millionths. The
+    batch is deleted `keep` after its end, or at `deletes_at` if it has ended.
     """
 
     id: str

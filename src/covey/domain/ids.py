@@ -21,6 +21,11 @@ def new_id(now: datetime) -> str:
     return f"{int(seconds) & 0xFFFFFFFF:08x}{fraction:02x}{secrets.token_hex(4)}000000"
 
 
+def first_id(at: datetime) -> bytes:
+    """The bytes that no id comes before that is made at `at` or later."""
+    return int(at.timestamp()).to_bytes(4) + bytes(8)
+
+
 def is_id(text: str) -> bool:
     """Whether `text` has the shape of an id: 24 lower-case hex digits."""
     return len(text) == 24 and _DIGITS.issuperset(text)

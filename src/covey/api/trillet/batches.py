@@ -78,7 +78,13 @@ async def _facts(ctx: Context, batch: Batch) -> tuple[Any, Any, Any]:
     openapi_extra=_FORM,
 )
 async def start(ctx: Ctx) -> Response:
-    """Takes a list as CSV and starts calling. All or nothing: a refused start leaves nothing behind."""
+    """Takes a list as CSV and starts calling. All or nothing: a refused start leaves nothing behind.
+
+    The same file for the same agent on the same trunk, within ten minutes or while the first one is worked on, is
+    refused as `duplicate_batch` unless `allowDuplicate` says that it is meant; with another Idempotency-Key, too.
+    `warnings` counts the numbers that are also in a batch of the workspace on the same trunk that has not ended or was
+    accepted in the last 24 hours.
+    """
     return await starting.start(ctx)
 
 

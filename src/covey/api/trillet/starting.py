@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from covey.api.checking import checked
 from covey.api.context import Context
 from covey.api.errors import Answer
 from covey.api.forms import Form
-from covey.api.idempotency import HEADER, once
+from covey.api.idempotency import once
 from covey.api.prices import prices_of
 from covey.api.services import TrunkFacts
 from covey.api.streaming import streamed
@@ -28,6 +28,7 @@ from covey.api.trillet import words
 from covey.api.trillet.agentfile import FrozenAgent, freeze
 from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFields, parse
 from covey.api.trillet.forms import read_form
+from covey.api.trillet.overlap import warnings_of
 from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
 from covey.calls.files import skipped_path
 from covey.calls.intake import CheckedList, IntakeOptions, NumberRule, OnDuplicate, OnInvalid
@@ -39,6 +40,9 @@ from covey.engine.submission import settled
 from covey.settings import TrunkKind
 
 RULES = {TrunkKind.demo: NumberRule.demo, TrunkKind.simulated: NumberRule.simulated, TrunkKind.sip: NumberRule.real}
+
+
+SAME_LIST = "The same file for the same agent on the same trunk"
 
 
 class WorkspaceSettings(BaseModel):
@@ -75,8 +79,6 @@ async def start(ctx: Context) -> Answer:
     upload = await read_form(ctx.request, NAMES, services.spool, services.settings.limits)
     async with upload:
         fields = parse(upload.fields, services.clock.now())
-        if HEADER in ctx.request.headers:
-            fields = replace(fields, allow_duplicate=True)
 
         async def work(ident: str) -> Answer:
             return Answer(await _start(ctx, fields, upload, ident))
@@ -95,7 +97,7 @@ async def validate(ctx: Context) -> Response:
 
         async def work(_: str) -> Answer:
             async with await _checked(ctx, upload, plan) as found:
-                return Answer(_report(found, plan))
+                return Answer(_report(found, plan, await warnings_of(ctx, plan.trunk.name, found)))
 
         if ctx.request.query_params.get("format") != "csv":
             return await once(ctx, meaning_of(upload), work)
@@ -119,14 +121,14 @@ async def _checked(ctx: Context, upload: Form, plan: Plan) -> CheckedList:
     return await checked(ctx, upload.path, plan.options)
 
 
-def _report(found: CheckedList, plan: Plan) -> out.ValidationReport:
+def _report(found: CheckedList, plan: Plan, warnings: Sequence[str]) -> out.ValidationReport:
     refusal = found.refusal()
     report: out.ValidationReport = {
         "ok": refusal is None,
         "message": refusal.message if refusal else f"{found.total:,} calls would be placed",
         "trunk": plan.trunk.name,
         "live": plan.trunk.live,
-        "warnings": [*plan.agent.warnings, *plan.budget.warnings],
+        "warnings": [*plan.agent.warnings, *plan.budget.warnings, *warnings],
         **found.report.as_json(),  # type: ignore[typeddict-item]
     }
     return report
@@ -195,15 +197,16 @@ def retry_plan(callback: SmartCallback | None, agent: FrozenAgent) -> tuple[Retr
 async def _start(ctx: Context, fields: StartFields, upload: Form, ident: str) -> out.Started:
     plan = await understand(ctx, fields)
     print_of_list = fingerprint(upload.sha256, plan.agent.id)
-    await _refuse_duplicate(ctx, print_of_list, fields.allow_duplicate)
+    await _refuse_duplicate(ctx, print_of_list, plan.trunk.name, fields.allow_duplicate)
     async with await _checked(ctx, upload, plan) as found:
         refusal = found.refusal()
         if refusal is not None:
             raise refusal
         new = _batch(ctx, plan, found, ident, print_of_list)
+        overlap = await warnings_of(ctx, plan.trunk.name, found)
         async with _skipped_kept(ctx, found, ident):
             batch = await submit(ctx, new, found.pieces(), fields.allow_duplicate)
-    return started(batch, [*plan.agent.warnings, *plan.budget.warnings])
+    return started(batch, [*plan.agent.warnings, *plan.budget.warnings, *overlap])
 
 
 def fingerprint(sha256: str, agent: str) -> str:
@@ -265,7 +268,7 @@ async def submit(
     new: NewBatch,
     pieces: AsyncIterator[Sequence[NewItem]],
     allow_duplicate: bool,
-    what: str = "The same file for the same agent",
+    what: str = SAME_LIST,
 ) -> Batch:
     """Fill and accept a batch. Raises Conflict in the wire's words; `what` is what was given twice."""
     try:
@@ -276,17 +279,17 @@ async def submit(
         raise
 
 
-async def _refuse_duplicate(ctx: Context, print_of_list: str, allowed: bool) -> None:
+async def _refuse_duplicate(ctx: Context, print_of_list: str, lane: str, allowed: bool) -> None:
     """The store refuses a duplicate in the end; looking first saves the check of the list."""
     if allowed:
         return
     since = ctx.services.clock.now() - ctx.services.quota(False).duplicate_window
-    earlier = await ctx.services.store.find_fingerprint(ctx.workspace, print_of_list, since)
+    earlier = await ctx.services.store.find_fingerprint(ctx.workspace, print_of_list, lane, since)
     if earlier is not None:
         raise duplicate(earlier)
 
 
-def duplicate(earlier: str, what: str = "The same file for the same agent") -> Conflict:
+def duplicate(earlier: str, what: str = SAME_LIST) -> Conflict:
     """The refusal of `what` that `earlier` was made of already."""
     return Conflict(
         f"{what} was accepted less than ten minutes ago, or is still being worked on. "

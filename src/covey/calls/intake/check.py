@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -62,7 +62,7 @@ class CheckedList:
         """Why this list must not start, with its bad rows; None if it may."""
         return self.report.refusal(self.options.on_invalid is OnInvalid.skip)
 
-    async def pieces(self, size: int = PIECE) -> AsyncIterator[list[NewItem]]:
+    async def pieces(self, size: int = PIECE) -> AsyncGenerator[list[NewItem], None]:
         """The items in the order of the list, `size` at a time.
 
         `ref` is the number in E.164, `zone` its time zones if they were asked for, `input` the JSON

@@ -71,6 +71,10 @@ class Database(Protocol):
         """A parameter that stands for all of `values`."""
         ...
 
+    async def end_after(self, seconds: float) -> None:
+        """End what follows when it takes longer, with Unavailable. Only for what looks and writes nothing."""
+        ...
+
     async def lock(self, name: str, params: Params) -> None:
         """Wait until nobody else changes these rows. Nothing to do where one process owns the database."""
         ...

@@ -84,11 +84,11 @@ async def accept(database: Database, batch: str, total: int, quota: Quota, actor
 async def _check_duplicate(database: Database, row: Row, since: int, quota: Quota) -> None:
     if row.fingerprint is None or quota.allow_duplicate:
         return
-    same = {"workspace": row.workspace, "fingerprint": row.fingerprint, "since": since}
+    same = {"workspace": row.workspace, "fingerprint": row.fingerprint, "lane": row.lane, "since": since}
     earlier = await database.value("find_fingerprint", same)
     if earlier is not None:
         raise Conflict(
-            "the same list for the same agent was accepted a short while ago or has not ended yet; "
+            "the same list for the same agent on the same lane was accepted a short while ago or has not ended yet; "
             "say allowDuplicate=true if it is meant twice",
             code="duplicate_batch",
             batch=earlier.hex(),

@@ -108,13 +108,6 @@ async def batches(
     return [_batch(row, now) for row in rows], int(await database.value(f"batches_count_{which}", asked))
 
 
-async def find_fingerprint(database: Database, workspace: str, fingerprint: str, since: datetime) -> str | None:
-    """See `Reading.find_fingerprint`."""
-    asked = {"workspace": workspace, "fingerprint": fingerprint, "since": micros(since)}
-    found = await database.value("find_fingerprint", asked)
-    return None if found is None else str(found.hex())
-
-
 async def items(
     database: Database,
     id_: str,

@@ -9,7 +9,7 @@ from covey.domain.batch import Batch, BatchState, Event, NewBatch, NewItem, Quot
 from covey.domain.item import Item, ItemState
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import Finished, Json, Progress
-from covey.store.operations import accounts, claim, control, drafts, finish, held, lanes, reading, upkeep
+from covey.store.operations import accounts, claim, control, drafts, duplicates, finish, held, lanes, reading, upkeep
 from covey.store.operations.assetstore import AssetStore
 from covey.store.operations.running import Operation, T
 from covey.store.operations.webhookstore import WebhookStore
@@ -136,8 +136,13 @@ class OperationStore(AssetStore, WebhookStore):
         )
         return await self._page(look)
 
-    async def find_fingerprint(self, workspace: str, fingerprint: str, since: datetime) -> str | None:
-        return await self._look(lambda db: reading.find_fingerprint(db, workspace, fingerprint, since))
+    async def find_fingerprint(self, workspace: str, fingerprint: str, lane: str, since: datetime) -> str | None:
+        return await self._look(lambda db: duplicates.find_fingerprint(db, workspace, fingerprint, lane, since))
+
+    async def refs_elsewhere(
+        self, workspace: str, lane: str, refs: Sequence[str], since: datetime, seconds: float
+    ) -> dict[str, str]:
+        return await self._page(lambda db: duplicates.refs_elsewhere(db, workspace, lane, refs, since, seconds))
 
     async def items(
         self,

@@ -238,8 +238,15 @@ class Reading(Protocol):
         """
         ...
 
-    async def find_fingerprint(self, workspace: str, fingerprint: str, since: datetime) -> str | None:
-        """The newest batch of this fingerprint that has not ended or was accepted after `since`."""
+    async def find_fingerprint(self, workspace: str, fingerprint: str, lane: str, since: datetime) -> str | None:
+        """The newest batch of this fingerprint on this lane that has not ended or was accepted after `since`."""
+        ...
+
+    async def refs_elsewhere(
+        self, workspace: str, lane: str, refs: Sequence[str], since: datetime, seconds: float
+    ) -> dict[str, str]:
+        """Which of these refs are also in a batch on this lane that has not ended or was accepted after `since`, each
+        with one such batch. Raises Unavailable when that takes longer than `seconds`."""
         ...
 
     async def items(

@@ -117,6 +117,9 @@ class Transaction:
     def array(self, values: Sequence[str] | Sequence[int]) -> Any:
         return list(values)
 
+    async def end_after(self, seconds: float) -> None:
+        await self._execute("begin_timed", {"milliseconds": max(1, round(seconds * 1000))})
+
     async def lock(self, name: str, params: Params) -> None:
         await self._execute(name, params)
 

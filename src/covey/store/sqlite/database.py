@@ -1,5 +1,6 @@
 """A connection with the statements of `sql/`."""
 
+import time
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from types import SimpleNamespace
@@ -8,6 +9,9 @@ from typing import Any
 import apsw
 
 from covey.store.operations.database import Params, Row
+
+STEPS = 1000
+"""After so many steps of SQLite's machine, some tens of microseconds, it is looked whether the time is over."""
 
 
 def statements() -> dict[str, str]:
@@ -22,6 +26,11 @@ class Database:
     def __init__(self, connection: apsw.Connection, sql: Mapping[str, str]) -> None:
         self.connection = connection
         self._sql = sql
+
+    def end_at(self, end: float | None) -> None:
+        """Interrupt what is executed after `end`, in monotonic seconds; None: nothing."""
+        over = None if end is None else lambda: time.monotonic() >= end
+        self.connection.set_progress_handler(over, STEPS)
 
     def rows(self, name: str, params: Params) -> list[tuple[Any, ...]]:
         """All rows of statement `name`."""

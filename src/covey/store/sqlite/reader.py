@@ -40,6 +40,7 @@ class Reader:
             try:
                 return look(database)
             finally:
+                database.end_at(None)
                 database.connection.execute("ROLLBACK")
         except apsw.Error as error:
             raise unavailable(error) from error

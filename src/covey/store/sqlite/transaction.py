@@ -1,5 +1,6 @@
 """The operations of `covey.store.operations` on a connection. Nothing waits here: each call is answered at once."""
 
+import time
 from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -62,6 +63,9 @@ class Transaction:
 
     def array(self, values: Sequence[str] | Sequence[int]) -> Any:
         return orjson.dumps(values).decode()
+
+    async def end_after(self, seconds: float) -> None:
+        self._database.end_at(time.monotonic() + seconds)
 
     async def lock(self, name: str, params: Params) -> None:
         pass

@@ -150,6 +150,8 @@ def unavailable(error: BaseException) -> Unavailable:
             why = "the database file cannot be written: check its permissions"
         case apsw.CorruptError() | apsw.NotADBError():
             why = "the database file is damaged: restore a backup"
+        case apsw.InterruptError():
+            why = "a statement took longer than it may"
         case _:
             why = f"the database failed ({type(error).__name__})"
     return Unavailable(why)
