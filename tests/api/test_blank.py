@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from covey.api.auth import is_admin
-from covey.api.blank import EMPTY_FROM_SDK, FREE_TEXT
+from covey.api.blank import EMPTY_FROM_SDK, MAY_BE_EMPTY
 from tests.api.document import document
 from tests.api.house import PEOPLE, PREFIX, House
 
@@ -39,7 +39,7 @@ class Field(NamedTuple):
     @property
     def may_be_empty(self) -> bool:
         named = [part for part in self.place if isinstance(part, str)][-1]
-        return named in FREE_TEXT or (self.method == "POST" and self.path == ASSETS and named in EMPTY_FROM_SDK)
+        return named in MAY_BE_EMPTY or (self.method == "POST" and self.path == ASSETS and named in EMPTY_FROM_SDK)
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:

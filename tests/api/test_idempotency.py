@@ -48,12 +48,6 @@ async def test_a_key_belongs_to_its_workspace(house: House) -> None:
     assert "idempotency-replayed" not in answer.headers
 
 
-async def test_with_a_key_a_list_given_twice_is_meant(house: House) -> None:
-    agent = await house.agent()
-    await house.batch(agent=agent)
-    assert (await house.start(agent=agent, headers=KEY)).status_code == 200
-
-
 async def test_refusals_are_kept_too(house: House) -> None:
     agent = await house.agent()
     bad = b"phone_number,first_name\nnonsense,Ann\n"

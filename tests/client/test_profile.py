@@ -40,6 +40,15 @@ def test_the_environment_stands_above_the_file(tmp_path: Path) -> None:
     assert loaded.source == "COVEY_API_KEY"
 
 
+@pytest.mark.parametrize("name", ["COVEY_URL", "COVEY_API_KEY", "COVEY_WORKSPACE", "COVEY_ADMIN_KEY", "COVEY_PROFILE"])
+def test_a_variable_that_is_set_to_nothing_is_a_mistake(tmp_path: Path, name: str) -> None:
+    """The file may hold another server's key, so it does not take the place of an empty variable."""
+    path = save_profile(Profile("http://file", "file-key", "file-space"), tmp_path / "profile.toml")
+    for nothing in ("", " "):
+        with pytest.raises(ProfileError, match=f"{name} is set, but empty"):
+            load_profile({"COVEY_PROFILE": str(path), name: nothing})
+
+
 def test_a_profile_does_not_show_its_keys() -> None:
     assert "secret" not in repr(Profile("http://x", "secret-1", "space", admin_key="secret-2"))
 

@@ -15,7 +15,7 @@ from covey.domain.errors import BadRequest
 
 WHAT = "it is empty; give it a value or leave it out"
 
-FREE_TEXT = frozenset(
+MAY_BE_EMPTY = frozenset(
     {
         # What people write for people. Empty, it says nothing and changes nothing.
         "name",
@@ -30,6 +30,8 @@ FREE_TEXT = frozenset(
         "again",
         "confirmYes",
         "confirmNo",
+        # Numbers for the do-not-call list are read one by one, like cells; the answer lists those that are none.
+        "numbers",
     }
 )
 """Fields that may be empty wherever they stand. The keys and values of a caller's own objects (`metadata`,
@@ -48,7 +50,7 @@ def is_blank(value: Any) -> bool:
 def check_query(items: Iterable[tuple[str, str]]) -> None:
     """Raises BadRequest naming the first parameter that is empty."""
     for name, value in items:
-        if is_blank(value) and name not in FREE_TEXT:
+        if is_blank(value) and name not in MAY_BE_EMPTY:
             raise BadRequest(f"{name[:100]}: {WHAT}")
 
 
@@ -68,7 +70,7 @@ class Fields(BaseModel):
         errors = [
             InitErrorDetails(type=PydanticCustomError("blank", WHAT), loc=(name, *place), input="")
             for name in known
-            if name in data and name not in FREE_TEXT
+            if name in data and name not in MAY_BE_EMPTY
             for place in _blanks(data[name])
         ]
         if errors:

@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from covey.api.blank import FREE_TEXT, WHAT, is_blank
+from covey.api.blank import MAY_BE_EMPTY, WHAT, is_blank
 from covey.domain.errors import CoveyError
 from covey.room import room
 from covey.settings import Limits
@@ -220,7 +220,7 @@ class _Reader:
             raise self._faults.invalid(f"{self._name}: not UTF-8") from None
         if "\0" in text:
             raise self._faults.invalid(f"{self._name}: holds a NUL character")
-        if not is_blank(text) or self._name in FREE_TEXT:
+        if not is_blank(text) or self._name in MAY_BE_EMPTY:
             self._form.fields[self._name] = text
         elif self._name not in self._absent:
             raise self._faults.invalid(f"{self._name}: {WHAT}")

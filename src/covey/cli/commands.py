@@ -26,7 +26,7 @@ from covey.cli import (
     workers,
 )
 from covey.cli.exits import Exit
-from covey.cli.session import Commands
+from covey.cli.session import Command, Commands
 from covey.cli.version import print_version
 
 SERVER = "Server"
@@ -81,3 +81,15 @@ app.add_typer(videos.app, name="assets", rich_help_panel=SETUP)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=SETUP)
 app.add_typer(accounts.keys, name="keys", rich_help_panel=SETUP)
 app.add_typer(accounts.workspaces, name="workspaces", rich_help_panel=SETUP)
+
+
+def _check_values(group: typer.Typer) -> None:
+    """Have every command of a group, and of those in it, refuse empty values."""
+    for each in group.registered_commands:
+        each.cls = Command
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _check_values(inner.typer_instance)
+
+
+_check_values(app)

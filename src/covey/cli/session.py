@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from covey.cli.exits import Exit, exit_code
 from covey.cli.output import ask, clean, interactive, put_json, say, say_table
@@ -19,6 +19,9 @@ from covey.client.profile import Profile
 
 T = TypeVar("T")
 SHOWN_ROWS = 20
+
+MAY_BE_EMPTY = frozenset({"name", "reason", "description"})
+"""Options that hold what people write for people."""
 
 
 class Commands(TyperGroup):
@@ -31,6 +34,22 @@ class Commands(TyperGroup):
         except BrokenPipeError:
             _print_nowhere()
             raise typer.Exit(Exit.unread) from None
+
+
+class Command(TyperCommand):
+    """One command. An option or argument that is empty is a mistake, such as a shell variable that is not set: `covey
+    cancel "$BATCH"` must not take the newest batch."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, as they were typed. Raises typer.BadParameter for an empty one."""
+        typed, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        for param in self.get_params(ctx):
+            values = typed.get(param.name or "")
+            for value in values if isinstance(values, list | tuple) else (values,):
+                if isinstance(value, str) and not value.strip() and param.name not in MAY_BE_EMPTY:
+                    hint = " / ".join(param.opts)
+                    raise typer.BadParameter("it is empty; give it a value or leave it out", ctx=ctx, param_hint=hint)
+        return super().parse_args(ctx, args)
 
 
 def _print_nowhere() -> None:

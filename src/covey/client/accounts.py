@@ -66,7 +66,7 @@ class DoNotCall:
 
         `region` (two letters) reads numbers without +. What is no number is listed in the answer, the rest is taken.
         """
-        body: Json = {"numbers": [*numbers], "reason": reason, **({"region": region} if region else {})}
+        body: Json = {"numbers": [*numbers], "reason": reason, **({"region": region} if region is not None else {})}
         return await self._transport.get(Blocking, DO_NOT_CALL, "POST", json=body)
 
     async def import_list(
@@ -121,7 +121,7 @@ class Keys:
 
     async def list(self, workspace: str | None = None) -> list[Json]:
         """The keys, of one workspace or of all; never their secrets."""
-        params = {"workspace": workspace} if workspace else {}
+        params = {"workspace": workspace} if workspace is not None else {}
         return items(await self._transport.json("GET", KEYS, params=params))
 
     async def create(

@@ -176,7 +176,7 @@ class Analyses:
             body["defaults"] = dict(defaults)
         if max_cost is not None:
             body["max_cost"] = max_cost
-        headers = {"idempotency-key": idempotency_key} if idempotency_key else {}
+        headers = {"idempotency-key": idempotency_key} if idempotency_key is not None else {}
         return await self._transport.get(StartedAnalysis, BATCHES, "POST", json=body, headers=headers)
 
     async def check(

@@ -104,7 +104,7 @@ class Batches:
                 ROOT,
                 data=(options or StartOptions()).form(agent_id),
                 files={"file": part},
-                headers={"idempotency-key": idempotency_key} if idempotency_key else {},
+                headers={"idempotency-key": idempotency_key} if idempotency_key is not None else {},
             )
         replayed = headers.get("idempotency-replayed", "") == "true"
         return replace(shaped(StartedBatch, data), replayed=replayed)
@@ -142,7 +142,7 @@ class Batches:
 
     async def page(self, page: int = 1, limit: int = 20, status: str | None = None) -> BatchPage:
         """A page of batches, newest first."""
-        params = {"page": page, "limit": limit, **({"status": status} if status else {})}
+        params = {"page": page, "limit": limit, **({"status": status} if status is not None else {})}
         return await self._transport.get(BatchPage, ROOT, params=params)
 
     async def all(self, status: str | None = None) -> AsyncIterator[BatchRow]:
@@ -160,7 +160,7 @@ class Batches:
         self, batch_id: str, page: int = 1, limit: int = 20, status: str | None = None, after: str | None = None
     ) -> CallPage:
         """A page of calls in the order of the CSV. `after` is the cursor of the page before."""
-        params: dict[str, str | int] = {"limit": limit, **({"status": status} if status else {})}
+        params: dict[str, str | int] = {"limit": limit, **({"status": status} if status is not None else {})}
         params |= {"after": after} if after else {"page": page}
         return await self._transport.get(CallPage, _path(batch_id, "calls"), params=params)
 

@@ -27,7 +27,7 @@ class Calls:
         body: Json = {"to": to, "call_agent_id": agent_id, "dynamic_variables": dict(variables or {})}
         if metadata:
             body["metadata"] = dict(metadata)
-        if callback_url:
+        if callback_url is not None:
             body["callback_url"] = callback_url
         return await self._transport.get(StartedCall, "/v1/api/call", "POST", json=body)
 

@@ -50,7 +50,7 @@ class Webhooks:
 
     async def deliveries(self, endpoint: str, *, state: str | None = None, limit: int = 20) -> Sequence[Json]:
         """The newest deliveries."""
-        params: Json = {"limit": limit, **({"state": state} if state else {})}
+        params: Json = {"limit": limit, **({"state": state} if state is not None else {})}
         found = await self._transport.json("GET", _under(endpoint, "deliveries"), params=params)
         return items(found.get("deliveries"))
 

@@ -31,26 +31,35 @@ class Profile:
 
 
 def profile_path(environment: Mapping[str, str] | None = None) -> Path:
-    """The file that holds the profile."""
+    """The file that holds the profile. Raises ProfileError if COVEY_PROFILE is set to nothing."""
     env = os.environ if environment is None else environment
-    if env.get("COVEY_PROFILE"):
-        return Path(env["COVEY_PROFILE"]).expanduser()
+    if (named := _named(env, "COVEY_PROFILE")) is not None:
+        return Path(named).expanduser()
     home = env.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
     return Path(home) / "covey" / "profile.toml"
 
 
 def load_profile(environment: Mapping[str, str] | None = None) -> Profile:
-    """The profile that holds: the environment above the file. Raises ProfileError if the file cannot be read."""
+    """The profile that holds: the environment above the file. Raises ProfileError if the file cannot be read, or if a
+    variable is set to nothing: that is a mistake, and the file may hold another server's key."""
     env = os.environ if environment is None else environment
     path = profile_path(env)
     kept = _read(path)
     return Profile(
-        url=env.get("COVEY_URL") or kept.get("url") or DEFAULT_URL,
-        api_key=env.get("COVEY_API_KEY") or kept.get("api_key", ""),
-        workspace=env.get("COVEY_WORKSPACE") or kept.get("workspace", ""),
-        admin_key=env.get("COVEY_ADMIN_KEY") or kept.get("admin_key", ""),
-        source="COVEY_API_KEY" if env.get("COVEY_API_KEY") else str(path),
+        url=_named(env, "COVEY_URL") or kept.get("url") or DEFAULT_URL,
+        api_key=_named(env, "COVEY_API_KEY") or kept.get("api_key", ""),
+        workspace=_named(env, "COVEY_WORKSPACE") or kept.get("workspace", ""),
+        admin_key=_named(env, "COVEY_ADMIN_KEY") or kept.get("admin_key", ""),
+        source="COVEY_API_KEY" if "COVEY_API_KEY" in env else str(path),
     )
+
+
+def _named(env: Mapping[str, str], name: str) -> str | None:
+    """What a variable is set to, None if it is not. Raises ProfileError if that is nothing."""
+    value = env.get(name)
+    if value is not None and not value.strip():
+        raise ProfileError(f"The environment variable {name} is set, but empty: give it a value or unset it")
+    return value
 
 
 def save_profile(profile: Profile, path: Path | None = None) -> Path:

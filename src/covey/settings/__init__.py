@@ -8,7 +8,7 @@ would be right.
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -165,7 +165,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, file: Path | None = None) -> Self:
-        """Read `file` (default: `$COVEY_CONFIG`, else `covey.toml` here if there is one) and the environment."""
+        """Read `file` (default: `$COVEY_CONFIG`, else `covey.toml` here if there is one) and the environment.
+
+        A variable that is set to nothing is a mistake, never the same as one that is not set: an empty host would be
+        every address, an empty data folder the current one.
+        """
+        _check_environment({"config", *cls.model_fields})
         path = _find(file)
         bound = type(cls.__name__, (cls,), {"_file": path, "__module__": cls.__module__, "__doc__": cls.__doc__})
         try:
@@ -200,8 +205,16 @@ class Settings(BaseSettings):
         ]
 
 
+def _check_environment(settings: Collection[str]) -> None:
+    """Raises SettingsError if a variable of one of these, or of a value within it, is set to nothing."""
+    for variable, value in os.environ.items():
+        prefix, name = variable[: len(_ENV_PREFIX)].upper(), variable[len(_ENV_PREFIX) :].lower()
+        if prefix == _ENV_PREFIX and name.split("__")[0] in settings and not value.strip():
+            raise SettingsError(f"Environment variable {variable}: it is empty; give it a value or unset it")
+
+
 def _find(file: Path | None) -> Path | None:
-    named = file or (Path(os.environ["COVEY_CONFIG"]) if os.environ.get("COVEY_CONFIG") else None)
+    named = file or (Path(os.environ["COVEY_CONFIG"]) if "COVEY_CONFIG" in os.environ else None)
     if named is not None:
         if not named.is_file():
             raise SettingsError(f"There is no settings file {named}; `covey init` writes one")
