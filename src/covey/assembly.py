@@ -28,6 +28,7 @@ from covey.engine.deliveries import Deliveries
 from covey.engine.health import Health
 from covey.engine.hints import Hints
 from covey.engine.liveness import Settler
+from covey.engine.orders import Orders
 from covey.engine.runner import Runner
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
@@ -157,6 +158,7 @@ async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Op
         store=store,
         submission=Submission(store, hints, worker.id),
         hints=hints,
+        orders=Orders(store, hints, worker.withdrawals),
         clock=clock,
         settings=settings,
         metrics=metrics,

@@ -16,7 +16,7 @@ FILE = "covey.db"
 NO_DRIVER = "database: PostgreSQL needs Covey's extra `postgres`, which is not installed: install covey[postgres]"
 
 Heard = Callable[[str], None]
-"""Is told the hints of other processes; see `Hints.heard`."""
+"""Is told the hints of all processes; see `Hints.heard`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def make_store(settings: Settings, clock: Clock | None = None, heard: Heard = la
     Raises SettingsError if Covey was installed without what it needs.
     """
     if settings.database is None:
-        return SqliteStore(database_file(settings), clock or SystemClock())
+        return SqliteStore(database_file(settings), clock or SystemClock(), heard)
     need_driver()
     from covey.store.postgres.store import PostgresStore
 

@@ -23,11 +23,12 @@ FREE = Quota(unended_batches=1_000_000, waiting_items=1 << 40, allow_duplicate=T
 
 @dataclass
 class Scene:
-    """A store, its clock, and the batches that a test made."""
+    """A store, its clock, the hints that it told, and the batches that a test made."""
 
     store: Store
     clock: ManualClock
     database: Database
+    heard: list[str] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
     _names: Iterator[int] = field(default_factory=itertools.count)
 
@@ -127,16 +128,21 @@ def database(request: pytest.FixtureRequest) -> Database:
 
 
 @pytest.fixture
-async def store(database: Database, clock: ManualClock) -> AsyncIterator[Store]:
-    async with database.open(clock) as opened:
+def heard() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def store(database: Database, clock: ManualClock, heard: list[str]) -> AsyncIterator[Store]:
+    async with database.open(clock, heard.append) as opened:
         await opened.enlist(WORKER)
         await opened.put_lane(Lane("lane", 100))
         yield opened
 
 
 @pytest.fixture
-def scene(store: Store, clock: ManualClock, database: Database) -> Scene:
-    return Scene(store, clock, database)
+def scene(store: Store, clock: ManualClock, database: Database, heard: list[str]) -> Scene:
+    return Scene(store, clock, database, heard)
 
 
 @pytest.fixture(autouse=True)

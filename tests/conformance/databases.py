@@ -27,10 +27,11 @@ Fault = Callable[[Store, Sequence[Callable[[], Awaitable[Any]]]], Awaitable[list
 
 @dataclass(frozen=True)
 class Database:
-    """How to open a new, empty one; how a worker's process dies (for good: it is only looked at); and, where there is
-    such a thing, how operations run together while the disk is full: what each returned or raised."""
+    """How to open a new, empty one, with a clock and with whom it tells its hints; how a worker's process dies (for
+    good: it is only looked at); and, where there is such a thing, how operations run together while the disk is full:
+    what each returned or raised."""
 
-    open: Callable[[Clock], AbstractAsyncContextManager[Store]]
+    open: Callable[..., AbstractAsyncContextManager[Store]]
     kill: Callable[[Store, str], Awaitable[None]]
     full_disk: Fault | None = None
     slower: int = 1
@@ -42,11 +43,18 @@ def quick_folder() -> str | None:
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
+Heard = Callable[[str], None]
+
+
+def nobody(hint: str) -> None:
+    """Hears hints, and does nothing."""
+
+
 @asynccontextmanager
-async def open_sqlite(clock: Clock) -> AsyncIterator[Store]:
+async def open_sqlite(clock: Clock, heard: Heard = nobody) -> AsyncIterator[Store]:
     """A SQLite database in a folder of its own."""
     with tempfile.TemporaryDirectory(dir=quick_folder()) as folder:
-        store = SqliteStore(Path(folder) / "covey.db", clock)
+        store = SqliteStore(Path(folder) / "covey.db", clock, heard)
         await store.open()
         try:
             yield store
@@ -107,12 +115,12 @@ async def template() -> str:
 
 
 @asynccontextmanager
-async def open_postgres(clock: Clock) -> AsyncIterator[Store]:
+async def open_postgres(clock: Clock, heard: Heard = nobody) -> AsyncIterator[Store]:
     """A database of its own on the session's server, migrated once and copied. Whose lock is free is dead at once."""
     server, name = session_server(), next(_names)
     while len(_left) > 1:
         server.drop(_left.pop(0))
-    store = PostgresStore(server.create_database(name, await template()), clock, free_seconds=0)
+    store = PostgresStore(server.create_database(name, await template()), clock, heard=heard, free_seconds=0)
     await store.open()
     try:
         yield store

@@ -118,6 +118,7 @@ class ModelBatch:
     def end(self, seq: int, what: What, now: datetime, *, lane_works: bool) -> None:
         """The outcome table of the design, section 3."""
         item = self.items[seq]
+        aborted = self.aborted or item.dropped
         item.worker, item.dropped = None, False
         match what:
             case What.good:
@@ -126,13 +127,13 @@ class ModelBatch:
             case What.bad | What.down:
                 self._close(item, "failed", what.value)
             case What.retry:
-                self._retry(item, now)
+                self._retry(item, now, aborted=aborted)
             case What.returned | What.not_started:
-                self._give_back(item, what, now, lane_works=lane_works)
+                self._give_back(item, what, now, lane_works=lane_works, aborted=aborted)
             case What.aborted:
                 self._close(item, "canceled", "aborted", tried=0)
             case What.lost:
-                self._lose(item, now)
+                self._lose(item, now, aborted=aborted)
 
     @staticmethod
     def _close(item: ModelItem, state: str, code: str, tried: int = 1) -> None:
@@ -143,8 +144,8 @@ class ModelBatch:
     def _defer(item: ModelItem, due: datetime) -> None:
         item.state, item.due = "waiting", due
 
-    def _retry(self, item: ModelItem, now: datetime) -> None:
-        if self.aborted:
+    def _retry(self, item: ModelItem, now: datetime, *, aborted: bool) -> None:
+        if aborted:
             self._close(item, "canceled", "busy")
         elif self.stopped or item.tries + 1 >= self.max_tries:
             self._close(item, "failed", "busy")
@@ -152,8 +153,8 @@ class ModelBatch:
             item.tries += 1
             self._defer(item, now + timedelta(seconds=5))
 
-    def _give_back(self, item: ModelItem, what: What, now: datetime, *, lane_works: bool) -> None:
-        if self.stopped:
+    def _give_back(self, item: ModelItem, what: What, now: datetime, *, lane_works: bool, aborted: bool) -> None:
+        if self.stopped or aborted:
             self._close(item, "canceled", "no_route" if what is What.returned else "not_started", tried=0)
             return
         if what is What.not_started:
@@ -165,10 +166,10 @@ class ModelBatch:
         else:
             self._defer(item, now + timedelta(seconds=2))
 
-    def _lose(self, item: ModelItem, now: datetime) -> None:
+    def _lose(self, item: ModelItem, now: datetime, *, aborted: bool) -> None:
         if not self.repeatable:
             self._close(item, "failed", "outcome_unknown")
-        elif self.stopped:
+        elif self.stopped or aborted:
             self._close(item, "canceled", "worker_lost", tried=0)
         elif item.losses == 2:
             self._close(item, "failed", "worker_lost")

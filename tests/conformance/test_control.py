@@ -1,13 +1,16 @@
 """What people do to a batch: stop, pause, resume, adjust, drop, erase."""
 
+import asyncio
+
 import pytest
 
 from covey.domain.batch import BatchState, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.item import ItemState
-from covey.domain.run import NOT_STARTED, Aborted, Failed, Retry, Returned, Succeeded
+from covey.domain.run import NOT_STARTED, Aborted, Failed, Outcome, Retry, Returned, Succeeded
 from covey.store.ports import Dropped
 
+from ..clock import NOON
 from .conftest import WORKER, Scene, numbers, seqs
 
 
@@ -175,12 +178,68 @@ async def test_one_active_item_may_be_dropped(scene: Scene) -> None:
     assert not await scene.store.drop(batch, 2)
     assert not await scene.store.drop(batch, 99)
     assert await scene.store.to_drop(WORKER) == [Dropped(batch, 1, 1, "aborted")]
-    await scene.finish(bite, Returned(NOT_STARTED), seqs=[1])
+    await scene.finish(bite, Retry(scene.after(1), Failed("busy", "")))
     assert await scene.store.to_drop(WORKER) == []
-    assert seqs(await scene.claim(1)) == [1]
+    scene.clock.advance(2)
+    assert seqs(await scene.claim(1)) == [0], "the other one is tried again"
     assert await scene.store.to_drop(WORKER) == []
     event = [event for event in await scene.store.history(batch) if event.type == "item_aborted"]
     assert [(one.actor, one.data) for one in event] == [("key", {"seq": 1})]
+
+
+@pytest.mark.parametrize("outcome", [Returned(NOT_STARTED), Returned("away"), Retry(NOON, Failed("busy", ""))])
+async def test_a_dropped_item_never_starts_again_whatever_its_run_came_to(scene: Scene, outcome: Outcome) -> None:
+    """Its run may have come back by itself, or ended so that another try is due, before anybody could tell it."""
+    batch = await scene.submit(1, max_tries=3)
+    bite = await scene.take(1)
+    assert await scene.store.drop(batch, 0)
+    await scene.finish(bite, outcome)
+    assert (await scene.store.item(batch, 0)).state is ItemState.canceled
+    scene.clock.advance(60)
+    assert await scene.claim(1) is None
+
+
+async def test_a_dropped_run_that_is_lost_is_not_repeated(scene: Scene) -> None:
+    batch = await scene.submit(2, repeatable=True)
+    await scene.store.enlist("doomed")
+    await scene.take(2, worker="doomed")
+    assert await scene.store.drop(batch, 0)
+    await scene.bury("doomed")
+    assert await scene.store.settle("doomed", {}) == 0
+    assert [(await scene.store.item(batch, seq)).state for seq in (0, 1)] == [ItemState.canceled, ItemState.waiting]
+
+
+async def _told(scene: Scene, *hints: str) -> None:
+    """Wait until the process has heard these hints. Every one comes with the change that it is about."""
+    async with asyncio.timeout(10):
+        while not set(hints) <= set(scene.heard):
+            await asyncio.sleep(0.01)
+    scene.heard.clear()
+
+
+async def test_whatever_takes_runs_back_is_told_to_every_process(scene: Scene) -> None:
+    """What was handed out and has not started is withdrawn by that: by whomever it is held, whoever gave the order."""
+    batch = await mixed(scene)
+    await scene.store.pause(batch, "asked")
+    await _told(scene, f"withdraw:{batch}")
+    await scene.store.drop(batch, 3)
+    await _told(scene, "drop")
+    await scene.store.stop(batch, StopReason.cancel)
+    await _told(scene, f"withdraw:{batch}")
+    await scene.store.stop(batch, StopReason.cancel, abort=True)
+    await _told(scene, "drop")
+    assert await scene.store.block("w", ["somebody"], "asked") == 1
+    await _told(scene, "drop")
+    failing = await scene.submit(40, self_pausing=True)
+    while (bite := await scene.claim(1)) is not None:
+        await scene.finish(bite, Failed("bad", ""))
+    assert (await scene.store.batch(failing)).pause_reason == "failing:bad"
+    await _told(scene, f"withdraw:{failing}")
+    expiring = await scene.submit(2, repeatable=True, expires_at=scene.after(50))
+    await scene.take(1)
+    scene.clock.advance(60)
+    assert await scene.store.expire() == [expiring]
+    await _told(scene, f"withdraw:{expiring}", "drop")
 
 
 async def test_an_erased_batch_is_hidden_at_once_and_removed_in_pieces(scene: Scene) -> None:

@@ -11,6 +11,8 @@ from covey.engine.hints import Hints
         ("work:one", {"one"}),
         ("work:three:and:more", {"three:and:more"}),
         ("drop", {"drops"}),
+        ("withdraw:0123", {"0123"}),
+        ("withdraw", {"one", "two", "drops"}),
         ("", {"one", "two", "drops"}),
         ("what a newer Covey says", {"one", "two", "drops"}),
     ],
@@ -18,7 +20,9 @@ from covey.engine.hints import Hints
 def test_a_hint_of_another_process(hint: str, woken: set[str]) -> None:
     hints = Hints()
     events = {"one": hints.lane("one"), "two": hints.lane("two"), "drops": hints.drops}
+    withdrawn: list[str] = []
+    hints.withdraw = withdrawn.append
     hints.heard(hint)
     if hint.startswith("work:three"):
         events["three:and:more"] = hints.lane("three:and:more")
-    assert {name for name, event in events.items() if event.is_set()} == woken
+    assert {name for name, event in events.items() if event.is_set()} | set(withdrawn) == woken

@@ -58,6 +58,10 @@ class Locking(Transaction):
         super().__init__(database, clock)
         self._waits = waits
         self.claims_for: str | None = None
+        self.told: list[str] = []
+
+    async def tell(self, what: str) -> None:
+        self.told.append(what)
 
     async def lock(self, name: str, params: Params) -> None:
         waits, self._waits = self._waits, False
@@ -105,6 +109,8 @@ class SimulatedDatabase:
         self.connection: apsw.Connection = self.database.connection
         self.recount = Recount(self.database)
         self.up = True
+        self.notify: Callable[[str], None] = lambda hint: None
+        """Is given every hint in the moment of the commit that it comes with."""
         self.life = 0
         self.operations = 0
         self._claiming: Counter[str] = Counter()
@@ -130,6 +136,8 @@ class SimulatedDatabase:
         except StopIteration as end:
             self.connection.execute("COMMIT")
             self._ended(one, end.value, None)
+            for hint in dict.fromkeys(one.transaction.told):
+                self.notify(hint)
         except BaseException as error:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")

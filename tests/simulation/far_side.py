@@ -1,11 +1,11 @@
-"""The far side, and the runner that addresses it as real ones do: it looks at the licence in the last step before the
-wire, and a run that is dropped ends at once."""
+"""The far side, and the runner that addresses it as real ones do: it looks at the licence, and whether the run was
+withdrawn, in the last step before the wire, and a run that is dropped ends at once."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-from covey.domain.run import INTERNAL_ERROR, NOT_STARTED, Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
+from covey.domain.run import INTERNAL_ERROR, Blame, Failed, Outcome, Retry, Returned, Succeeded
 from covey.engine.runner import CannotGoOn, Run
 
 from .ledger import Ledger
@@ -84,17 +84,11 @@ class SimulatedRunner:
     async def run(self, run: Run) -> Outcome:
         if self._far_side.unreadable(run):
             raise CannotGoOn("its configuration cannot be read")
-        early = run.start_at - self._clock.monotonic()
-        if early > 0 and await _dropped_within(run, early):
-            return Aborted(run.drop_reason or "aborted")
-        if run.dropped.is_set():
-            return Aborted(run.drop_reason or "aborted")
-        if self._clock.monotonic() > run.licence_until:
-            return Returned(NOT_STARTED)
+        if not await run.turn(self._clock.monotonic):
+            return run.unstarted()
         usual = self._ledger.batches[run.batch].facts.seconds
         seconds = self._far_side.seconds(run, usual)
         start = self._ledger.start(run, self._worker(), seconds)
-        run.started = self._clock.monotonic()
         if await _dropped_within(run, seconds):
             outcome: Outcome | Exception = Failed(run.drop_reason or "aborted", "It was dropped")
         else:

@@ -21,6 +21,7 @@ from .locks import Locks
 from .loop import NOON, Loop
 from .losses import Losses
 from .script import LaneFacts, Submit
+from .takenback import TakenBack
 
 Key = tuple[str, int, int]
 """Batch, seq, attempt."""
@@ -97,7 +98,7 @@ class Ledger:
     def __init__(self, loop: Loop, database: SimulatedDatabase, locks: Locks, lanes: Sequence[LaneFacts]) -> None:
         self._loop = loop
         self._database = database
-        self._locks = locks
+        self.locks = locks
         self.lanes = {lane.name: lane for lane in lanes}
         self.batches: dict[str, Known] = {}
         self.hands: dict[tuple[str, int], tuple[int, str]] = {}
@@ -111,6 +112,7 @@ class Ledger:
         self.workers: dict[str, Health] = {}
         self.began = 0.0
         self.losses = Losses(self)
+        self.taken_back = TakenBack(self)
         self.trace: list[str] | None = None
         self.writes = 0
         self._second: dict[str, tuple[int, int]] = {}
@@ -231,6 +233,7 @@ class Ledger:
         dead = {worker for (worker,) in self.execute("SELECT id FROM workers WHERE dead_at IS NOT NULL")}
         for worker, health in self.workers.items():
             health.given_up = worker in dead
+        self.taken_back.fell_back({batch for batch, facts in there.items() if facts == (0, 0)})
         self.losses.fell_back(before)
 
     def stopped(self, batch: str, answer: Stopped) -> None:
@@ -241,14 +244,18 @@ class Ledger:
 
     def paused(self, batch: str, reason: str | None, _: Any) -> None:
         """A pause, or a resume (None)."""
-        self.batches[batch].paused = reason is not None
+        known = self.batches[batch]
+        known.paused = reason is not None
+        if not known.paused and known.stopped_at is None:
+            self.taken_back.resumed(batch)
         if reason == LOST_COMMITS:
             self.losses.paused.add(batch)
 
     def _see_stops(self) -> None:
         """Batches that are stopped since this write, by whoever: what was active then may go on, nothing else."""
-        for (id_,) in self._database.connection.execute("SELECT batch FROM counts WHERE stopped = 1"):
+        for id_, canceled in self.execute("SELECT batch, canceled FROM counts WHERE stopped = 1"):
             known = self.batches[id_.hex()]
+            self.taken_back.counted(id_.hex(), canceled)
             if known.stopped_at is None:
                 known.stopped_at = self.now
                 known.active_at_stop = frozenset(
@@ -264,10 +271,10 @@ class Ledger:
         """A worker was declared dead: it must have looked so for two seconds, and not be well."""
         health = self.workers[worker]
         health.given_up = True
-        free_for = self.now - self._locks.free_since.get(worker, self.now)
+        free_for = self.now - self.locks.free_since.get(worker, self.now)
         if free_for < GONE_SECONDS - 0.01:
             raise Broken("only who is gone for two seconds is given up", worker=worker, free_for=free_for)
-        if self._locks.taken_at.get(worker, 0.0) < self.began > self.now - RETURN_SECONDS:
+        if self.locks.taken_at.get(worker, 0.0) < self.began > self.now - RETURN_SECONDS:
             raise Broken("after a restart everybody has 30 s to come back", worker=worker, began=self.began)
         if health.alive() and self.now - max(health.trouble, self.began) > HEALTHY_SECONDS:
             raise Broken("nobody who is well is given up", worker=worker)
@@ -279,7 +286,7 @@ class Ledger:
 
     def ends_session(self, worker: str) -> None:
         """A session is ended because its owner stands still."""
-        session = self._locks.held.get(worker)
+        session = self.locks.held.get(worker)
         if session is not None and self.now - session.beat_at < SILENT_SECONDS:
             raise Broken("only who stands still for 30 s is cut off", worker=worker, silent=self.now - session.beat_at)
 
@@ -343,6 +350,7 @@ class Ledger:
                 raise Broken("nothing that a stop counted canceled starts", run=run, stopped_at=known.stopped_at)
             if self.now > known.stopped_at + STOP_SECONDS + 0.001:
                 raise Broken("no start later than 500 ms after a stop", run=run, late=self.now - known.stopped_at)
+        self.taken_back.judge(start)
         late = self.now - handed.at
         if late > STOP_SECONDS + 0.001:
             raise Broken("no start later than 500 ms after its claim", run=run, late=late)

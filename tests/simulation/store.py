@@ -110,6 +110,10 @@ class SimulatedStore(OperationStore):
         self._wrote = partial(self._ledger.paused, batch, None)
         return await super().resume(batch, actor)
 
+    async def drop(self, batch: str, seq: int, actor: str | None = None) -> bool:
+        self._wrote = partial(self._ledger.taken_back.dropped, batch, seq)
+        return await super().drop(batch, seq, actor)
+
     async def settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
         self._wrote = partial(self._ledger.settled, worker)
         return await super().settle(worker, hold)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +21,7 @@ from covey.domain.lane import Lane
 from covey.engine import sweeper
 from covey.engine.hints import Hints
 from covey.engine.liveness import Settler
+from covey.engine.orders import Orders
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
 from covey.engine.worker import Worker
@@ -81,6 +82,7 @@ class Life:
     store: SimulatedStore
     worker: Worker
     submission: Submission
+    orders: Orders
     loops: list[EngineLoop]
     clock: ProcessClock
     hints: Hints
@@ -122,7 +124,14 @@ class Node:
         loops: list[EngineLoop] = [Settler(worker, dict.fromkeys(runners, HOLD))]
         if self.number == 0:
             loops.append(Sweeper(store, clock, hints, worker.id, list(runners), _no_files))
-        return Life(process, link, store, worker, Submission(store, hints, worker.id), loops, clock, hints)
+        submission, orders = Submission(store, hints, worker.id), Orders(store, hints, worker.withdrawals)
+        return Life(process, link, store, worker, submission, orders, loops, clock, hints)
+
+    def hear(self, hint: str, late: float) -> None:
+        """A hint comes by the worker's lock session, if there is one and the network lets it pass."""
+        life, loop = self.life, self.world.loop
+        if not life.link.cut and life.worker.id in self.world.locks.held:
+            loop.at(loop.time() + late, life.process.context.run, loop.call_soon, life.hints.heard, hint)
 
     async def _live(self, life: Life) -> None:
         try:
@@ -185,6 +194,7 @@ class World:
         self.dice = Random(script.seed + 1)
         self.loop = Loop(Random(script.seed + 2))  # type: ignore[abstract]  # no files, no sockets
         self.database = SimulatedDatabase(self.loop, Random(script.seed + 3))
+        self.database.notify = self._notify
         self.network = Network(self.loop, self.database)
         self.locks = Locks(self.loop)
         self.ledger = Ledger(self.loop, self.database, self.locks, script.lanes)
@@ -192,6 +202,12 @@ class World:
         self.far_side = FarSide(script.seed)
         self.nodes: list[Node] = []
         self.names: dict[int, str] = {}
+        self._hint_dice = Random(script.seed + 5)
+
+    def _notify(self, hint: str) -> None:
+        """Every process hears it, some milliseconds later."""
+        for node in self.nodes:
+            node.hear(hint, 0.0002 + 0.002 * self._hint_dice.random() + node.life.link.slow)
 
     def run(self) -> None:
         """Let it happen. Raises `Broken` when a promise was broken."""
@@ -383,39 +399,41 @@ class World:
         if batch is not None:
             await self._ask(act.what, batch, act.seq)
 
+    async def _obey(self, life: Life, what: str, batch: str, seq: int) -> bool:
+        """Do what a person asked; whether it was answered."""
+        store, orders = life.store, life.orders
+        answered = partial(self.ledger.taken_back.order_answered, life.worker.id, batch)
+        try:
+            match what:
+                case "stop" | "abort":
+                    await orders.stop(batch, StopReason.cancel, abort=what == "abort")
+                    answered(None)
+                case "pause":
+                    await orders.pause(batch, "asked")
+                    answered(None)
+                case "resume":
+                    await store.resume(batch)
+                case "drop":
+                    if await orders.drop(batch, seq):
+                        answered(seq)
+                case "erase":
+                    await store.erase_batch(batch)
+        except Unavailable:
+            return False
+        except CoveyError:
+            pass
+        return True
+
     async def _ask(self, what: str, batch: str, seq: int = 0) -> None:
         for _ in range(20):
             life = self._some_life()
             if life is not None:
-                task = self.loop.spawn(life.process, _obey(life, what, batch, seq))
+                task = self.loop.spawn(life.process, self._obey(life, what, batch, seq))
                 while not task.done() and not life.process.dead:
                     await asyncio.sleep(0.1)
                 if task.done() and task.result():
                     return
             await asyncio.sleep(0.5)
-
-
-async def _obey(life: Life, what: str, batch: str, seq: int) -> bool:
-    """Do what a person asked; whether it was answered."""
-    store = life.store
-    try:
-        match what:
-            case "stop" | "abort":
-                await store.stop(batch, StopReason.cancel, abort=what == "abort")
-                life.hints.drop()
-            case "pause":
-                await store.pause(batch, "asked")
-            case "resume":
-                await store.resume(batch)
-            case "drop":
-                await store.drop(batch, seq)
-            case "erase":
-                await store.erase_batch(batch)
-    except Unavailable:
-        return False
-    except CoveyError:
-        pass
-    return True
 
 
 async def _pieces(act: Submit) -> AsyncIterator[Sequence[NewItem]]:

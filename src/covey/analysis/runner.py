@@ -112,22 +112,18 @@ class AnalysisRunner:
         dropped = asyncio.create_task(run.dropped.wait())
         try:
             await asyncio.wait([work, dropped], return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            return _dropped(run)
+            if run.dropped.is_set() and (run.started is None or not work.done()):
+                return _dropped(run)
+            return work.result()
         finally:
             for task in (work, dropped):
                 task.cancel()
             await asyncio.gather(work, dropped, return_exceptions=True)
 
     async def _started(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Outcome:
-        """What comes of the run, begun at its own start time and not after its licence."""
-        wait = run.start_at - self._clock.monotonic()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        if self._clock.monotonic() > run.licence_until:
-            return Returned(NOT_STARTED)
-        run.started = self._clock.monotonic()
+        """What comes of the run, begun at its own start time and not after its licence, unless it is withdrawn."""
+        if not await run.turn(self._clock.monotonic):
+            return run.unstarted()
         return await self._outcome(run, config, given)
 
     def _config(self, run: Run) -> AnalysisConfig:

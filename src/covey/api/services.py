@@ -18,7 +18,9 @@ from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.domain.batch import Quota
 from covey.domain.clock import Clock
 from covey.engine.hints import Hints
+from covey.engine.orders import Orders
 from covey.engine.submission import Submission
+from covey.engine.withdrawals import Withdrawals
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Settings, Trunk
@@ -147,7 +149,7 @@ class Services:
     of this id. `checks` is the line before the checks of lists. `observing` keeps the metrics from asking the database
     more often than they change. `heavy` works out what takes long. `intake` takes assets in; None where none are kept.
     `fetcher` asks addresses that clients gave, `sealer` keeps secrets; both are made from the settings unless they are
-    given.
+    given. `orders` carries out what takes runs back: by default where no worker has any.
     """
 
     store: Store
@@ -170,11 +172,14 @@ class Services:
     fetcher: Fetcher = None  # type: ignore[assignment]
     sealer: Sealer = None  # type: ignore[assignment]
     intake: Intake | None = None
+    orders: Orders = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if not self.trunks:
             facts = {name: TrunkFacts(name, trunk) for name, trunk in self.settings.trunks.items()}
             object.__setattr__(self, "trunks", facts)
+        if self.orders is None:
+            object.__setattr__(self, "orders", Orders(self.store, self.hints, Withdrawals({})))
         if self.fetcher is None:
             object.__setattr__(self, "fetcher", Fetcher(self.settings.fetch))
         if self.sealer is None:

@@ -218,9 +218,11 @@ Recognize = Callable[[bytes, tuple[str, ...]], Awaitable[Heard]]
 
 
 class CallWatch(Protocol):
-    """Is told how a call goes on while it does, as far as the trunk comes to know it: the report alone decides."""
+    """Is told how a call goes on while it does, as far as the trunk comes to know it: the report alone decides.
+    `dialling` comes before an INVITE can leave, `reached` when the far side has it for certain."""
 
     def dialling(self) -> None: ...
+    def reached(self) -> None: ...
     def ringing(self) -> None: ...
     def answered(self) -> None: ...
     def turn(self, turn: Turn) -> None: ...
@@ -240,8 +242,14 @@ class Trunk(Protocol):
         """Place one call and see it to its end. Never raises for what the far side does."""
         ...
 
+    async def withdraw(self, call: str) -> None:
+        """Do not dial a call (by its order's id) whose dial has not begun: its report says `not_started`. Any other
+        goes on, and its watch is told `reached` as soon as the far side has it."""
+        ...
+
     async def hang_up(self, call: str) -> None:
-        """End one call (by its order's id) now: CANCEL while it rings, BYE after. Its report says `aborted`."""
+        """End one call (by its order's id) now: CANCEL while it rings, BYE after. Its report says `aborted`, and comes
+        when no phone rings any more: an INVITE that nobody answers at all may take 32 s to its end."""
         ...
 
     async def ping(self) -> str | None:

@@ -17,7 +17,6 @@ from covey.calls.recordings import Recordings
 from covey.calls.speech import SpeechError
 from covey.calls.speech.cache import ClipCache
 from covey.domain.clock import Clock
-from covey.domain.run import NOT_STARTED
 from covey.engine.runner import Blame, CannotGoOn, Failed, Outcome, Returned, Run
 from covey.metrics import Metrics
 
@@ -34,8 +33,9 @@ START_PAUSE = 3.0
 REPORT_SECONDS = 15.0
 """How long after its last possible moment a call's report is waited for."""
 
-HANG_UP_SECONDS = 10.0
-"""How long the report may take after a hang-up: a frozen dialler is noticed and its calls are ended within that."""
+HANG_UP_SECONDS = 45.0
+"""How long the report may take after a hang-up: an INVITE of which nothing is heard cannot be cancelled, and the stack
+gives it up after 32 s (RFC 3261 timer B). A frozen dialler is noticed and its calls are ended within that, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class CallRunner:
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name=f"trunk {self.trunk.name}")
         if not self._tried.is_set():
-            waits = [asyncio.create_task(event.wait()) for event in (self._tried, run.dropped)]
+            waits = [asyncio.create_task(event.wait()) for event in (self._tried, run.withdrawn)]
             try:
                 await asyncio.wait(waits, timeout=READY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -134,15 +134,30 @@ class CallRunner:
         if run.ref is None:
             return Failed("invalid_number", "The row has no number")
         if not await self._started(run) or self._clock.monotonic() > run.licence_until:
-            return Returned(NOT_STARTED, self._cannot_start or "the trunk was not ready in time")
+            return run.unstarted(self._cannot_start or "the trunk was not ready in time")
         script = render(agent, Row.load(run.input).values)
         try:
-            clips = {} if self._clips is None else await self._clips.clips(run.workspace, script, agent.voice)
+            clips = await self._clips_of(run, script, agent.voice)
         except SpeechError as error:
             return Returned("speech_failed", str(error), Blame.either)
+        if run.is_withdrawn or clips is None:
+            return run.unstarted()
         order = self._order(run, config, agent, script, clips)
         report = await self._place(order, run)
         return self._outcome(report, run, config)
+
+    async def _clips_of(self, run: Run, script: Script, voice: str) -> dict[str, str] | None:
+        """The sound of a call; None if the run is withdrawn before it is there. Raises SpeechError."""
+        if self._clips is None:
+            return {}
+        making = asyncio.create_task(self._clips.clips(run.workspace, script, voice))
+        withdrawing = asyncio.create_task(run.withdrawn.wait())
+        try:
+            await asyncio.wait([making, withdrawing], return_when=asyncio.FIRST_COMPLETED)
+            return making.result() if making.done() else None
+        finally:
+            making.cancel()
+            withdrawing.cancel()
 
     def _config(self, run: Run) -> tuple[CallsConfig, Agent]:
         """The batch's frozen configuration, read once for all its runs."""
@@ -185,6 +200,7 @@ class CallRunner:
         """Place the call; hang it up when the run is dropped, or when its report is long overdue. A call that is not
         reported even then is given up: its slot must not be taken for ever."""
         placing = asyncio.create_task(self.trunk.place(order, _Watch(run, self._clock)))
+        withdrawing = asyncio.create_task(self._withdraw(order, run))
         dropping = asyncio.create_task(run.dropped.wait())
         overdue = order.licence.until + order.ring_seconds + order.longest_seconds + REPORT_SECONDS
         patience = max(0.0, overdue - self._clock.monotonic())
@@ -198,8 +214,15 @@ class CallRunner:
             log.error("a call was never reported", batch=run.batch, item=run.item, attempt=run.attempt)
             return CallReport(CallEnd.outcome_unknown, self._clock.now(), text="The trunk never reported the call")
         finally:
+            withdrawing.cancel()
             dropping.cancel()
             placing.cancel()
+
+    async def _withdraw(self, order: CallOrder, run: Run) -> None:
+        """Withdraw the call when the run is. The trunk's word is the report, or that the far side has the call."""
+        await run.withdrawn.wait()
+        if not run.dropped.is_set():
+            await self.trunk.withdraw(order.id)
 
     def _outcome(self, report: CallReport, run: Run, config: CallsConfig) -> Outcome:
         now = self._clock.now()
@@ -224,15 +247,20 @@ class CallRunner:
 
 
 class _Watch:
-    """Tells the engine at once that the far side was addressed; the rest it learns from the report."""
+    """Tells the engine that the far side was addressed, once that is certain; the rest it learns from the report."""
 
     def __init__(self, run: Run, clock: Clock) -> None:
         self._run = run
         self._clock = clock
+        self._dialled: float | None = None
 
     def dialling(self) -> None:
-        """The INVITE leaves."""
-        self._run.started = self._clock.monotonic()
+        """The INVITE may leave from now on: within milliseconds, or once a name is resolved, or never."""
+        self._dialled = self._clock.monotonic()
+
+    def reached(self) -> None:
+        """The far side has the INVITE."""
+        self._run.started = self._dialled or self._clock.monotonic()
 
     def ringing(self) -> None:
         """The phone rings."""

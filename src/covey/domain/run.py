@@ -165,7 +165,7 @@ class Bite:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the table must know about an item and its batch.
+    """What the table must know about an item and its batch. `aborted`: its run, or all of the batch's, is to end now.
 
     `tries`, `returns` and `losses` are what was spent before this outcome; `lane_works` is whether the lane worked for
     others lately.
@@ -254,7 +254,7 @@ def _retried(outcome: Retry, standing: Standing) -> Decision:
 
 
 def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
-    if standing.stopped:
+    if standing.stopped or standing.aborted:
         return End(RunState.canceled, outcome.code, outcome.message, tried=False)
     if outcome.code == NOT_STARTED:
         return Defer(None, NOT_STARTED, None, standing.tries, standing.returns, standing.losses)
@@ -268,7 +268,7 @@ def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
 def _lost(standing: Standing) -> Decision:
     if not standing.repeatable:
         return End(RunState.failed, OUTCOME_UNKNOWN, "The server stopped during the run; what came of it is not known")
-    if standing.stopped:
+    if standing.stopped or standing.aborted:
         return End(RunState.canceled, WORKER_LOST, tried=False)
     losses = standing.losses + 1
     if losses >= MAX_LOSSES:

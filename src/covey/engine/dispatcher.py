@@ -1,7 +1,8 @@
 """The dispatcher of a lane: claims what the worker can start at once and gives each run to its runner."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from covey.engine.hints import Hints
 from covey.engine.runner import CannotGoOn, Run, Runner
 from covey.engine.standstill import Standstill
 from covey.metrics import Metrics
-from covey.store.ports import Claims, Control, Lanes, Liveness
+from covey.store.ports import Claim, Claims, Control, Lanes, Liveness
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +27,17 @@ POLL_SECONDS = 1.0
 
 RunKey = tuple[str, int, int]
 """Batch, seq, attempt."""
+
+Which = Callable[[Run], bool]
+"""Says of a run whether an order is about it."""
+
+
+@dataclass(slots=True)
+class UnansweredClaim:
+    """A claim on its way: `answered` comes when its runs are in hand, `orders` were given meanwhile."""
+
+    answered: asyncio.Future[None]
+    orders: list[Which] = field(default_factory=list)
 
 
 class DispatcherStore(Claims, Control, Lanes, Liveness, Protocol):
@@ -72,6 +84,7 @@ class Dispatcher:
         self._ahead = Ahead()
         self._standstill = Standstill(store, clock, worker, lane, self._latest_start)
         self._last_start = float("-inf")
+        self._unanswered: UnansweredClaim | None = None
         self.claiming = True
 
     def start(self) -> None:
@@ -125,14 +138,25 @@ class Dispatcher:
             return None
         if self._ahead.wide:
             await self._measure()
-        asked = self._clock.monotonic()
-        claim = await self._store.claim(self._worker, self.lane, room)
-        self._metrics.claim_seconds.observe(self._clock.monotonic() - asked)
-        if claim.bite is not None:
-            await self._start(claim.bite, asked)
-        elif claim.again_at is not None and self._ahead.until(claim.again_at, self._clock) < -WRONG_SECONDS:
+        claim = await self._claim(room)
+        again_at = claim.again_at
+        if claim.bite is None and again_at is not None and self._ahead.until(again_at, self._clock) < -WRONG_SECONDS:
             await self._measure()
-        return claim.again_at
+        return again_at
+
+    async def _claim(self, room: int) -> Claim:
+        """Claim one bite, and have its runs in hand when this returns."""
+        asked = self._clock.monotonic()
+        self._unanswered = unanswered = UnansweredClaim(asyncio.get_running_loop().create_future())
+        try:
+            claim = await self._store.claim(self._worker, self.lane, room)
+            self._metrics.claim_seconds.observe(self._clock.monotonic() - asked)
+            if claim.bite is not None:
+                await self._start(claim.bite, asked, unanswered.orders)
+            return claim
+        finally:
+            self._unanswered = None
+            unanswered.answered.set_result(None)
 
     async def _measure(self) -> None:
         """Measure the store's clock by the quickest question there is: a claim may take longer than a start may be
@@ -141,7 +165,8 @@ class Dispatcher:
         now = await self._store.time()
         self._ahead.of(asked, self._clock.monotonic(), now)
 
-    async def _start(self, bite: Bite, asked: float) -> None:
+    async def _start(self, bite: Bite, asked: float, orders: Sequence[Which]) -> None:
+        """Start the runs of a bite; those that `orders` are about are withdrawn before their first step."""
         try:
             config = self._frozen(bite)
         except ValueError:
@@ -150,11 +175,13 @@ class Dispatcher:
         ahead = self._ahead.of(asked, self._clock.monotonic(), bite.now)
         for claimed in bite.runs:
             run = self._run(bite, claimed, config, ahead, asked)
-            if (run.batch, run.seq, run.attempt) in self.runs:
+            if run.key in self.runs:
                 log.critical("the database handed out what is in hand already", batch=run.batch, seq=run.seq)
                 continue
-            self.runs[run.batch, run.seq, run.attempt] = run
-            self.running.add((run.batch, run.seq, run.attempt))
+            self.runs[run.key] = run
+            self.running.add(run.key)
+            if any(which(run) for which in orders):
+                run.withdraw()
             task = asyncio.create_task(self._execute(run, self._standstill.lap))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -187,17 +214,20 @@ class Dispatcher:
 
     async def _execute(self, run: Run, lap: int) -> None:
         outcome = await self._outcome(run)
-        await self._standstill.came_back(outcome, lap)
+        if run.started is not None or not run.is_withdrawn:  # what was taken back could have started
+            await self._standstill.came_back(outcome, lap)
         ended = self._clock.now()
         started = None
         if run.started is not None:
             self._last_start = max(self._last_start, run.started)
             self._metrics.claim_lag.observe(max(0.0, run.started - run.start_at))
             started = datetime.fromtimestamp(ended.timestamp() - (self._clock.monotonic() - run.started), ended.tzinfo)
-        self.running.discard((run.batch, run.seq, run.attempt))
-        self._put(Finished(run.batch, run.seq, run.attempt, outcome, started, ended))
+        self.running.discard(run.key)
+        self._put(Finished(*run.key, outcome, started, ended))
 
     async def _outcome(self, run: Run) -> Outcome:
+        if run.is_withdrawn:
+            return run.unstarted()
         if self._clock.monotonic() > run.licence_until:
             return Returned(NOT_STARTED, "its start came too late")
         try:
@@ -229,9 +259,32 @@ class Dispatcher:
         """Claim nothing for so long (0: go on)."""
         self._standstill.rest(seconds)
 
+    def withdraw(self, which: Which) -> None:
+        """Take back the runs that an order is about and that have not started, also those that a claim on its way has
+        been given already: the order was written after it."""
+        for run in self.runs.values():
+            if run.started is None and which(run):
+                run.withdraw()
+        if self._unanswered is not None:
+            self._unanswered.orders.append(which)
+
+    async def withdrawn(self, which: Which) -> None:
+        """Wait until it is known of each run that was withdrawn whether it started."""
+        await self.answered()
+        fates = [run.withdraw() for run in self.runs.values() if run.is_withdrawn and which(run)]
+        if fates:
+            await asyncio.wait(fates)
+
+    async def answered(self) -> None:
+        """Wait for the claim on its way, if there is one, until its runs are in hand."""
+        if self._unanswered is not None:
+            await asyncio.wait([self._unanswered.answered])
+
     def forget(self, key: RunKey) -> None:
         """The run's outcome is on disk: its room is free. Runs of other lanes are none of ours."""
-        if self.runs.pop(key, None) is not None:
+        run = self.runs.pop(key, None)
+        if run is not None:
+            run.recorded()
             self._hint.set()
 
     async def idle(self, timeout: float) -> bool:

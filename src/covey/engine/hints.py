@@ -13,6 +13,8 @@ class Hints:
     def __init__(self) -> None:
         self._lanes: dict[str, asyncio.Event] = {}
         self._drops = asyncio.Event()
+        self.withdraw: Callable[[str], None] = lambda batch: None
+        """What this process has been handed out of a batch, and not started, is to be taken back."""
         self.told: Callable[[], None] = lambda: None
         """Something happened in this process that somebody may want to be told."""
 
@@ -25,10 +27,13 @@ class Hints:
         self.lane(lane).set()
 
     def heard(self, hint: str) -> None:
-        """A hint of another process: `work:<lane>`, `drop`, or "" if any may have been missed."""
+        """A hint that was written with some change, by this process or another: `work:<lane>`, `withdraw:<batch>`,
+        `drop`, or "" if any may have been missed."""
         match hint.partition(":"):
             case ("work", _, lane) if lane:
                 self.work(lane)
+            case ("withdraw", _, batch) if batch:
+                self.withdraw(batch)
             case ("drop", _, _):
                 self.drop()
             case _:
@@ -42,5 +47,5 @@ class Hints:
         return self._drops
 
     def drop(self) -> None:
-        """An active run may have to be dropped."""
+        """An active run may have to be dropped, or one that has not started may be about something that was blocked."""
         self._drops.set()

@@ -4,14 +4,17 @@ A runner of one's own is a class with this protocol, registered as an entry poin
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from covey.domain.ids import item_id
-from covey.domain.run import Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
+from covey.domain.run import NOT_STARTED, Aborted, Blame, Failed, Outcome, Retry, Returned, Succeeded
 
 __all__ = ["Aborted", "Blame", "CannotGoOn", "Failed", "Outcome", "Retry", "Returned", "Run", "Runner", "Succeeded"]
+
+INTERRUPTED = "interrupted"
+"""Why a run is dropped whose server ends: nobody asked for that, so one that has not started goes back."""
 
 
 @dataclass(slots=True)
@@ -21,6 +24,10 @@ class Run:
     `config` is the batch's frozen configuration. `tries` counts the executions before this one that reached the far
     side. `start_at` and `licence_until` are seconds of the monotonic clock: start not before the first, and if the
     far side was not addressed by the second, answer `Returned("not_started")` instead.
+
+    A run can be withdrawn as long as it has not started. `withdraw` sets `withdrawn`, and from then on its runner has
+    two choices: end it by `unstarted()` and never address the far side for it, or, where the start cannot be taken
+    back any more, set `started`. Whichever comes first settles the future that `withdraw` returns.
     """
 
     batch: str
@@ -35,25 +42,100 @@ class Run:
     input: bytes
     start_at: float
     licence_until: float
-    started: float | None = None
     progress: tuple[float, float] | None = None
     drop_reason: str | None = None
     dropped: asyncio.Event = field(default_factory=asyncio.Event)
+    _started: float | None = field(default=None, init=False)
+    _withdrawn: asyncio.Event | None = field(default=None, init=False)
+    _fate: asyncio.Future[bool] | None = field(default=None, init=False)
 
     @property
     def item(self) -> str:
         """The item's id."""
         return item_id(self.batch, self.seq)
 
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Batch, seq, attempt."""
+        return self.batch, self.seq, self.attempt
+
+    @property
+    def started(self) -> float | None:
+        """When the far side was first addressed, in monotonic seconds. A runner sets it as soon as that is certain:
+        from then on the run cannot be withdrawn."""
+        return self._started
+
+    @started.setter
+    def started(self, at: float | None) -> None:
+        self._started = at
+        if at is not None:
+            self._settle(True)
+
+    @property
+    def withdrawn(self) -> asyncio.Event:
+        """Set when the run is not to start any more. Looked at until it starts, not after."""
+        if self._withdrawn is None:
+            self._withdrawn = asyncio.Event()
+        return self._withdrawn
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether it was withdrawn, or dropped; what that came to may not be known yet."""
+        return self._withdrawn is not None and self._withdrawn.is_set()
+
+    def withdraw(self) -> asyncio.Future[bool]:
+        """Ask for the run back. The future says whether it started all the same; False comes once its end is on disk.
+        Any number may ask, and wait for the same future."""
+        if self._fate is None:
+            self._fate = asyncio.get_running_loop().create_future()
+            if self._started is not None:
+                self._fate.set_result(True)
+        self.withdrawn.set()
+        return self._fate
+
+    def recorded(self) -> None:
+        """The engine's: its end is on disk."""
+        self._settle(False)
+
+    def _settle(self, started: bool) -> None:
+        if self._fate is not None and not self._fate.done():
+            self._fate.set_result(started)
+
+    async def turn(self, monotonic: Callable[[], float]) -> bool:
+        """Wait for the run's own start time. True: it starts now. False: it must not, as it was withdrawn or dropped,
+        or as it is too late; answer `unstarted()`.
+
+        For runners that address the far side in the very next step, and by themselves.
+        """
+        early = self.start_at - monotonic()
+        if early > 0 and not self.withdrawn.is_set():
+            try:
+                async with asyncio.timeout(early):
+                    await self.withdrawn.wait()
+            except TimeoutError:
+                pass
+        if self.withdrawn.is_set() or (now := monotonic()) > self.licence_until:
+            return False
+        self.started = now
+        return True
+
+    def unstarted(self, why: str = "") -> Outcome:
+        """What a run comes to that has not started: its item goes back, unless the run was dropped."""
+        if self.drop_reason in (None, INTERRUPTED):
+            return Returned(NOT_STARTED, why)
+        return Aborted(self.drop_reason)
+
     def advance(self, done: float, whole: float) -> None:
         """Say how far this run is, in a unit of the runner's own. Readers see it within seconds."""
         self.progress = (done, whole)
 
     def drop(self, reason: str) -> None:
-        """Ask the runner to end this run now: `aborted`, `expired` or `interrupted`. The first reason stays."""
+        """Ask the runner to end this run now, also if it has started: `aborted`, `expired` or `interrupted`. The first
+        reason stays."""
         if self.drop_reason is None:
             self.drop_reason = reason
             self.dropped.set()
+            self.withdrawn.set()
 
 
 class CannotGoOn(Exception):
@@ -69,9 +151,9 @@ class Runner(Protocol):
     async def run(self, run: Run) -> Outcome:
         """Execute one run and say what came of it.
 
-        Set `run.started` (monotonic seconds) when the far side is first addressed. Watch `run.dropped`. Raise
-        CannotGoOn if the batch is beyond help. Any other exception is the runner's own
-        fault: the engine writes the item down as failed, `internal_error`.
+        Before the start, watch `run.withdrawn`; set `run.started` when the far side is first addressed (`run.turn`
+        does both); after that, watch `run.dropped`. Raise CannotGoOn if the batch is beyond help. Any other exception
+        is the runner's own fault: the engine writes the item down as failed, `internal_error`.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from covey.engine.hints import Hints
 from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
 from covey.engine.standstill import alone
+from covey.engine.withdrawals import Withdrawals, of_batch, of_refs
 from covey.metrics import Metrics
 from covey.store.ports import FinishReport, Store
 
@@ -78,6 +80,8 @@ class Worker:
             )
             for lane, runner in runners.items()
         }
+        self.withdrawals = Withdrawals(self.dispatchers)
+        hints.withdraw = lambda batch: self.withdrawals.begin(of_batch(batch))
         self._loops: list[asyncio.Task[None]] = []
         self._said: dict[RunKey, tuple[float, float]] = {}
         self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.put)
@@ -165,13 +169,28 @@ class Worker:
         return found
 
     async def drop_round(self) -> None:
-        """Tell the runs that are to be dropped."""
+        """Tell the runs that are to be dropped, and take back what was about to touch something that is blocked now."""
+        await self._drop()
+        await self.withdrawals.all_in_hand()
+        await self._withdraw_blocked()
+
+    async def _drop(self) -> None:
         if not self.active:
             return
         for order in await self._store.to_drop(self.id):
             run = self._run(order.batch, order.seq, order.attempt)
             if run is not None:
                 run.drop(order.reason)
+
+    async def _withdraw_blocked(self) -> None:
+        refs: dict[str, set[str]] = defaultdict(set)
+        for dispatcher in self.dispatchers.values():
+            for run in dispatcher.runs.values():
+                if run.started is None and run.ref is not None and not run.is_withdrawn:
+                    refs[run.workspace].add(run.ref)
+        for workspace, those in refs.items():
+            blocked = await self._store.blocked_among(workspace, sorted(those))
+            self.withdrawals.begin(of_refs(workspace, blocked))
 
     async def progress_round(self) -> None:
         """Write down how far the runs are that have moved since the last round."""

@@ -27,15 +27,19 @@ LINES = ("opening", "question", "again", "yes", "no", "goodbye")
 
 @dataclass
 class Watch:
-    """Remembers what it was told; `dialled`, `rang` and `talks` can be awaited."""
+    """Remembers what it was told; `dialled`, `has_it`, `rang` and `talks` can be awaited."""
 
     dialled: asyncio.Event = field(default_factory=asyncio.Event)
+    has_it: asyncio.Event = field(default_factory=asyncio.Event)
     rang: asyncio.Event = field(default_factory=asyncio.Event)
     talks: asyncio.Event = field(default_factory=asyncio.Event)
     turns: list[Turn] = field(default_factory=list)
 
     def dialling(self) -> None:
         self.dialled.set()
+
+    def reached(self) -> None:
+        self.has_it.set()
 
     def ringing(self) -> None:
         self.rang.set()
@@ -142,6 +146,37 @@ def order(clips: dict[str, str]) -> OrderMaker:
         return CallOrder("b" * 24, f"{made:024x}", 1, number, script(), clips, Licence(now, now + room), **fields)
 
     return make
+
+
+class FarEnd(asyncio.DatagramProtocol):
+    """Answers every INVITE alike, and nothing else."""
+
+    def __init__(self, status: str, *headers: str) -> None:
+        self._status = status
+        self._headers = headers
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if data.startswith(b"INVITE"):
+            asked = data.decode().split("\r\n")
+            kept = [line for line in asked if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")]
+            to = next(line for line in asked if line.startswith("To:"))
+            lines = [f"SIP/2.0 {self._status}", *kept, f"{to};tag=x", *self._headers, "Content-Length: 0", "", ""]
+            self._transport.sendto("\r\n".join(lines).encode(), addr)
+
+
+@contextlib.asynccontextmanager
+async def far_end(status: str, *headers: str) -> AsyncIterator[int]:
+    """A far end that answers every INVITE with this; its port."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: FarEnd(status, *headers), local_addr=("127.0.0.1", 0))
+    try:
+        yield transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
 
 
 TrunkMaker = Callable[..., Coroutine[Any, Any, SipTrunk]]

@@ -15,6 +15,9 @@ class Printer:
     def dialling(self) -> None:
         pass
 
+    def reached(self) -> None:
+        pass
+
     def ringing(self) -> None:
         print("ringing", flush=True)
 

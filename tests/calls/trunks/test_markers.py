@@ -10,7 +10,7 @@ from pathlib import Path
 from covey.calls.call import CallEnd
 from covey.calls.trunks import markers
 
-from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, until_gone
+from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, far_end, until_gone
 
 TALKS = "+14155550195"
 RINGS = "+14155550165"
@@ -83,16 +83,16 @@ async def test_an_unanswered_goodbye_leaves_the_marker(
 
 
 async def test_a_call_just_hung_up_counts_until_the_phone_knows(
-    phones_maker: PhonesMaker, trunk_maker: TrunkMaker, order: OrderMaker, tmp_path: Path
+    trunk_maker: TrunkMaker, order: OrderMaker, tmp_path: Path
 ) -> None:
     """The report is there, the goodbye is not answered: it counts as open."""
-    phones = phones_maker("--swallow")
     folder = tmp_path / "open"
-    trunk = await trunk_maker(phones.port, open_calls=folder)
-    report = await trunk.place(order(RINGS, ring_seconds=0.5), Watch())
-    assert report.end is CallEnd.no_final_answer
-    pid = trunk.pids[0]
-    await trunk.stop()
+    async with far_end("180 Ringing") as port:
+        trunk = await trunk_maker(port, open_calls=folder)
+        report = await trunk.place(order(RINGS, ring_seconds=0.5), Watch())
+        assert report.end is CallEnd.no_answer
+        pid = trunk.pids[0]
+        await trunk.stop()
     assert marked(folder) == [pid]
 
 

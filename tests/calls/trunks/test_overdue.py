@@ -32,6 +32,9 @@ class SilentTrunk:
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def withdraw(self, call: str) -> None:
+        pass
+
     async def hang_up(self, call: str) -> None:
         self.hung_up.append(call)
 

@@ -22,7 +22,7 @@ from covey.calls.trunks.dialler.stack import Stack
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import SipTrunk
 
-from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, descriptor_of
+from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, descriptor_of, far_end
 
 ONE = "+14155550140"
 RINGS = "+14155550165"
@@ -237,45 +237,11 @@ async def test_one_broken_number(phones_maker: PhonesMaker, trunk_maker: TrunkMa
     ]
 
 
-async def test_a_trunk_that_swallows_sees_one_dialog(
-    phones_maker: PhonesMaker, trunk_maker: TrunkMaker, order: OrderMaker
-) -> None:
-    phones = phones_maker("--swallow")
-    trunk = await trunk_maker(phones.port)
-    report = await trunk.place(order(ONE, ring_seconds=1.5), Watch())
-    assert report.end is CallEnd.no_final_answer
-    assert len(phones.lines("swallowed")) == 1
-
-
-class Redirector(asyncio.DatagramProtocol):
-    """Answers every INVITE with 302 to `elsewhere`."""
-
-    def __init__(self, elsewhere: int) -> None:
-        self._elsewhere = elsewhere
-        self._transport: Any = None
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        if data.startswith(b"INVITE"):
-            kept = [
-                line for line in data.decode().split("\r\n") if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")
-            ]
-            to = next(line for line in data.decode().split("\r\n") if line.startswith("To:"))
-            contact = f"Contact: <sip:+14155550140@127.0.0.1:{self._elsewhere}>"
-            lines = ["SIP/2.0 302 Moved Temporarily", *kept, f"{to};tag=x", contact, "Content-Length: 0", "", ""]
-            self._transport.sendto("\r\n".join(lines).encode(), addr)
-
-
 async def test_a_redirect_is_not_followed(phones: Phones, trunk_maker: TrunkMaker, order: OrderMaker) -> None:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: Redirector(phones.port), local_addr=("127.0.0.1", 0))
-    try:
-        trunk = await trunk_maker(transport.get_extra_info("sockname")[1])
+    contact = f"Contact: <sip:+14155550140@127.0.0.1:{phones.port}>"
+    async with far_end("302 Moved Temporarily", contact) as port:
+        trunk = await trunk_maker(port)
         report = await trunk.place(order(ONE), Watch())
-    finally:
-        transport.close()
     assert (report.end, report.sip_code) == (CallEnd.moved, 302)
     assert phones.lines("invite") == []
 

@@ -146,7 +146,7 @@ async def block(ctx: Ctx, body: Blocking) -> Response:
 
 async def add_blocked(ctx: Context, numbers: Sequence[str], reason: str) -> int:
     """Never call these numbers (E.164) again; how many are new on the list."""
-    return await ctx.services.store.block(ctx.workspace, numbers, reason)
+    return await ctx.services.orders.block(ctx.workspace, numbers, reason)
 
 
 async def reading(ctx: Context, region: str | None) -> IntakeOptions:

@@ -199,11 +199,9 @@ async def cancel(
         raise BadRequest(f"active: {active[:40]!r} is not hangup")
     batch = await find(ctx, batchId)
     try:
-        stopped = await ctx.services.store.stop(batch.id, StopReason.cancel, abort=active == "hangup", actor=ctx.actor)
+        stopped = await ctx.services.orders.stop(batch.id, StopReason.cancel, abort=active == "hangup", actor=ctx.actor)
     except NotFound:
         raise words.no_batch(batchId) from None
-    if active == "hangup":
-        ctx.services.hints.drop()
     return Answer(_cancelled(stopped.batch, stopped.first))
 
 
@@ -252,7 +250,7 @@ async def pause(ctx: Ctx, batchId: BatchId) -> Response:
     batch = await find(ctx, batchId)
 
     async def work(_: str) -> Answer:
-        return await _shown(ctx, await ctx.services.store.pause(batch.id, "paused", ctx.actor))
+        return await _shown(ctx, await ctx.services.orders.pause(batch.id, "paused", ctx.actor))
 
     return await once(ctx, {}, work)
 

@@ -203,10 +203,11 @@ async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
 
     async def work(_: str) -> Answer:
         try:
-            stopped = await ctx.services.store.stop(batch.id, StopReason.cancel, actor=ctx.actor)
+            stopped = await ctx.services.orders.stop(batch.id, StopReason.cancel, actor=ctx.actor)
         except NotFound:
             raise words.nothing_of(batch_id, COLLECTION) from None
-        if stopped.batch.ended and not stopped.first:
+        came_too_late = batch.ended or stopped.batch.stop_reason is not StopReason.cancel
+        if stopped.batch.ended and not stopped.first and came_too_late:
             word = words.batch_word(stopped.batch)
             raise Conflict(f"The batch is {word} already; nothing was left to cancel", code=f"batch_{word}")
         return Answer(views.batch_object(stopped.batch), 202)
@@ -224,7 +225,7 @@ async def pause(ctx: Ctx, batch_id: BatchId) -> Response:
     """Covey's own: nothing more of it starts until it is resumed; what is being processed goes on. Once more it answers
     the same; a batch that has ended or was canceled is a 409."""
     batch = await find(ctx, batch_id)
-    return await _turned(ctx, batch, "pause", lambda: ctx.services.store.pause(batch.id, "paused", ctx.actor))
+    return await _turned(ctx, batch, "pause", lambda: ctx.services.orders.pause(batch.id, "paused", ctx.actor))
 
 
 @router.post(

@@ -118,7 +118,4 @@ async def ended(ctx: Context, batch: str, within: timedelta | None = None) -> tu
 
 async def stop(ctx: Context, batch: str, *, abort: bool = True) -> Batch:
     """End a single task; what is being processed is dropped, or without `abort` goes on to its end."""
-    stopped = await ctx.services.store.stop(batch, StopReason.cancel, abort=abort, actor=ctx.actor)
-    if abort:
-        ctx.services.hints.drop()
-    return stopped.batch
+    return (await ctx.services.orders.stop(batch, StopReason.cancel, abort=abort, actor=ctx.actor)).batch

@@ -77,7 +77,7 @@ class DiallerProcess:
         self._channel: Channel | None = None
         self._trace: socket.socket | None = None
         self._sip_socket: socket.socket | None = None
-        self._dialogs = Dialogs()
+        self._dialogs = Dialogs(on_heard=self._reached)
         self._held: dict[str, Held] = {}
         self._understanding: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
@@ -128,11 +128,19 @@ class DiallerProcess:
         self._channel.send({"do": "place", "order": order})
         return held.report
 
+    def withdraw(self, call: str) -> bool:
+        """Do not dial a call whose dial has not begun; False if it is not here. The dialler's word is the report
+        `not_started`, or that it was `dialling` before."""
+        return self._ask("withdraw", call)
+
     def hang_up(self, call: str) -> bool:
         """End a call; False if it is not here."""
+        return self._ask("hang_up", call)
+
+    def _ask(self, what: str, call: str) -> bool:
         if call not in self._held or self._channel is None:
             return False
-        self._channel.send({"do": "hang_up", "call": call})
+        self._channel.send({"do": what, "call": call})
         return True
 
     async def stop(self) -> None:
@@ -220,6 +228,11 @@ class DiallerProcess:
         del self._held[held.order.id]
         if not held.report.done():
             held.report.set_result(report)
+
+    def _reached(self, order: str) -> None:
+        """The trace has an answer to its INVITE."""
+        if held := self._held.get(order):
+            held.watch.reached()
 
     def _understand(self, call: str, message: Message, pcm: bytes) -> None:
         async def work() -> None:

@@ -165,6 +165,12 @@ class Dialog:
         return self.final is not None and self.final >= 300
 
     @property
+    def hears_us(self) -> bool:
+        """Whether the far side would take a CANCEL or a BYE: it has answered the last INVITE, and not by a refusal,
+        after which another INVITE may leave (with a password, or to another address)."""
+        return self.heard and not self.over
+
+    @property
     def ended(self) -> bool:
         """Whether the far side knows that the call is over."""
         return self.over or self.parted
@@ -233,8 +239,12 @@ class Dialogs:
     thread may watch while another asks.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, on_heard: Callable[[str], None] = lambda order: None
+    ) -> None:
+        """`on_heard` is given the order whose INVITE the far side answered with anything, at its first answer."""
         self._monotonic = monotonic
+        self._on_heard = on_heard
         self._by_order: dict[str, Dialog] = {}
         self._by_call_id: dict[str, Dialog] = {}
         self._leaving: dict[str, float] = {}
@@ -251,7 +261,10 @@ class Dialogs:
             self._by_call_id[dialog.call_id] = self._by_order[dialog.order] = dialog
             return dialog.order
         if head[1] == "RX" and (known := self._by_call_id.get(message.call_id)):
+            unheard = not known.heard
             known.hear(message)
+            if unheard and known.heard:
+                self._on_heard(known.order)
             if known.ended and message.call_id in self._leaving:
                 self._drop(message.call_id)
         return None

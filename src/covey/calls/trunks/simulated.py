@@ -96,6 +96,7 @@ class SimulatedTrunk:
         self.name = settings.name
         self._settings = settings
         self._dropped: dict[str, asyncio.Event] = {}
+        self._withdrawn: dict[str, asyncio.Event] = {}
         self._log: int | None = None
 
     async def start(self) -> None:
@@ -110,15 +111,22 @@ class SimulatedTrunk:
     async def place(self, order: CallOrder, watch: CallWatch) -> CallReport:
         """Play one call to its end."""
         dropped = self._dropped[order.id] = asyncio.Event()
+        self._withdrawn[order.id] = asyncio.Event()
         try:
             return await self._play(order, watch, dropped)
         finally:
-            del self._dropped[order.id]
+            del self._dropped[order.id], self._withdrawn[order.id]
+
+    async def withdraw(self, call: str) -> None:
+        """Do not start one call; one that has started goes on."""
+        if event := self._withdrawn.get(call):
+            event.set()
 
     async def hang_up(self, call: str) -> None:
         """End one call now."""
         if event := self._dropped.get(call):
             event.set()
+            self._withdrawn[call].set()
 
     async def ping(self) -> str | None:
         """It is always there."""
@@ -126,21 +134,22 @@ class SimulatedTrunk:
 
     async def stop(self) -> None:
         """End every call."""
-        for event in self._dropped.values():
-            event.set()
+        for call in list(self._dropped):
+            await self.hang_up(call)
         if self._log is not None:
             os.close(self._log)
             self._log = None
 
     async def _play(self, order: CallOrder, watch: CallWatch, dropped: asyncio.Event) -> CallReport:
         clock = CallClock()
-        if await _happens(dropped, order.licence.start_at - monotonic()):
-            return _report(clock, CallEnd.aborted)
+        if await _happens(self._withdrawn[order.id], order.licence.start_at - monotonic()):
+            return _report(clock, CallEnd.aborted if dropped.is_set() else CallEnd.not_started)
         if monotonic() > order.licence.until:
             return replace(_report(clock, CallEnd.not_started), text="its start came too late")
         self._note(order)
         dialled_at = clock.now()
         watch.dialling()
+        watch.reached()
         ahead = fate(self._settings, order.item, order.attempt)
         watch.ringing()
         if await _happens(dropped, self._lasts(min(ahead.ring, order.ring_seconds))):

@@ -54,7 +54,8 @@ class SipTrunk:
         self._posts: set[asyncio.Task[None]] = set()
         self._lives: set[asyncio.Task[None]] = set()
         self._wakings: set[asyncio.Task[None]] = set()
-        self._orders: dict[str, asyncio.Event] = {}
+        self._orders: dict[str, CallEnd | None] = {}
+        """The orders that were not reported yet, and what is to become of those that no dialler has."""
         self._changed = asyncio.Condition()
         self._stopping = asyncio.Event()
 
@@ -90,24 +91,36 @@ class SipTrunk:
         """Place one call and see it to its end."""
         if not is_e164(order.number):
             return _unplaced(CallEnd.invalid_number, "not a number that can be dialled")
-        dropped = self._orders.setdefault(order.id, asyncio.Event())
+        self._orders[order.id] = None
         try:
-            dialler = await self._with_room(order.licence.until)
-            if dropped.is_set():
-                return _unplaced(CallEnd.aborted, "hung up before the dial")
+            dialler = await self._with_room(order.licence.until, order.id)
+            if (end := self._orders[order.id]) is not None:
+                return _unplaced(end, "called off before the dial")
             if dialler is None:
                 return _unplaced(CallEnd.not_started, "no dialler was free in time")
             return await self._see_through(dialler, order, watch)
         finally:
             del self._orders[order.id]
 
+    async def withdraw(self, call: str) -> None:
+        """Do not dial a call whose dial has not begun."""
+        await self._call_off(call, CallEnd.not_started)
+        for dialler in self._crew:
+            if dialler.withdraw(call):
+                return
+
     async def hang_up(self, call: str) -> None:
         """End one call now."""
-        if call in self._orders:
-            self._orders[call].set()
+        await self._call_off(call, CallEnd.aborted)
         for dialler in self._crew:
             if dialler.hang_up(call):
                 return
+
+    async def _call_off(self, call: str, end: CallEnd) -> None:
+        """If the call still waits for a dialler, it comes to this end."""
+        if call in self._orders:
+            self._orders[call] = end
+            await self._wake()
 
     async def ping(self) -> str | None:
         """Ask the far side whether it is there."""
@@ -137,10 +150,11 @@ class SipTrunk:
         finally:
             await self._wake()
 
-    async def _with_room(self, until: float) -> DiallerProcess | None:
-        """The dialler with the most room, waited for until that moment of the monotonic clock."""
+    async def _with_room(self, until: float, order: str | None = None) -> DiallerProcess | None:
+        """The dialler with the most room, waited for until that moment of the monotonic clock, or until the `order` is
+        called off."""
         async with self._changed:
-            while True:
+            while self._orders.get(order or "") is None:
                 best = max(self._crew, key=lambda dialler: dialler.room, default=None)
                 if best is not None and best.room > 0:
                     return best
@@ -151,6 +165,7 @@ class SipTrunk:
                     await asyncio.wait_for(self._changed.wait(), None if left == float("inf") else left)
                 except TimeoutError:
                     return None
+            return None
 
     async def _wake(self) -> None:
         async with self._changed:

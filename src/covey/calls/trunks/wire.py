@@ -2,7 +2,7 @@
 
 A frame is two lengths (four bytes each, network order), a JSON object and a tail of raw bytes (sound).
 
-    trunk to dialler    setup · place · hang_up · recognized · shut_down
+    trunk to dialler    setup · place · withdraw · hang_up · recognized · shut_down
     dialler to trunk    ready · beat · dialling · ringing · answered · turn · understand · report
 """
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Role, Workspace
 from covey.domain.errors import Conflict, NotFound, Unprocessable
 from covey.domain.run import Json
+from covey.store.operations.control import DROP
 from covey.store.operations.database import Database, Row, load, micros, moment, text
 
 
@@ -152,12 +153,21 @@ async def delete_agent(database: Database, workspace_id: str, id_: str) -> None:
 async def block(database: Database, workspace_id: str, refs: Sequence[str], reason: str) -> int:
     """See `Accounts.block`."""
     asked = {"workspace": workspace_id, "refs": database.array(list(refs)), "reason": reason}
-    return await database.run("block", {**asked, "now": micros(await database.now())})
+    added = await database.run("block", {**asked, "now": micros(await database.now())})
+    if added:
+        await database.tell(DROP)
+    return added
 
 
 async def unblock(database: Database, workspace_id: str, ref: str) -> bool:
     """See `Accounts.unblock`."""
     return await database.run("unblock", {"workspace": workspace_id, "ref": ref}) > 0
+
+
+async def blocked_among(database: Database, workspace_id: str, refs: Sequence[str]) -> set[str]:
+    """See `Accounts.blocked_among`."""
+    asked = {"workspace": workspace_id, "refs": database.array(list(refs))}
+    return {ref for (ref,) in await database.rows("blocked_among", asked)}
 
 
 async def blocked(database: Database, workspace_id: str, after: str, limit: int) -> list[Blocked]:

@@ -12,7 +12,12 @@ from covey.store.operations.hot import Hot, hot, save
 from covey.store.ports import Stopped
 
 DROP = "drop"
-"""What is told to every process: look which runs are to be dropped."""
+"""What is told to every process: look which runs are to be dropped, or are about what was blocked."""
+
+
+def withdraw(batch: bytes) -> str:
+    """What is told to every process: nothing more of a batch is to start, also of what was handed out already."""
+    return f"withdraw:{batch.hex()}"
 
 
 def work(lane: str) -> str:
@@ -50,9 +55,9 @@ async def stop(
     if abort and found.row.active and found.row.aborted_at is None:
         await database.write("batch_abort", {"batch": found.row.id, "now": found.now})
         found.event("aborted", actor)
+        await database.tell(DROP)
     if found.events:
         await save(database, [found])
-        await database.tell(DROP)
     return Stopped(await _answer(database, found), first)
 
 
@@ -69,6 +74,7 @@ async def stop_open(
     data = {"reason": reason.value, "canceled": canceled, "active": row.active}
     row.canceled, row.deferred = canceled, 0
     batch.event("stopped", actor, data)
+    await database.tell(withdraw(row.id))
 
 
 async def stop_broke(database: Database, batch: Hot) -> None:
@@ -83,6 +89,7 @@ async def expire_one(database: Database, batch: Hot) -> None:
         await stop_open(database, batch, StopReason.expire, message=None, actor=None)
     if batch.may_be_dropped:
         await database.write("batch_abort", {"batch": batch.row.id, "now": batch.now})
+        await database.tell(DROP)
     await save(database, [batch])
 
 
@@ -91,11 +98,18 @@ async def pause(database: Database, batch: str, reason: str, actor: str | None) 
     found = await _known(database, batch)
     _still_open(found, "pause")
     if found.row.paused_at is None:
-        found.row.paused_at, found.row.next_at = found.now, None
-        await database.write("batch_pause", {"batch": found.row.id, "now": found.now, "reason": reason})
+        await pause_open(database, found, reason)
         found.event("paused", actor, {"reason": reason})
         await save(database, [found])
     return await _answer(database, found)
+
+
+async def pause_open(database: Database, batch: Hot, reason: str) -> None:
+    """Pause a batch that is open and not paused, with the next save."""
+    row = batch.row
+    row.paused_at, row.next_at = batch.now, None
+    await database.write("batch_pause", {"batch": row.id, "now": batch.now, "reason": reason})
+    await database.tell(withdraw(row.id))
 
 
 async def resume(database: Database, batch: str, actor: str | None) -> Batch:

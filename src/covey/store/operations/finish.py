@@ -10,7 +10,7 @@ from covey.domain.ids import item_id
 from covey.domain.lane import BATCH_STREAK
 from covey.domain.run import OUTCOME_UNKNOWN, Blame, End, Failed, Finished, Retry, Succeeded, decide
 from covey.store.operations.breakers import LaneBreaker, read_breakers, save_breakers
-from covey.store.operations.control import stop_broke
+from covey.store.operations.control import pause_open, stop_broke
 from covey.store.operations.database import Database, dump, key, lock, micros, moment, pass_gates_of, span_micros
 from covey.store.operations.held import release_held
 from covey.store.operations.hot import Hot, hots, save
@@ -69,12 +69,12 @@ async def _hands(database: Database, finished: Mapping[bytes, Sequence[Finished]
     """The fence: which of the runs are in this worker's hands in this very attempt."""
     hands, asked = Hands(), {(batch, one.seq, one.attempt) for batch, runs in finished.items() for one in runs}
     there = sorted({fence[:2] for fence in asked})
-    for batch, seq, attempt, tries, returns, losses, state, owner, started, returned in await database.each(
+    for batch, seq, attempt, tries, returns, losses, state, owner, started, returned, dropped in await database.each(
         "live_row", there
     ):
         if state == 1 and owner == worker and (batch, seq, attempt) in asked:
             since = returned if returned is not None else started - LATELY
-            hands.active[batch, seq, attempt] = Spent(tries, returns, losses, since)
+            hands.active[batch, seq, attempt] = Spent(tries, returns, losses, since, dropped)
     gone = sorted(asked - hands.active.keys()) if len(hands.active) < len(asked) else []
     for batch, seq, attempt, code, owner in await database.each("run_settled", gone):
         if code == OUTCOME_UNKNOWN and owner == worker:
@@ -141,7 +141,6 @@ async def _pause_failing(database: Database, batch: Hot, breaker: Breaker, opens
     if row.streak < BATCH_STREAK and not hopeless:
         return False
     code = row.streak_code if row.streak >= BATCH_STREAK else breaker.reason
-    row.paused_at, row.next_at = batch.now, None
-    await database.write("batch_pause", {"batch": row.id, "now": batch.now, "reason": f"failing:{code}"})
+    await pause_open(database, batch, f"failing:{code}")
     batch.event("paused", None, {"reason": "failing", "code": code})
     return True

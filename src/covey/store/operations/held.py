@@ -35,7 +35,7 @@ async def _settle_run(
     database: Database, worker: str, batch: Hot, live: Row, hold: Mapping[str, timedelta], written: Written
 ) -> None:
     row = batch.row
-    facts = standing(row, Spent(live.tries, live.returns, live.losses, 0), True)
+    facts = standing(row, Spent(live.tries, live.returns, live.losses, 0, live.dropped), True)
     run = Ended(live.seq, live.attempt, live.tries, worker, live.started_at, batch.now)
     written.record(batch, run, decide(Lost(), facts, moment(batch.now)))
     batch.find_next()

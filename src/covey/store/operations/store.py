@@ -278,6 +278,9 @@ class OperationStore(AssetStore, WebhookStore):
     async def unblock(self, workspace: str, ref: str) -> bool:
         return await self._write(lambda db: accounts.unblock(db, workspace, ref))
 
+    async def blocked_among(self, workspace: str, refs: Sequence[str]) -> set[str]:
+        return await self._look(lambda db: accounts.blocked_among(db, workspace, refs))
+
     async def blocked(self, workspace: str, *, after: str = "", limit: int = 1000) -> list[Blocked]:
         return await self._page(lambda db: accounts.blocked(db, workspace, after, limit))
 

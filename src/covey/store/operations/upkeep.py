@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from covey.domain.batch import StopReason
-from covey.store.operations.control import DROP, expire_one, stop_open
+from covey.store.operations.control import expire_one, stop_open
 from covey.store.operations.database import Database, key, lock, micros
 from covey.store.operations.held import release_held
 from covey.store.operations.hot import hots, save
@@ -22,8 +22,6 @@ async def expire(database: Database, limit: int) -> list[str]:
     over = [batch for batch in (await hots(database, due, now)).values() if batch.open or batch.may_be_dropped]
     for batch in over:
         await expire_one(database, batch)
-    if over:
-        await database.tell(DROP)
     return [batch.row.id.hex() for batch in over]
 
 

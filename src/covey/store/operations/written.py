@@ -15,20 +15,21 @@ UNUSED = (0.0, 0.0, 0, 0, 0)
 
 
 class Spent(NamedTuple):
-    """The budgets that an item has spent, and since when its lane must have worked for others if one more return is
-    to count (microseconds)."""
+    """The budgets that an item has spent, since when its lane must have worked for others if one more return is to
+    count (microseconds), and whether somebody dropped it (1)."""
 
     tries: int
     returns: int
     losses: int
     since: int
+    dropped: int = 0
 
 
 def standing(row: Row, spent: Spent, lane_works: bool) -> Standing:
     """What the outcome table must know of an item of the batch `row`."""
     return Standing(
         stopped=row.stopped_at is not None,
-        aborted=row.aborted_at is not None,
+        aborted=row.aborted_at is not None or bool(spent.dropped),
         repeatable=bool(row.repeatable),
         tries=spent.tries,
         max_tries=row.max_tries,

@@ -93,6 +93,10 @@ class Accounts(Protocol):
 
     async def unblock(self, workspace: str, ref: str) -> bool: ...
 
+    async def blocked_among(self, workspace: str, refs: Sequence[str]) -> set[str]:
+        """Which of these refs are never to be touched."""
+        ...
+
     async def blocked(self, workspace: str, *, after: str = "", limit: int = 1000) -> list[Blocked]: ...
 
     async def erase_ref(self, workspace: str, ref: str, replacement: str) -> int:

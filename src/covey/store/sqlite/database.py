@@ -26,6 +26,8 @@ class Database:
     def __init__(self, connection: apsw.Connection, sql: Mapping[str, str]) -> None:
         self.connection = connection
         self._sql = sql
+        self.told: list[str] = []
+        """The hints of the operation that is being run."""
 
     def end_at(self, end: float | None) -> None:
         """Interrupt what is executed after `end`, in monotonic seconds; None: nothing."""

@@ -32,13 +32,13 @@ T = TypeVar("T")
 class SqliteStore(OperationStore):
     """A database in one file, owned by one process. Implements `covey.store.ports.Store`."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """`path` is the database file; its folder must exist."""
+    def __init__(self, path: Path, clock: Clock, heard: Callable[[str], None] = lambda hint: None) -> None:
+        """`path` is the database file; its folder must exist. `heard` gets the hints, all of this process."""
         self.path = Path(path)
         self.clock = clock
         self.lock = OwnerLock(self.path.with_suffix(".lock"))
         self._sql = statements()
-        self.writer = Writer(self._connect_writer)
+        self.writer = Writer(self._connect_writer, heard)
         self._reader = Reader(lambda: connect(self.path, self._sql, readonly=True))
         self._pages = Reader(lambda: connect(self.path, self._sql, readonly=True))
         self._checkpoints = Checkpoints(lambda: connect(self.path, self._sql))

@@ -74,7 +74,7 @@ class Transaction:
         return True
 
     async def tell(self, what: str) -> None:
-        pass
+        self._database.told.append(what)
 
     async def now(self) -> datetime:
         return self._clock.now()

@@ -9,14 +9,17 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apsw
+import structlog
 
 from covey.domain.errors import CoveyError, Unavailable
 from covey.store.sqlite.database import Database
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Operation = Callable[[Database], T]
@@ -32,14 +35,17 @@ class _Job:
     rows: int
     result: Any = None
     error: BaseException | None = None
+    told: Sequence[str] = ()
 
 
 class Writer:
     """Runs operations on one connection, in one thread, in groups."""
 
-    def __init__(self, connect: Callable[[], Database]) -> None:
-        """`connect` is called once, in the writer's thread."""
+    def __init__(self, connect: Callable[[], Database], heard: Callable[[str], None] = lambda hint: None) -> None:
+        """`connect` is called once, in the writer's thread; `heard` on the loop, with every hint of an operation that
+        is on disk, and before whoever asked for the operation goes on."""
         self._connect = connect
+        self._heard = heard
         self._urgent: deque[_Job] = deque()
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
@@ -136,7 +142,19 @@ class Writer:
 
     def _answer(self, done: list[_Job]) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(_deliver, done)
+        self._loop.call_soon_threadsafe(self._deliver, done)
+
+    def _deliver(self, done: list[_Job]) -> None:
+        for job in done:
+            _tell(job)
+            for hint in job.told if job.error is None else ():
+                self._hear(hint)
+
+    def _hear(self, hint: str) -> None:
+        try:
+            self._heard(hint)
+        except Exception:
+            log.exception("a hint was not understood")
 
 
 def unavailable(error: BaseException) -> Unavailable:
@@ -161,8 +179,10 @@ def _run_one(database: Database, job: _Job) -> bool:
     """Run one job in a savepoint; False if the whole transaction is gone."""
     connection = database.connection
     connection.execute("SAVEPOINT operation")
+    database.told = []
     try:
         job.result = job.operation(database)
+        job.told = database.told
     except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK TO operation")
@@ -181,13 +201,13 @@ def _roll_back(connection: apsw.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _deliver(done: list[_Job]) -> None:
-    for job in done:
-        if job.future.done():
-            continue
-        if job.error is None:
-            job.future.set_result(job.result)
-        elif isinstance(job.error, Exception):
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_exception(CoveyError(f"an operation ended with {type(job.error).__name__}"))
+def _tell(job: _Job) -> None:
+    """Answer whoever asked, if they still wait."""
+    if job.future.done():
+        return
+    if job.error is None:
+        job.future.set_result(job.result)
+    elif isinstance(job.error, Exception):
+        job.future.set_exception(job.error)
+    else:
+        job.future.set_exception(CoveyError(f"an operation ended with {type(job.error).__name__}"))

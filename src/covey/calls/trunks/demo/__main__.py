@@ -25,6 +25,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ring", type=float, help="seconds every phone rings, instead of 0.3 to 1")
     parser.add_argument("--answer-all", type=int, metavar="CODE", help="refuse everybody with this code")
     parser.add_argument("--swallow", action="store_true", help="take every INVITE and answer nothing")
+    parser.add_argument("--silent", type=float, default=0.0, help="seconds in which no INVITE is answered at all")
     parser.add_argument("--broken", action="append", default=[], metavar="NUMBER", help="answers 503, always")
     parser.add_argument("--lifeline", type=int, metavar="FD", help="end when this inherited pipe is closed")
     return parser.parse_args()

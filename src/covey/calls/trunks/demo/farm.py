@@ -29,7 +29,8 @@ class FarmSettings:
     """Where the phones are and what they write down; and, for tests, how they misbehave.
 
     `answer_all` refuses everybody with that code; `swallow` takes every INVITE and answers nothing; `broken` are
-    numbers that always answer 503; `ring` is how many seconds every phone rings, instead of 0.3 to 1.
+    numbers that always answer 503; `ring` is how many seconds every phone rings, instead of 0.3 to 1; `silent` is how
+    many seconds nothing at all is answered to an INVITE.
     """
 
     host: str = "127.0.0.1"
@@ -41,6 +42,7 @@ class FarmSettings:
     answer_all: int | None = None
     swallow: bool = False
     broken: frozenset[str] = frozenset()
+    silent: float = 0.0
 
     def __post_init__(self) -> None:
         if not ip_address(self.host).is_loopback:
@@ -109,6 +111,10 @@ class Farm:
             return
         if isinstance(message, SipRequest) and message.method == "CANCEL" and self._settings.swallow:
             self._witness.write("cancelled", {"call_id": message.call_id, "bye_at": time.time()})
+            return
+        if isinstance(message, SipRequest) and is_invite and _begins(message) and self._settings.silent:
+            self._witness.write("arrived", _facts(message))
+            asyncio.get_running_loop().call_later(self._settings.silent, self._uas._on_message, message, addr)
             return
         self._uas._on_message(message, addr)
 

@@ -14,7 +14,8 @@ class Witness:
     """Writes `phones.jsonl`, one object a line, flushed with every line, and the sound the phones heard.
 
     Lines have `event`: `invite`, `answered`, `ended` (which repeats all that is known of the dialog) or `refused`;
-    phones that swallow everything write `swallowed` for an INVITE and `cancelled` for a CANCEL.
+    phones that swallow everything write `swallowed` for an INVITE and `cancelled` for a CANCEL, those that are silent
+    first `arrived` before `invite`.
     Times are seconds since 1970.
     """
 

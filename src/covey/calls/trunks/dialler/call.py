@@ -1,6 +1,7 @@
 """One call in a dialler, from the order to its report."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -34,6 +35,12 @@ busy with other work. An interruption drops what is ready, so more costs nothing
 _READ_BYTES: Final = 8192
 _CLOSING_SECONDS: Final = 3.0
 
+_HEARD_SECONDS: Final = 0.01
+"""How often it is looked, before a call is hung up, whether the far side has answered its INVITE with anything."""
+
+_CANCELLED: Final = 487
+"""The answer to an INVITE that a CANCEL ended."""
+
 Say = Callable[[Mapping[str, Any], bytes], None]
 """Tells the trunk something about this call: a message and its tail."""
 
@@ -49,6 +56,7 @@ class OutboundCall:
         self._recording: Recording | None = None
         self._clock = CallClock()
         self._dropped = asyncio.Event()
+        self._called_off = asyncio.Event()
         self._end: CallEnd | None = None
         self._dialled_at: datetime | None = None
         self._answered_at: datetime | None = None
@@ -60,7 +68,7 @@ class OutboundCall:
         self._fault = ""
         self._talking = False
         self._say: Say = lambda message, tail: None
-        self._was_heard: Callable[[], bool] = lambda: False
+        self._hears_us: Callable[[], bool] = lambda: False
         self._leg = Leg(self._on_ringing, self._on_answered, self._on_digit, asyncio.get_running_loop().create_future())
 
     @property
@@ -68,17 +76,14 @@ class OutboundCall:
         """Whether there is sound to carry."""
         return self._talking
 
-    async def run(self, say: Say, before_dial: Callable[[], Any], was_heard: Callable[[], bool]) -> CallReport:
+    async def run(self, say: Say, before_dial: Callable[[], Any], hears_us: Callable[[], bool]) -> CallReport:
         """The whole call. `before_dial` is awaited right before the INVITE; the licence is looked at after it.
-        `was_heard` says whether the far side answered the INVITE with anything, a 100 Trying included."""
+        `hears_us` says whether the far side would take a CANCEL: it has answered the INVITE, if only by 100 Trying."""
         self._say = say
-        self._was_heard = was_heard
-        if not await self._may_start():
-            return self._report("", None)
+        self._hears_us = hears_us
+        if why_not := await self._its_turn():
+            return self._report(why_not, None)
         await before_dial()
-        if time.monotonic() > self.order.licence.until:
-            self._end = CallEnd.not_started
-            return self._report("the licence had run out", None)
         refused = await self._dial()
         if refused is not None:
             return refused
@@ -89,6 +94,7 @@ class OutboundCall:
         """The report after `run` failed, which is a fault of ours: nobody stays on the line."""
         self._talking = False
         if self._leg.call is not None:
+            await self._until_heard()
             await self._hang_up()
         dialled = self._dialled_at is not None
         end = CallEnd.outcome_unknown if dialled else CallEnd.not_started
@@ -104,6 +110,11 @@ class OutboundCall:
     def drop(self) -> None:
         """End the call now, wherever it is; its report says `aborted` unless it has an end of its own."""
         self._dropped.set()
+        self._called_off.set()
+
+    def withdraw(self) -> None:
+        """Do not dial, if that has not begun; its report then says `not_started`. Else the call goes on."""
+        self._called_off.set()
 
     def recognized(self, request: int, heard: Heard) -> None:
         """What was understood of an utterance."""
@@ -151,19 +162,28 @@ class OutboundCall:
 
     # ------------------------------------------------------------------ before the answer
 
-    async def _may_start(self) -> bool:
-        licence = self.order.licence
-        try:
-            async with asyncio.timeout(max(0.0, licence.start_at - time.monotonic())):
-                await self._dropped.wait()
-        except TimeoutError:
-            self._end = CallEnd.not_started if time.monotonic() > licence.until else None
-        else:
+    async def _its_turn(self) -> str:
+        """Wait for the start; why the call may not be dialled then, "" if it may."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self.order.licence.start_at - time.monotonic())):
+                await self._called_off.wait()
+        return self._may_not_dial()
+
+    def _may_not_dial(self) -> str:
+        """Why no dial may begin now, "" if it may; then the end of the call is set, too."""
+        if self._dropped.is_set():
             self._end = CallEnd.aborted
-        return self._end is None
+            return "hung up before the dial"
+        if self._called_off.is_set():
+            self._end = CallEnd.not_started
+            return "withdrawn before the dial"
+        if time.monotonic() > self.order.licence.until:
+            self._end = CallEnd.not_started
+            return "its start came too late"
+        return ""
 
     async def _dial(self) -> CallReport | None:
-        """Send the INVITE; a report if that was refused before anything left."""
+        """Send the INVITE; a report if that was refused, or called off, before anything left."""
         order, settings = self.order, self._settings
         uri = sip_uri(order.number, settings.host, settings.port, settings.transport)
         headers = {
@@ -171,11 +191,14 @@ class OutboundCall:
             "X-Covey-Item": order.item,
             "X-Covey-Attempt": str(order.attempt),
         }
-        self._dialled_at = self._clock.now()
         try:
-            await self._stack.dial(uri, order.caller, headers, self._leg)
+            identity = await self._stack.identity(order.caller)
+            if why_not := self._may_not_dial():
+                return self._report(why_not, None)
+            self._dialled_at = self._clock.now()
+            await self._stack.dial(identity, uri, headers, self._leg)
         except CommandTimeout as error:
-            self._end = CallEnd.outcome_unknown
+            self._end = CallEnd.outcome_unknown if self._dialled_at else CallEnd.not_started
             return self._report(str(error), None)
         except BaresipError as error:
             self._end = CallEnd.not_started if isinstance(error, CommandQueueFull) else CallEnd.trunk_unavailable
@@ -190,10 +213,12 @@ class OutboundCall:
         closed: asyncio.Future[Any] = self._leg.closed
         try:
             await _first_of(dropped, answered, closed, within=self.order.ring_seconds)
-            if self._leg.answered.is_set() and not closed.done():
+            talked = self._leg.answered.is_set()
+            if talked and not closed.done():
                 await _first_of(dropped, closed, within=self.order.longest_seconds)
+            await self._until_heard()
             if not closed.done():
-                self._end = self._end or self._our_end()
+                self._end = self._end or self._our_end(talked)
                 self._ours = True
                 await self._hang_up()
             return await self._leg.closed
@@ -201,12 +226,17 @@ class OutboundCall:
             dropped.cancel()
             answered.cancel()
 
-    def _our_end(self) -> CallEnd:
+    async def _until_heard(self) -> None:
+        """Wait until a hang-up reaches the far side, or the stack has closed the call, as it does when an INVITE is not
+        answered for 32 s. Before the first answer the stack would forget the call, and the phone would ring on."""
+        while not (self._leg.closed.done() or self._leg.answered.is_set() or self._hears_us()):
+            await _first_of(self._leg.closed, within=_HEARD_SECONDS)
+
+    def _our_end(self, talked: bool) -> CallEnd:
+        """Why we hang up; `talked` is whether it was answered before we wanted to."""
         if self._dropped.is_set():
             return CallEnd.aborted
-        if self._leg.answered.is_set():
-            return CallEnd.too_long
-        return CallEnd.no_answer if self._was_heard() else CallEnd.no_final_answer
+        return CallEnd.too_long if talked else CallEnd.no_answer
 
     async def _hang_up(self) -> None:
         """Hang up; the far side's confirmation is not waited for longer than a moment."""
@@ -302,6 +332,8 @@ class OutboundCall:
         if self._ours:
             return self._report("", closed)
         refusal = read_close(closed.text, self._rang)
+        if self._dropped.is_set() and refusal.sip_code == _CANCELLED:
+            self._end = CallEnd.aborted
         self._end = self._end or refusal.end
         return self._report(closed.text, closed, refusal.sip_code)
 

@@ -83,6 +83,8 @@ class Dialler:
         elif call := self._calls.get(message["call"]):
             if message["do"] == "hang_up":
                 call.drop()
+            elif message["do"] == "withdraw":
+                call.withdraw()
             elif message["do"] == "recognized":
                 call.recognized(message["request"], Heard(message["text"], message["confidence"]))
 
@@ -111,7 +113,7 @@ class Dialler:
             await self._channel.flush()
 
         try:
-            report = await call.run(say, dialling, lambda: self._was_heard(order.id))
+            report = await call.run(say, dialling, lambda: self._hears_us(order.id))
         except Exception as error:
             logger.exception("call_failed", call=order.id)
             report = await call.give_up(error)
@@ -120,9 +122,9 @@ class Dialler:
         self._dialogs.forget(order.id)
         say({"say": "report", "report": report})
 
-    def _was_heard(self, order: str) -> bool:
+    def _hears_us(self, order: str) -> bool:
         dialog = self._dialogs.of(order)
-        return dialog is not None and dialog.heard
+        return dialog is not None and dialog.hears_us
 
     async def _beat(self) -> None:
         """Every 20 ms, by the clock and not by the pause: late beats are not made up for, the sound is ahead."""
@@ -156,21 +158,16 @@ class Dialler:
         """CANCEL or BYE to everybody, a moment for the answers, then the stack is stopped. Our marker stays if anybody
         has not answered by then.
 
-        The stack keeps a CANCEL back until something was heard of the INVITE (RFC 3261 section 9.1). Nobody will
-        be there to send it then, so these are sent now.
+        A call keeps its CANCEL back until something was heard of its INVITE (RFC 3261 section 9.1). Nobody will be
+        there to send it then, so those are sent now.
         """
-        unheard = self._unheard()
         told: set[str] = set()
         until = time.monotonic() + GRACE_SECONDS
         for call in self._calls.values():
             call.drop()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
-            self._cancel(unheard, told)
-            await asyncio.sleep(0.1)
-        while self._dialogs.open() and time.monotonic() < until:
-            self._cancel(self._unheard(), told)  # another thread sees what leaves: an INVITE perhaps only now
+        while (self._tasks or self._dialogs.open()) and time.monotonic() < until:
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            self._cancel(self._unheard(), told)  # another thread sees what leaves: an INVITE perhaps only now
         if self._marker is not None and not self._tasks and not self._dialogs.open():
             markers.remove(self._marker)
         await self._stack.close()

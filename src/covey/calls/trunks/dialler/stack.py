@@ -100,7 +100,7 @@ class Stack:
         _trace_to(self._on_trace)
         await self._runtime.start(_config(self._settings))
         self._runtime.subscribe(self._on_event)
-        await self._identity(self._settings.caller or self._settings.user)
+        await self.identity(None)
 
     def sip_socket(self) -> socket.socket:
         """A copy of the UDP socket that SIP goes over; to be asked for before the first call.
@@ -113,14 +113,22 @@ class Stack:
             other.close()
         return sockets[-1]
 
-    async def dial(self, uri: str, caller: str | None, headers: Mapping[str, str], leg: Leg) -> None:
+    async def identity(self, caller: str | None) -> UserAgent:
+        """Who calls, made with the first call of a caller number. Raises BaresipError if the stack refused."""
+        try:
+            return await self._identity(caller or self._settings.caller or self._settings.user)
+        except CommandTimeout:
+            self._on_dead()
+            raise
+
+    async def dial(self, identity: UserAgent, uri: str, headers: Mapping[str, str], leg: Leg) -> None:
         """Send the INVITE; what comes of it goes to `leg`, from the first event on.
 
-        Raises BaresipError if the stack refused.
+        Once this has begun the INVITE leaves, whatever becomes of the task, and one that is cancelled here would leave
+        a call that nobody can end: cancel none. Raises BaresipError if the stack refused.
         """
         self._dialling += 1
         try:
-            identity = await self._identity(caller or self._settings.caller or self._settings.user)
             leg.call = await identity.dial(uri, dict(headers))
             self._legs[leg.call.handle] = leg
             for event in self._early.pop(leg.call.handle, ()):
@@ -136,7 +144,8 @@ class Stack:
                 self._early.clear()
 
     async def hang_up(self, leg: Leg) -> None:
-        """CANCEL while it rings, BYE after; nothing if the leg is gone."""
+        """CANCEL while it rings, BYE after; nothing if the leg is gone. Not before the far side's first answer to the
+        INVITE: the stack would forget the call without a word."""
         if leg.call is None:
             return
         try:
