@@ -23,9 +23,8 @@ import psycopg
 from covey.domain.batch import NewBatch, Quota
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
-from covey.domain.run import NOT_STARTED
 from covey.engine.hints import Hints
-from covey.engine.runner import Outcome, Returned, Run, Succeeded
+from covey.engine.runner import Outcome, Run, Succeeded
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.ports import Store
@@ -63,12 +62,9 @@ class Logged:
 
     async def run(self, run: Run) -> Outcome:
         seconds = orjson.loads(run.input)["seconds"]
-        await asyncio.sleep(max(0.0, run.start_at - time.monotonic()))
-        at = time.monotonic()
-        if at > run.licence_until:
-            return Returned(NOT_STARTED)
-        self._note("start", run, at)
-        run.started = at
+        if not await run.turn(time.monotonic):
+            return run.unstarted()
+        self._note("start", run, time.monotonic())
         await asyncio.sleep(seconds)
         self._note("end", run, time.monotonic())
         return Succeeded("done", {}, seconds)

@@ -39,8 +39,8 @@ from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind
 from covey.store.ports import Store
 from covey.store.sqlite import SqliteStore
 from tests.api.document import declared
-from tests.patience import PATIENCE
 from tests.conformance.databases import DATABASES
+from tests.patience import PATIENCE
 
 PREFIX = "/v1/api/batch-calls"
 WORKER = "worker-of-the-test"

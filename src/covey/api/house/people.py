@@ -126,7 +126,8 @@ async def list_blocked(
     responses={**said(s200=BlockingDone), **POSTED, **WITH_BODY},
 )
 async def block(ctx: Ctx, body: Blocking) -> Response:
-    """Holds from the next claim on, for batches that run, too. What is not understood is listed, the rest is taken."""
+    """Holds from the answer on, for batches that run, too: a call that was about to be dialled is taken back, one that
+    is active goes on. What is not understood is listed, the rest is taken."""
     options = await reading(ctx, body.region)
     good, bad = await asyncio.to_thread(_read_all, body.numbers, options)
     duplicates = len(body.numbers) - len(good) - len(bad)

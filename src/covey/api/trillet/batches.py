@@ -194,7 +194,12 @@ async def cancel(
     batchId: BatchId,
     active: Annotated[str | None, Query(description="`hangup` also ends the calls that are active now")] = None,
 ) -> Response:
-    """Calls that wait are cancelled at once and never dialled; active ones run to their end. Deletes no data."""
+    """Calls that wait are cancelled at once and never dialled, also those that were about to be; active ones run to
+    their end. Deletes no data.
+
+    It is answered when what was handed out and not dialled has come back, after 300 ms at the latest. So `activeCalls`
+    were dialled before the answer; only other processes on the same database may dial some of them until 500 ms later.
+    """
     if active not in (None, "hangup"):
         raise BadRequest(f"active: {active[:40]!r} is not hangup")
     batch = await find(ctx, batchId)
@@ -246,7 +251,7 @@ _TURNED: Any = {**said(s200=out.BatchStatus), **_MISSING, **POSTED, **WITH_BODY}
 
 @router.post("/{batchId}/pause", summary="Pause a batch", operation_id="pauseBatch", responses=_TURNED)
 async def pause(ctx: Ctx, batchId: BatchId) -> Response:
-    """Nothing more of it starts until it is resumed; active calls go on."""
+    """Nothing more of it starts until it is resumed, also no call that was about to be dialled; active calls go on."""
     batch = await find(ctx, batchId)
 
     async def work(_: str) -> Answer:

@@ -126,7 +126,8 @@ async def call(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
     responses={**said(s200=out.Done), **_MISSING, **POSTED, **WITH_BODY},
 )
 async def hang_up(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
-    """Ends one active call now; it ends failed, `aborted`."""
+    """Ends one active call now; it ends failed, `aborted`, once its phone rings no more. One that was not dialled yet
+    is cancelled, and never dialled."""
     found = await find_call(ctx, batchId, jobId)
     if found is None:
         return not_found()

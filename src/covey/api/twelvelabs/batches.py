@@ -197,8 +197,9 @@ def _bytes_of(item: Item) -> int:
     responses={**said(s202=out.BatchOut), **nested(404, 408, 409, 413, 422)},
 )
 async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
-    """Items that wait are canceled at once, those that are being processed finish. Answers the batch, `canceling` until
-    nothing is processed any more. A second cancel meanwhile answers the same; after the end it is a 409."""
+    """Items that wait, or have not started yet, are canceled at once, those that are being processed finish. Answers
+    the batch, `canceling` until nothing is processed any more. A second cancel meanwhile answers the same; after the
+    end it is a 409."""
     batch = await find(ctx, batch_id)
 
     async def work(_: str) -> Answer:
