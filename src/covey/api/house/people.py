@@ -30,9 +30,7 @@ router = new_router("People", "/v1/api")
 
 Number = Annotated[str, Path(description="A phone number with its + (as %2B in an address)")]
 
-Region = Annotated[
-    str | None, Query(pattern="^[A-Z]{2}$", description="The country of a number without +; absent: the workspace's")
-]
+RegionQuery = Annotated[Region | None, Query(description="The country of a number without +; absent: the workspace's")]
 
 
 class Blocking(Fields):
@@ -173,7 +171,7 @@ def _read_all(numbers: list[str], options: IntakeOptions) -> tuple[list[str], li
     operation_id="unblock",
     responses=said(s200=out.Done, s404=out.Problem),
 )
-async def unblock(ctx: Ctx, number: Number, region: Region = None) -> Response:
+async def unblock(ctx: Ctx, number: Number, region: RegionQuery = None) -> Response:
     """Takes a number off the do-not-call list."""
     e164 = await _number(ctx, number, region)
     if not await ctx.services.store.unblock(ctx.workspace, e164):
@@ -183,7 +181,7 @@ async def unblock(ctx: Ctx, number: Number, region: Region = None) -> Response:
 
 
 @router.get("/people/{number}", summary="Look a person up", operation_id="getPerson", responses=said(s200=Person))
-async def person(ctx: Ctx, number: Number, region: Region = None) -> Response:
+async def person(ctx: Ctx, number: Number, region: RegionQuery = None) -> Response:
     """The workspace's calls with this number, transcripts included; of more than 1,000 the newest."""
     e164 = await _number(ctx, number, region)
     found = await _calls_of(ctx, e164)
@@ -207,7 +205,7 @@ def _before(ref: str) -> str:
     operation_id="erasePerson",
     responses=said(s200=Erased, s409=out.DuplicateBatch),
 )
-async def erase(ctx: Ctx, number: Number, region: Region = None) -> Response:
+async def erase(ctx: Ctx, number: Number, region: RegionQuery = None) -> Response:
     """Removes what is known about the person behind a number, once every call with it has ended.
 
     Removed are the recordings of every attempt, the sounds made for the workspace's calls, the number and the row of
