@@ -69,6 +69,8 @@ class MovingClock(SystemClock):
     """The machine's clock, moved ahead by the test."""
 
     ahead: timedelta = timedelta(0)
+    stopped_at: float | None = None
+    """Monotonic seconds at which it stands still, for what counts by the second."""
     gate: Gate = field(default_factory=Gate)
 
     def now(self) -> datetime:
@@ -76,7 +78,8 @@ class MovingClock(SystemClock):
         return super().now() + self.ahead
 
     def monotonic(self) -> float:
-        return super().monotonic() + self.ahead.total_seconds()
+        now = super().monotonic() if self.stopped_at is None else self.stopped_at
+        return now + self.ahead.total_seconds()
 
 
 @dataclass

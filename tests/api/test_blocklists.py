@@ -84,7 +84,7 @@ REFUSED: tuple[tuple[bytes, dict[str, Any], str], ...] = (
     (b"name,mobile\nAda,+12125550144\n", {}, "no_phone_column"),
     (b"phone_number\n+12125550144\xff\n", {}, "bad_encoding"),
     (b"PK\x03\x04rest", {}, "workbook"),
-    (b"2125550144\n", {"region": "ZZ"}, "unknown_region"),
+    (b"2125550144\n", {"region": "ZZ"}, "region"),
     (b"+12125550144\n", {"region": ""}, "region"),
     (b"+12125550144\n", {"encoding": ""}, "encoding"),
     (b"+12125550144\n", {"phoneColumn": ""}, "phoneColumn"),

@@ -113,6 +113,8 @@ async def test_every_route_says_when_to_ask_again(
     if operation in ("startBatch", "validateBatch"):
         form = {"agentId": f"agent_{BATCH}"}
         given = {"files": {"file": ("people.csv", PEOPLE, "text/csv")}, "data": form}
+    if operation == "blockList":
+        given = {"files": {"file": ("numbers.csv", b"+12125550101\n", "text/csv")}}
     if operation == "createAsset":
         given = {"files": {"file": ("a.mp4", b"video", "video/mp4")}, "data": {"method": "direct"}}
     answer = await house.client.request(method, path.format(**PATHS), headers=headers, **given)
