@@ -13,10 +13,11 @@ from covey.calls.config import CallsConfig
 from covey.calls.runner import CallRunner, Manners
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.openai import OpenAiSynthesizer
-from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk
+from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk, starts
 from covey.domain.batch import NewBatch, NewItem, Quota
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
+from covey.domain.item import ItemState
 from covey.domain.lane import Lane
 from covey.domain.run import LICENCE_SECONDS
 from covey.engine.hints import Hints
@@ -34,8 +35,10 @@ def runner_of(trunk: SimulatedTrunk, clips: ClipCache | None = None) -> CallRunn
 
 
 @asynccontextmanager
-async def calling(runner: CallRunner, lane: Lane, numbers: int) -> AsyncIterator[tuple[SqliteStore, str, Worker]]:
-    """A store, a batch of so many numbers, and the worker that calls them."""
+async def calling(
+    runner: CallRunner, lane: Lane, numbers: int | list[str]
+) -> AsyncIterator[tuple[SqliteStore, str, Worker]]:
+    """A store, a batch of so many numbers or of these, and the worker that calls them."""
     clock = SystemClock()
     async with open_sqlite(clock) as store:
         assert isinstance(store, SqliteStore)
@@ -45,10 +48,11 @@ async def calling(runner: CallRunner, lane: Lane, numbers: int) -> AsyncIterator
         agent = Agent(greeting="Hello.").model_dump(mode="json")
         config = CallsConfig(agent=agent, agent_id="agent_1", trunk=lane.name, live=False)
         batch = NewBatch(new_id(clock.now()), "w", "calls", lane.name, config.dump(), clock.now())
-        items = [NewItem(b'{"row":1,"values":{}}', ref=f"+1415555{n:04}") for n in range(numbers)]
+        refs = [f"+1415555{n:04}" for n in range(numbers)] if isinstance(numbers, int) else numbers
+        items = [NewItem(b'{"row":1,"values":{}}', ref=ref) for ref in refs]
         await store.draft(batch, worker.id)
         await store.append(batch.id, 0, items)
-        await store.accept(batch.id, numbers, Quota())
+        await store.accept(batch.id, len(items), Quota())
         worker.start()
         yield store, batch.id, worker
         hurry = asyncio.Event()
@@ -70,6 +74,22 @@ async def test_a_voice_that_is_away_holds_the_trunk_and_burns_no_number(tmp_path
         assert (counts.failed, counts.succeeded) == (0, 0)
         assert lane.open_reason == "speech_failed"
     await voice.close()
+
+
+async def test_premium_and_satellite_numbers_are_refused_before_the_dial(tmp_path: Path) -> None:
+    """An earlier version took them for a simulated trunk. The trunk's log has every start."""
+    log = tmp_path / "starts.jsonl"
+    trunk = SimulatedTrunk(SimulatedSettings(answer_rate=1.0, ring_seconds=0.0, talk_seconds=0.0, log=log))
+    never = ("+19002345678", "+881612345678")
+    numbers = [*never, "+14155550001", "+19005550142"]
+    async with calling(runner_of(trunk), Lane("simulated", 5), numbers) as (store, batch, _):
+        async with asyncio.timeout(60):
+            while (await store.batch(batch)).counts.waiting + (await store.batch(batch)).counts.active:
+                await asyncio.sleep(0.02)
+        _, items = await store.items(batch)
+        assert [item.last.code for item in items[:2] if item.last] == ["premium_number", "satellite_number"]
+        assert [item.state for item in items] == [ItemState.failed] * 2 + [ItemState.succeeded] * 2
+        assert {start["item"] for start in starts(log)} == {item.id for item in items[2:]}
 
 
 class SlowTrunk(SimulatedTrunk):

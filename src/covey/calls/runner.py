@@ -5,6 +5,7 @@ import shutil
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import ValidationError
@@ -19,6 +20,9 @@ from covey.calls.speech.cache import ClipCache
 from covey.domain.clock import Clock
 from covey.engine.runner import Blame, CannotGoOn, Failed, Outcome, Returned, Run
 from covey.metrics import Metrics
+
+if TYPE_CHECKING:
+    from covey.calls.intake.numbers import LastLook
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +82,8 @@ class CallRunner:
         self._tried = asyncio.Event()
         """Set when the trunk has started, or could not."""
         self._cannot_start = ""
+        self._look: LastLook | None = None
+        """Loaded with the trunk: the numbering plans take memory, and longer than a licence may."""
 
     async def ping(self, lane: str) -> str | None:
         """Whether the trunk's far side answers; a trunk that has not started yet is not asked. That it cannot start
@@ -109,6 +115,7 @@ class CallRunner:
         """Start the trunk, again and again until it works, and meanwhile the voice."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._warm_voice())
+            tasks.create_task(self._load_numbers())
             while True:
                 try:
                     await self.trunk.start()
@@ -120,6 +127,9 @@ class CallRunner:
                 await asyncio.sleep(START_PAUSE)
             self._cannot_start = ""
         self._tried.set()
+
+    async def _load_numbers(self) -> None:
+        self._look = await asyncio.to_thread(_last_look)
 
     async def _warm_voice(self) -> None:
         try:
@@ -135,6 +145,10 @@ class CallRunner:
             return Failed("invalid_number", "The row has no number")
         if not await self._started(run) or self._clock.monotonic() > run.licence_until:
             return run.unstarted(self._cannot_start or "the trunk was not ready in time")
+        assert self._look is not None, "it is loaded when the trunk has started"
+        refused = self._look.refusal(run.ref, live=config.live)
+        if refused is not None:
+            return Failed(refused.code, refused.message)
         script = render(agent, Row.load(run.input).values)
         try:
             clips = await self._clips_of(run, script, agent.voice)
@@ -244,6 +258,14 @@ class CallRunner:
         if report.end is CallEnd.outcome_unknown:
             log.error("a dialler died during a call", batch=run.batch, item=run.item, attempt=run.attempt)
         return outcome_of(report, run, config.retry, now, recording)
+
+
+def _last_look() -> "LastLook":
+    from covey.calls.intake.numbers import LastLook
+
+    look = LastLook()
+    look.refusal("+12025550123", live=True)
+    return look
 
 
 class _Watch:

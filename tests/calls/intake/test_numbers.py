@@ -10,8 +10,9 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, P
 from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 
 from covey.calls.intake import IntakeOptions, NumberRule
-from covey.calls.intake.numbers import Number, NumberReader, Problem
+from covey.calls.intake.numbers import LastLook, Number, NumberReader, Problem
 from covey.calls.intake.plan import UNKNOWN, Plans
+from covey.calls.trunks.demo import is_demo_number
 
 
 def read(text: str, **options: Any) -> Number | Problem:
@@ -148,7 +149,46 @@ def test_fictional_numbers_are_simulated_wherever_they_are() -> None:
 )
 def test_what_a_real_trunk_refuses(text: str, code: str) -> None:
     assert problem(text, rule=NumberRule.real, countries=frozenset({"US", "CA"})).code == code
-    assert isinstance(read(text), Number)
+    assert isinstance(read(text, rule=NumberRule.any), Number)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in NumberRule if rule is not NumberRule.any])
+def test_no_trunk_calls_premium_and_satellite_numbers(rule: NumberRule) -> None:
+    """Premium numbers of many plans, in whatever way they are written; satellites by their calling code."""
+    for text in (
+        "+19002345678",
+        "+1 (900) 234-5678",
+        "+449012345678",
+        "+499001234567",
+        "+33891123456",
+        "+979123456789",
+    ):
+        assert problem(text, rule=rule).code == "premium_number", text
+    assert problem("0900 1234567", rule=rule, region="DE").code == "premium_number"
+    for text in ("+870773111632", "+881612345678", "+8821612345678", "+883510012345"):
+        assert problem(text, rule=rule).code == "satellite_number", text
+
+
+def test_the_last_look_before_the_dial_refuses_the_same() -> None:
+    look = LastLook()
+    for number, code in (("+19002345678", "premium_number"), ("+881612345678", "satellite_number")):
+        for live in (True, False):
+            refused = look.refusal(number, live=live)
+            assert refused is not None
+            assert refused.code == code
+    for number in ("+12125550101", "+33612345678", "+1", "", "no number", "+12685550123"):
+        assert look.refusal(number, live=True) is None
+
+
+def test_every_demo_phone_may_be_called_whatever_its_area() -> None:
+    """900 is the area of premium numbers; 555-01xx is fiction there, too."""
+    look = LastLook()
+    for area in range(200, 1000):
+        number = f"+1{area}5550142"
+        assert is_demo_number(number)
+        assert look.refusal(number, live=False) is None
+        assert NumberReader(IntakeOptions(rule=NumberRule.demo), is_demo_number).read(number) == Number(number, None)
+        assert read(number) == Number(number, None)
 
 
 def test_a_real_trunk_calls_its_countries_only() -> None:

@@ -32,3 +32,15 @@ def zones_of(numbers: Mapping[int, str]) -> dict[int, str | None]:
     reader = NumberReader(IntakeOptions(rule=NumberRule.any, zones=True), is_demo_number)
     found = {key: reader.read(number) for key, number in numbers.items()}
     return {key: one.zone for key, one in found.items() if isinstance(one, Number)}
+
+
+def never_called(numbers: Mapping[int, str], *, live: bool) -> set[int]:
+    """The keys of those numbers (E.164) that no trunk calls. Runs off the event loop, like `read_number`."""
+    from covey.calls.intake.numbers import LastLook
+
+    look = LastLook()
+    return {key for key, number in numbers.items() if look.refusal(number, live=live)}
+
+
+ANY = IntakeOptions(rule=NumberRule.any)
+"""Every number that is valid anywhere, the fictional ones too."""

@@ -15,7 +15,7 @@ from covey.api.idempotency import once
 from covey.api.prices import prices_of
 from covey.api.trillet import words
 from covey.api.trillet.fields import schedule
-from covey.api.trillet.numbers import zones_of
+from covey.api.trillet.numbers import never_called, zones_of
 from covey.api.trillet.starting import kept, recover, started, submit
 from covey.domain.batch import Batch, NewBatch, NewItem
 from covey.domain.errors import BadRequest
@@ -65,7 +65,8 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
     trunk = ctx.trunk(batch.lane)
     now = ctx.services.clock.now()
     start_at = None if asked["scheduledAt"] is None else schedule(asked["scheduledAt"], now)
-    async with aclosing(_pieces(ctx, batch, chosen)) as pieces:
+    left_out = set[int]()
+    async with aclosing(_pieces(ctx, batch, chosen, left_out, live=trunk.live)) as pieces:
         nothing = await anext(pieces, None) is None
     if nothing:
         raise BadRequest("No call of the batch came out that way, so there is nothing to call again")
@@ -96,8 +97,11 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
                 "retryOf": words.batch_out(batch.id),
             },
         )
-        pieces = _pieces(ctx, batch, chosen, trunk.settings.hours is not None)
-        return Answer(started(await submit(ctx, new, pieces, asked["allowDuplicate"], "The same retry"), ()))
+        zoned = trunk.settings.hours is not None
+        pieces = _pieces(ctx, batch, chosen, left_out, live=trunk.live, zoned=zoned)
+        made = await submit(ctx, new, pieces, asked["allowDuplicate"], "The same retry")
+        warnings = [f"{len(left_out):,} premium or satellite numbers are left out"] if left_out else ()
+        return Answer(started(made, warnings))
 
     return await once(ctx, asked, work, new_id(now), lambda ident: recover(ctx, ident))
 
@@ -115,9 +119,10 @@ def _listed(given: list[str] | str) -> list[str]:
 
 
 async def _pieces(
-    ctx: Context, batch: Batch, chosen: Selection, zoned: bool = False
+    ctx: Context, batch: Batch, chosen: Selection, left_out: set[int], *, live: bool, zoned: bool = False
 ) -> AsyncGenerator[list[NewItem], None]:
-    """The selected calls as new items, in the order of the list, never an empty piece.
+    """The selected calls as new items, in the order of the list, never an empty piece. Numbers that no trunk calls, of
+    a batch that an earlier version took, go into `left_out`.
 
     `zoned` asks for the numbers' time zones, which calling hours need.
     """
@@ -129,6 +134,9 @@ async def _pieces(
             return
         after = items[-1].seq
         taken = {item.seq: item.ref for item in items if item.ref and chosen.takes(item)}
+        for seq in await asyncio.to_thread(never_called, taken, live=live):
+            del taken[seq]
+            left_out.add(seq)
         zones = await asyncio.to_thread(zones_of, taken) if zoned else {}
         if taken:
             yield [NewItem(i.input, i.ref, zones.get(i.seq), i.custom_id) for i in items if i.seq in taken]

@@ -80,6 +80,8 @@ SENTENCES = {
     "unavailable": "Number unavailable",
     "rejected": "Call rejected",
     "invalid_number": "Number does not exist",
+    "premium_number": "Premium numbers are never called",
+    "satellite_number": "Satellite numbers are never called",
     "moved": "Number has moved",
     "codec_mismatch": "No common audio format",
     "trunk_auth": "The trunk refused the call",

@@ -69,6 +69,7 @@ class NumberReader:
         self._options = replace(options, region=region, country=country)  # a default kept from before may be none
         self._is_demo = is_demo_number if options.rule is NumberRule.demo else None
         self._fictional = options.rule in (NumberRule.any, NumberRule.simulated)
+        self._dials = options.rule is not NumberRule.any
         self._strict = options.rule is NumberRule.real
         self._plans = Plans()
 
@@ -131,7 +132,9 @@ class NumberReader:
         standing = self._plans.standing(code, national)
         if standing.kind == UNKNOWN:
             return self._invalid(code, national, standing)
-        if self._strict and (refused := self._refused(code, standing)):
+        if self._dials and (refused := _never_called(code, standing)):
+            return refused
+        if self._strict and (refused := self._not_allowed(standing)):
             return refused
         return self._checked_demo(f"+{code}{national}", code, national, standing.kind)
 
@@ -145,11 +148,7 @@ class NumberReader:
             )
         return Number(e164, self._plans.zone(code, national, kind) if self._options.zones else None)
 
-    def _refused(self, code: int, standing: Standing) -> Problem | None:
-        if code in SATELLITE:
-            return Problem("satellite_number", f"+{code} leads to {SATELLITE[code]}; these are never called.")
-        if standing.kind == PhoneNumberType.PREMIUM_RATE:
-            return Problem("premium_number", "The number charges a premium rate; these are never called.")
+    def _not_allowed(self, standing: Standing) -> Problem | None:
         countries = self._options.countries
         if countries is not None and standing.region not in countries:
             allowed = ", ".join(sorted(countries)) or "none"
@@ -237,6 +236,33 @@ class NumberReader:
             return self._reads(digits, None)
         region = self._options.region
         return self._reads(digits, region) if region else self._as_international(digits)[0]
+
+
+class LastLook:
+    """The look at a number before it is dialled: what intake refuses today may have been accepted by an earlier
+    version, or by older numbering plans. The fictional numbers are nobody's: a trunk that rings no real phone may call
+    them."""
+
+    def __init__(self) -> None:
+        self._plans = Plans()
+
+    def refusal(self, number: str, *, live: bool) -> Problem | None:
+        """Why `number` (E.164) is never called on any trunk; None if it may be. `live`: real phones can ring."""
+        if not _PLAIN.fullmatch(number) or (not live and _FICTIONAL.fullmatch(number[1:])):
+            return None
+        try:
+            code, national = self._plans.split(number)
+        except NumberParseException:
+            return None
+        return _never_called(code, self._plans.standing(code, national))
+
+
+def _never_called(code: int, standing: Standing) -> Problem | None:
+    if code in SATELLITE:
+        return Problem("satellite_number", f"+{code} leads to {SATELLITE[code]}; these are never called.")
+    if standing.kind == PhoneNumberType.PREMIUM_RATE:
+        return Problem("premium_number", "The number charges a premium rate; these are never called.")
+    return None
 
 
 def _unified(text: str) -> str:

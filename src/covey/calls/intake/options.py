@@ -32,8 +32,8 @@ class NumberRule(StrEnum):
     """Which numbers a list may hold, by the trunk it is meant for.
 
     `any`: every valid number and the fictional 555-01xx ones, for lists of which nothing is dialled. `demo`: only the
-    phones of the demo trunk. `simulated`: as `any`. `real`: valid numbers of the allowed countries, without premium,
-    satellite, emergency and short numbers.
+    phones of the demo trunk. `simulated`: as `any`, without premium and satellite numbers, which no trunk calls.
+    `real`: valid numbers of the allowed countries, without premium, satellite, emergency and short numbers.
     """
 
     any = "any"
