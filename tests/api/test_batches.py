@@ -1,7 +1,13 @@
 """Batches over the API: start, look, stop, and what stands between (contract sections 3 to 8 and 12)."""
 
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
 import pytest
 
+from covey.calls.config import Row
+from covey.domain.batch import NewBatch, NewItem
+from covey.domain.ids import new_id
 from tests.analysis.test_assetfiles import largest_file
 from tests.api.house import BUSY, PREFIX, House, succeeded
 
@@ -121,3 +127,22 @@ async def test_a_list_for_which_there_is_no_room_leaves_nothing(house: House) ->
     assert (answer.status_code, answer.json()["error"]) == (507, "no_room")
     assert list(house.services.spool.iterdir()) == []
     assert (await house.json(PREFIX))["batches"] == []
+
+
+async def test_outside_its_hours_a_batch_says_when_they_open(house: House) -> None:
+    now = house.clock.now()
+    opens = (now + timedelta(hours=6)).replace(minute=0, second=0, microsecond=0)
+    hours = f"{opens:%H:%M}-{opens:%H}:59"
+    new = NewBatch(new_id(now), "ws-one", "calls", "demo", b"{}", now, hours=hours)
+
+    async def pieces() -> AsyncIterator[list[NewItem]]:
+        yield [NewItem(Row(row=2, values={}).dump(), "+12125550101", "UTC")]
+
+    await house.services.submission.submit(new, pieces(), house.services.quota(True))
+    assert await house.claim(1) == []
+    holding = (await house.json(f"{PREFIX}/batch_{new.id}"))["holding"]
+    assert (holding["code"], holding["message"]) == (
+        "outside_hours",
+        f"These numbers may be called from {hours} in their own local time; the first may be at "
+        f"{opens:%Y-%m-%dT%H:%M:%SZ}",
+    )

@@ -27,6 +27,10 @@ async def nothing_is_left(house: House) -> None:
 
 BAD_FIELDS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"scheduledAt": "tomorrow"}, "scheduledAt"),
+    ({"scheduledAt": "2026-12-01"}, "no clock time; 9 o'clock of that day in UTC is 2026-12-01T09:00:00Z"),
+    ({"scheduledAt": "20261201"}, "no clock time; 9 o'clock of that day in UTC is 2026-12-01T09:00:00Z"),
+    ({"scheduledAt": "2026-12-01T09:30"}, "no zone; in UTC it is 2026-12-01T09:30:00Z"),
+    ({"expiresAt": "2026-12-01"}, "no clock time"),
     ({"scheduledAt": "2020-01-01T00:00:00Z"}, "past"),
     ({"scheduledAt": "2999-01-01T00:00:00Z"}, "year"),
     ({"scheduleAt": "2026-12-01T09:00:00Z"}, "is scheduledAt meant?"),

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,24 @@ def test_a_list_becomes_calls_and_results(covey: Command, agent: str, make_list:
     assert "--allow-duplicate" in twice.stderr
     meant = covey("retry", newest["id"], "--error-code", "busy", "--yes", "--allow-duplicate")
     assert meant.exit_code == 0, meant.stderr
+
+
+def test_a_start_is_said_with_its_zone_and_a_day_alone_is_no_time(
+    covey: Command, agent: str, make_list: MakeList
+) -> None:
+    file = make_list((BUSY, "Ada"))
+    for option in ("--at", "--expires"):
+        refused = covey("submit", file, "--agent", agent, option, "2031-11-23")
+        assert refused.exit_code == Exit.usage
+        assert "2031-11-23T09:00" in " ".join(refused.stderr.split())
+    at = (datetime.now(UTC) + timedelta(days=3)).astimezone().replace(microsecond=0)
+    accepted = covey("submit", file, "--agent", agent, "--at", at.isoformat())
+    assert accepted.exit_code == 0, accepted.stderr
+    assert f"It starts at {at.isoformat()}." in accepted.stderr
+    batch = accepted.stdout.strip()
+    assert f"starts {at.isoformat()}" in covey("show", batch).stdout
+    assert re.search(r"\d\d\d\d-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d", covey("show", batch, "--history").stdout)
+    assert covey("cancel", batch, "--yes").exit_code == 0
 
 
 def test_bad_rows_start_nothing_and_say_what_is_right(covey: Command, agent: str, make_list: MakeList) -> None:

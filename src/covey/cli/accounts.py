@@ -11,7 +11,7 @@ import typer
 
 from covey.cli import times
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, put, put_json, put_table, say
+from covey.cli.output import JsonFlag, YesFlag, put, put_json, put_table, say, when
 from covey.cli.session import confirm, leave, talk
 from covey.client import CoveyClient, load_profile
 
@@ -73,8 +73,10 @@ def list_keys(
     if as_json:
         put_json(found)
         return
-    columns = ("id", "workspace", "role", "name", "prefix", "lastUsedAt", "expiresAt", "revokedAt")
-    put_table(columns, ([key.get(column) or "" for column in columns] for key in found))
+    columns = ("id", "workspace", "role", "name", "prefix")
+    moments = ("lastUsedAt", "expiresAt", "revokedAt")
+    rows = ([*(key.get(name) or "" for name in columns), *(when(key.get(name)) for name in moments)] for key in found)
+    put_table((*columns, *moments), rows)
 
 
 @keys.command("create")
@@ -119,7 +121,9 @@ def list_workspaces(as_json: JsonFlag = False) -> None:
     if as_json:
         put_json(found)
         return
-    put_table(("id", "name", "created"), ((each.get("id"), each.get("name"), each.get("createdAt")) for each in found))
+    put_table(
+        ("id", "name", "created"), ((each.get("id"), each.get("name"), when(each.get("createdAt"))) for each in found)
+    )
 
 
 @workspaces.command("create")

@@ -129,9 +129,13 @@ def _wide(console: Console) -> Console:
     return console
 
 
-def when(moment: datetime | None) -> str:
-    """A moment in this machine's local time."""
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+def when(moment: datetime | str | None) -> str:
+    """A moment, or RFC 3339 text, as the command line writes every time: RFC 3339 in this machine's local time with its
+    offset, which `--at` takes, too."""
+    if not moment:
+        return ""
+    known = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return known.astimezone().isoformat(timespec="seconds")
 
 
 def span(seconds: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, clean, put_facts, put_json, put_table, say, say_table
+from covey.cli.output import JsonFlag, YesFlag, clean, put_facts, put_json, put_table, say, say_table, when
 from covey.cli.session import SHOWN_ROWS, confirm, leave, say_rows, talk
 from covey.cli.starting import Column, Encoding, Region, upload_bar
 from covey.client import BlockedList, Blocking, CoveyClient
@@ -32,7 +32,9 @@ def list_numbers(as_json: JsonFlag = False) -> None:
     if as_json:
         put_json(found)
     else:
-        put_table(("number", "reason", "since"), ([e.get(k) for k in ("number", "reason", "addedAt")] for e in found))
+        put_table(
+            ("number", "reason", "since"), ((e.get("number"), e.get("reason"), when(e.get("addedAt"))) for e in found)
+        )
 
 
 @dnc.command()

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from covey.cli import ids, times
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, clean, counted, put, put_facts, put_json, put_table, say, words
+from covey.cli.output import JsonFlag, clean, counted, put, put_facts, put_json, put_table, say, when, words
 from covey.cli.session import leave, talk
 from covey.cli.watching import follow
 from covey.client import CoveyClient
@@ -152,6 +152,8 @@ def _tell_started(started: StartedBatch, *, as_json: bool, watching: bool) -> No
         put_json(started.raw)
         return
     say(f"{counted(started.total_calls, 'call')} accepted.", "green")
+    if started.scheduled_at:
+        say(f"It starts at {when(started.scheduled_at)}.")
     if started.invalid_count:
         name = clean(started.batch_id)
         say(f"{started.invalid_count:,} bad rows were left out: `covey show {name} --skipped` lists them.")

@@ -1,6 +1,7 @@
 """Times and gaps as people type them."""
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import typer
@@ -9,9 +10,13 @@ _GAP = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
 
 
 def moment(text: str) -> datetime:
-    """A moment: RFC 3339, a local `2026-11-23 09:00`, or `+2h30m` from now. Raises typer.BadParameter."""
+    """A moment: RFC 3339, a local `2026-11-23 09:00`, or `+2h30m` from now. Raises typer.BadParameter, for a day alone,
+    too: nobody who names a day means its midnight."""
     if text.startswith("+"):
         return datetime.now(UTC) + gap(text[1:])
+    with suppress(ValueError):
+        only = date.fromisoformat(text)
+        raise typer.BadParameter(f"{text!r} has no clock time; 9 in the morning of that day is {only}T09:00")
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:

@@ -203,7 +203,7 @@ def recent_table(calls: tuple[RecentCall, ...]) -> Table:
     for call in calls:
         good = call.status == "completed"
         table.add_row(
-            Text(when(call.ended_at)[11:], "dim"),
+            Text(when(call.ended_at)[11:19], "dim"),
             Text(clean(call.phone_number)),
             Text(clean(call.outcome or call.error_code or call.status), "green" if good else "red"),
             Text(span(call.duration) if good else clean(call.error)),

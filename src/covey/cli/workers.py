@@ -1,6 +1,5 @@
 """workers: which processes run batches now."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -39,6 +38,6 @@ def _row(worker: dict[str, Any]) -> tuple[object, ...]:
         worker["host"] or "",
         worker["process"] or "",
         worker["version"] or "",
-        when(datetime.fromisoformat(worker["startedAt"])),
+        when(worker["startedAt"]),
         f"{span(sign)} ago" if sign is not None and worker["state"] != "ended" else "",
     )

@@ -37,6 +37,7 @@ class StartedBatch:
     message: str = ""
     trunk: str = ""
     live: bool = False
+    scheduled_at: datetime | None = None
     invalid_count: int = 0
     duplicates: int = 0
     duplicates_skipped: int = 0

@@ -20,7 +20,7 @@ from covey.api.trillet import schemas as out
 from covey.api.trillet.historyviews import HistoryCall, history_call
 from covey.api.trillet.numbers import read_number
 from covey.api.trillet.starting import WorkspaceSettings
-from covey.api.trillet.words import is_calls, positive
+from covey.api.trillet.words import is_calls, iso, positive
 from covey.calls.intake import IntakeOptions, NumberRule
 from covey.domain.batch import Batch
 from covey.domain.errors import BadRequest, NotFound
@@ -109,7 +109,7 @@ async def list_blocked(
     size = positive("limit", limit, 100, 1000)
     found = await ctx.services.store.blocked(ctx.workspace, after=after, limit=size)
     rows: list[BlockedOut] = [
-        {"number": one.ref, "reason": one.reason, "addedAt": one.created_at.isoformat()} for one in found
+        {"number": one.ref, "reason": one.reason, "addedAt": iso(one.created_at)} for one in found
     ]
     answer: BlockedList = {"numbers": rows}
     if len(found) == size:

@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -14,6 +15,7 @@ from covey.api.budget import amount
 from covey.api.errors import sentence
 from covey.api.jsontext import Unfit, read_json
 from covey.api.numerals import Real, Whole, is_numeral
+from covey.api.trillet.words import utc
 from covey.calls.intake import Encoding, OnDuplicate, OnInvalid
 from covey.domain.errors import BadRequest
 from covey.domain.regions import check_region
@@ -158,16 +160,25 @@ def moment(name: str, text: str) -> datetime:
         zone = "+00:00" if offset in "Zz" else offset
         return datetime.fromisoformat(f"{day}T{clock}.{micro}{zone}").astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadRequest(
-            f"{name}: {text[:60]!r} is not a time; it takes RFC 3339, such as 2026-12-01T09:00:00Z", code="bad_time"
-        ) from None
+        raise BadRequest(f"{name}: {text[:60]!r} {_not_a_time(text)}", code="bad_time") from None
+
+
+def _not_a_time(text: str) -> str:
+    """What is missing of a time, and what would be right."""
+    with suppress(ValueError):
+        return f"has no clock time; 9 o'clock of that day in UTC is {date.fromisoformat(text)}T09:00:00Z"
+    with suppress(ValueError):
+        local = datetime.fromisoformat(text)
+        if local.tzinfo is None:
+            return f"has no zone; in UTC it is {local.isoformat()}Z, an hour east of that {local.isoformat()}+01:00"
+    return "is not a time; it takes RFC 3339, such as 2026-12-01T09:00:00Z"
 
 
 def schedule(text: str, now: datetime) -> datetime:
     """When a batch is to start: from a minute ago to a year ahead."""
     at = moment("scheduledAt", text)
     if at < now - PAST:
-        raise BadRequest(f"scheduledAt: {text} is in the past; now is {now:%Y-%m-%dT%H:%M:%SZ}", code="bad_time")
+        raise BadRequest(f"scheduledAt: {text} is in the past; now is {utc(now)}", code="bad_time")
     if at > now + AHEAD:
         raise BadRequest(f"scheduledAt: {text} is over a year ahead", code="bad_time")
     return at

@@ -45,7 +45,7 @@ _PAUSED = {
     "paused": "Somebody paused the batch; it goes on when it is resumed",
 }
 _DEFERRED = {
-    "outside_hours": "It is outside the hours in which these numbers may be called",
+    "outside_hours": "These numbers may be called from {hours} in their own local time; the first may be at {at}",
     "ref_active": "The numbers that are left are in other calls of the workspace",
 }
 
@@ -106,5 +106,6 @@ async def _deferred(services: Services, batch: Batch) -> Holding | None:
     _, items = await services.store.items(batch.id, ItemState.waiting, limit=1, bare=True)
     reason = items[0].reason if items else None
     if reason in _DEFERRED:
-        return Holding("number_busy" if reason == "ref_active" else str(reason), _DEFERRED[reason])
-    return Holding("next_attempt", f"What is left is tried again from {batch.next_at:%Y-%m-%dT%H:%M:%SZ}")
+        text = _DEFERRED[reason].format(hours=batch.hours, at=words.utc(batch.next_at))
+        return Holding("number_busy" if reason == "ref_active" else str(reason), text)
+    return Holding("next_attempt", f"What is left is tried again from {words.utc(batch.next_at)}")

@@ -191,6 +191,11 @@ def iso(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def utc(at: datetime) -> str:
+    """A time within a sentence: RFC 3339 in whole seconds of UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def whole_seconds(start: datetime, end: datetime) -> int:
     """The whole seconds from `start` to `end`."""
     return max(0, math.floor((end - start).total_seconds() + 0.5))
