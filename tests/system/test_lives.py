@@ -41,9 +41,11 @@ async def start(server: ServerProcess, covey: CoveyClient, rows: int, agent: dic
     return (await covey.batches.start(people, made.id, StartOptions())).batch_id
 
 
-async def active(covey: CoveyClient, batch: str, wanted: int) -> None:
-    """Wait until so many calls are active."""
+async def active(covey: CoveyClient, batch: str, phones: Phones, wanted: int) -> None:
+    """Wait until so many phones were called and so many calls are active: those that wait for a trunk are, too."""
     async with patience():
+        while sum(event["event"] == "invite" for event in phones.events()) < wanted:
+            await asyncio.sleep(0.02)
         while (await covey.batches.get(batch)).progress.active < wanted:
             await asyncio.sleep(0.02)
 
@@ -58,7 +60,7 @@ async def outcomes(server: ServerProcess) -> dict[str, int]:
 async def test_a_drain_lets_forty_calls_end_and_starts_no_more(server: ServerProcess, phones: Phones) -> None:
     async with server.client() as covey:
         batch = await start(server, covey, 200, SHORT_AGENT)
-        await active(covey, batch, CHANNELS)
+        await active(covey, batch, phones, CHANNELS)
         os.kill(server.pid, signal.SIGTERM)
         async with httpx2.AsyncClient() as http, patience():
             while (answer := await http.get(f"{server.url}/readyz")).status_code == 200:
@@ -76,7 +78,7 @@ async def test_a_drain_lets_forty_calls_end_and_starts_no_more(server: ServerPro
 async def test_a_second_signal_hangs_up_and_says_so(server: ServerProcess, phones: Phones) -> None:
     async with server.client() as covey:
         batch = await start(server, covey, 60, AGENT)
-        await active(covey, batch, CHANNELS)
+        await active(covey, batch, phones, CHANNELS)
     assert await server.stop(patience=20) == 0
     codes = await outcomes(server)
     assert codes["interrupted"] >= CHANNELS // 2
