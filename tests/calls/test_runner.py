@@ -9,6 +9,7 @@ import pytest
 
 from covey.calls import runner as runner_module
 from covey.calls.agents import Agent
+from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch
 from covey.calls.config import CallsConfig
 from covey.calls.runner import CallRunner, Manners
 from covey.calls.speech.cache import ClipCache
@@ -21,6 +22,7 @@ from covey.domain.item import ItemState
 from covey.domain.lane import Lane
 from covey.domain.run import LICENCE_SECONDS
 from covey.engine.hints import Hints
+from covey.engine.runner import Failed, Returned, Run
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.sqlite import SqliteStore
@@ -134,3 +136,79 @@ async def test_a_trunk_that_cannot_be_started_says_so_and_is_started_again(
             await asyncio.sleep(0.02)
         assert (await store.batch(batch)).counts.failed == 0
     assert trunk.starts == 3
+
+
+def a_run(config: CallsConfig) -> Run:
+    """A run whose start and whose licence leave much time."""
+    now = SystemClock().monotonic()
+    frozen = config.model_dump(mode="json")
+    row = b'{"row":1,"values":{}}'
+    return Run("b" * 24, "w", "simulated", 0, 1, 0, None, "+14155550140", frozen, row, now, now + 600)
+
+
+def plain() -> CallsConfig:
+    agent = Agent(greeting="Hello.").model_dump(mode="json")
+    return CallsConfig(agent=agent, agent_id="agent_1", trunk="simulated", live=False)
+
+
+class MuteVoice:
+    """Is ready, and never comes to say anything."""
+
+    name = "mute"
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def speak(self, text: str, voice: str) -> bytes:
+        if text != "Ready.":
+            self.asked.set()
+            await asyncio.Event().wait()
+        return b""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize("waits_for", ["the trunk", "the voice"])
+async def test_a_call_is_withdrawn_whatever_it_waits_for(tmp_path: Path, waits_for: str) -> None:
+    """Both may take longer than an order that takes calls back may be kept waiting."""
+    voice, trunk = MuteVoice(), SlowTrunk(takes=1e6 if waits_for == "the trunk" else 0.0)
+    runner, run = runner_of(trunk, ClipCache(tmp_path, voice)), a_run(plain())
+    running = asyncio.create_task(runner.run(run))
+    async with asyncio.timeout(10):
+        while not (trunk.starts if waits_for == "the trunk" else voice.asked.is_set()):
+            await asyncio.sleep(0)
+    run.withdraw()
+    assert isinstance(await asyncio.wait_for(running, 10), Returned)
+    await runner.close()
+
+
+class Dialling(SimulatedTrunk):
+    """Its INVITE is about to leave until the test says that the far side has it."""
+
+    def __init__(self) -> None:
+        super().__init__(SimulatedSettings())
+        self.about_to_dial, self.goes = asyncio.Event(), asyncio.Event()
+
+    async def place(self, order: CallOrder, watch: CallWatch) -> CallReport:
+        watch.dialling()
+        self.about_to_dial.set()
+        await self.goes.wait()
+        watch.reached()
+        return CallReport(CallEnd.busy, CallClock().now(), CallClock().now())
+
+
+async def test_a_call_has_started_when_the_far_side_has_it() -> None:
+    """An order that takes calls back is not answered while an INVITE may still leave."""
+    trunk = Dialling()
+    runner, run = runner_of(trunk), a_run(plain())
+    running = asyncio.create_task(runner.run(run))
+    await asyncio.wait_for(trunk.about_to_dial.wait(), 10)
+    fate = run.withdraw()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not fate.done()
+    trunk.goes.set()
+    assert await asyncio.wait_for(fate, 10) is True
+    assert isinstance(await running, Failed)
+    await runner.close()

@@ -3,8 +3,9 @@
 import asyncio
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import apsw
 import pytest
@@ -13,7 +14,9 @@ from covey.domain.errors import CoveyError, Unavailable
 from covey.domain.lane import Lane
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Transaction, completed
 
+from ..clock import ManualClock
 from ..conformance.conftest import Scene, numbers
 from ..patience import PATIENCE, patience
 
@@ -171,3 +174,47 @@ async def test_the_log_is_emptied_at_the_end(scene: Scene, sqlite: SqliteStore) 
     assert log.stat().st_size > 0
     await sqlite.close()
     assert not log.exists() or log.stat().st_size == 0
+
+
+def telling(hint: str, then: Callable[[Database], None] = lambda database: None) -> Callable[[Database], None]:
+    """An operation that tells a hint, and then does something else."""
+
+    def operation(database: Database) -> None:
+        completed(Transaction(database, ManualClock()).tell(hint))
+        then(database)
+
+    return operation
+
+
+async def test_a_hint_is_heard_with_its_change_and_never_without(tmp_path: Path) -> None:
+    heard: list[str] = []
+    store = SqliteStore(tmp_path / "covey.db", ManualClock(), heard.append)
+    await store.open()
+    with held(store):
+        first = asyncio.ensure_future(store.writer.run(telling("first")))
+        fails = asyncio.ensure_future(store.writer.run(telling("fails", fail)))
+        asked = asyncio.ensure_future(store.writer.run(telling("asked")))
+        await asyncio.sleep(0)
+    with pytest.raises(CoveyError):
+        await fails
+    await asyncio.gather(first, asked)
+    assert heard == ["first", "asked"]
+    with held(store):
+        lost = asyncio.ensure_future(store.writer.run(telling("lost")))
+        ends = asyncio.ensure_future(store.writer.run(telling("ends it all", roll_all_back)))
+        await asyncio.sleep(0)
+    assert all(isinstance(one, Unavailable) for one in await asyncio.gather(lost, ends, return_exceptions=True))
+    assert heard == ["first", "asked"]
+    await store.close()
+
+
+async def test_a_hint_that_nobody_understands_stops_nothing(tmp_path: Path) -> None:
+    def refuse(hint: str) -> None:
+        raise ValueError(hint)
+
+    store = SqliteStore(tmp_path / "covey.db", ManualClock(), refuse)
+    await store.open()
+    await store.writer.run(telling("what?"))
+    await store.writer.run(functools.partial(put, name="a"))
+    assert await names(store) == {"a"}
+    await store.close()
