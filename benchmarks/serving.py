@@ -70,6 +70,8 @@ class ServerProcess:
     settings: str
     process: subprocess.Popen[str] | None = None
     url: str = ""
+    files: int | None = None
+    """How many files the process may have open; None: as many as this one."""
     _started: int = 0
 
     async def start(self) -> None:
@@ -80,7 +82,7 @@ class ServerProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("COVEY_")}
         with (self.folder / "server.log").open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "covey.cli", "serve", "--config", str(config)],
+                [*self._limited(), sys.executable, "-m", "covey.cli", "serve", "--config", str(config)],
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env={**kept, "COVEY_PROFILE": str(self.folder / "profile.toml")},
@@ -88,6 +90,9 @@ class ServerProcess:
                 text=True,
             )
         self.url = await self._address()
+
+    def _limited(self) -> list[str]:
+        return ["sh", "-c", f'ulimit -n {self.files} && exec "$@"', "sh"] if self.files else []
 
     async def _address(self) -> str:
         for _ in range(int(START_SECONDS * 100)):

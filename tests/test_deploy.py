@@ -21,6 +21,7 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
 from covey.cli.commands import app
+from covey.connections import ConnectionLimits
 from covey.domain.lane import Lane
 from covey.engine.finisher import STOP_SECONDS
 from covey.engine.worker import DROP_PATIENCE_SECONDS
@@ -267,6 +268,18 @@ def test_the_proxy_lets_through_what_the_settings_take() -> None:
         assert waits > limits.upload_seconds + limits.request_seconds
     assert seconds(nginx["client_body_timeout"]) >= limits.body_idle_seconds
     assert nginx["proxy_request_buffering"] == nginx["proxy_buffering"] == "off"
+
+
+def test_the_page_names_the_limits_of_connections() -> None:
+    limits = ConnectionLimits()
+    table = PRODUCTION.read_text().partition("**Connections.**")[2].partition("Requests in progress")[0]
+    for words in (
+        f"{limits.head_bytes // 1024} KiB, {limits.headers} headers",
+        f"{limits.head_seconds:g} s",
+        f"| {limits.per_address};",
+        f"{limits.unread_seconds:g} s",
+    ):
+        assert words in table
 
 
 def test_every_metric_that_the_page_names_exists() -> None:

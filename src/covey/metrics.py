@@ -21,7 +21,9 @@ class Metrics:
             buckets=_FAST,
             registry=self.registry,
         )
-        self.refused = self._counter("covey_http_refused_total", "Requests refused before their body was read", "why")
+        self.refused = self._counter(
+            "covey_http_refused_total", "Requests and connections refused unread, by reason", "why"
+        )
         self.claim_lag = self._histogram("covey_claim_lag_seconds", "From a run's start time to its start", _FAST)
         self.claim_seconds = self._histogram("covey_claim_seconds", "Time a claim took in the store", _FAST)
         self.finish_lag = self._histogram("covey_finish_lag_seconds", "From a run's end to its commit", _SLOW)
@@ -40,6 +42,10 @@ class Metrics:
         )
         self.free_disk = Gauge("covey_free_disk_bytes", "Free space where the data folder is", registry=self.registry)
         self.ready = Gauge("covey_ready", "1 while the server takes work", registry=self.registry)
+
+    def refuse(self, why: str) -> None:
+        """Count a request, or a connection, that was refused."""
+        self.refused.labels(why).inc()
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -17,7 +17,9 @@ from starlette.types import ASGIApp
 
 from covey.api.services import Services
 from covey.assembly import Server, running
+from covey.connections import ConnectionLimits, Networks, http_protocol
 from covey.domain.errors import Unavailable
+from covey.metrics import Metrics
 from covey.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
@@ -114,14 +116,8 @@ async def _answering(
 ) -> AsyncIterator[tuple[asyncio.Task[None], str]]:
     """Answer HTTP: the task that does so, and the address. On leaving, requests that are open have a moment to end.
     Raises SettingsError, naming the `setting`, for a port that cannot be listened on."""
-    config = uvicorn.Config(
-        await asyncio.to_thread(application, server.services),
-        log_config=None,
-        access_log=False,
-        lifespan="on",
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=HURRY_SECONDS,
+    config = http_config(
+        await asyncio.to_thread(application, server.services), server.settings.trusted_proxies, server.services.metrics
     )
     http = _Http(config)
     listener = _bind(host, port, setting)
@@ -133,6 +129,24 @@ async def _answering(
     finally:
         http.should_exit = True
         await serving
+
+
+def http_config(
+    app: ASGIApp, trusted: Networks, metrics: Metrics, limits: ConnectionLimits | None = None
+) -> uvicorn.Config:
+    """How uvicorn serves `app`: connections are limited, and only `trusted` proxies say who asks."""
+    return uvicorn.Config(
+        app,
+        http=http_protocol(limits or ConnectionLimits(), trusted, metrics.refuse),
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=[str(network) for network in trusted],
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=HURRY_SECONDS,
+    )
 
 
 async def _announced(announce: Announce, server: Server, address: str, stopping: asyncio.Event) -> None:

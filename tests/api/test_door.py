@@ -1,16 +1,18 @@
 """The door over a real socket: refusals before the body is read, limits while it streams, ids, time limits."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from covey.connections import ConnectionLimits
 from covey.domain.errors import Unavailable
+from covey.server import _bind, http_config
 from tests.api.house import PREFIX, House, open_house
 from tests.patience import PATIENCE
 
@@ -19,11 +21,13 @@ PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\
 
 
 @asynccontextmanager
-async def served(house: House) -> AsyncIterator[int]:
-    """The app on a loopback port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(house.app, log_config=None, access_log=False, lifespan="on", http="httptools")
+async def served(
+    house: House, limits: ConnectionLimits | None = None, *trusted: str, host: str = "127.0.0.1"
+) -> AsyncIterator[int]:
+    """The app on a loopback port, behind the protocol that the server has. `trusted` are its proxies."""
+    proxies = [ip_network(one) for one in trusted]
+    listener = _bind(host, 0, "port")
+    config = http_config(house.app, proxies, house.services.metrics, limits)
     server = uvicorn.Server(config)
     began = asyncio.Event()
     startup: Callable[..., Any] = server.startup

@@ -70,6 +70,8 @@ def test_where_a_value_comes_from_and_secrets_are_masked(file: Path, monkeypatch
         ("database = ''", ("database", "postgresql://user:password@host:5432/name")),
         ("database_connections = 1", ("database_connections", "2")),
         ("database_lock_url = 'postgresql://a:hush@b/c'", ("database_lock_url", "database is not")),
+        ("trusted_proxies = ['proxy']", ("trusted_proxies.0", "'proxy'", "192.0.2.7 or 10.1.0.0/16")),
+        ("trusted_proxies = ['10.0.0.1/8']", ("trusted_proxies.0", "'10.0.0.1/8'", "192.0.2.7 or 10.1.0.0/16")),
     ],
 )
 def test_a_bad_value_is_one_sentence(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
@@ -117,3 +119,42 @@ def test_a_databases_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, ur
     assert found["database"] == shown
     assert found["database_lock_url"] is None
     assert "hush" not in f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+
+
+OWN, UVICORNS = "COVEY_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"
+
+
+@pytest.mark.parametrize(
+    ("text", "own", "uvicorns", "networks", "source"),
+    [
+        ("", None, None, [], "default"),
+        ("trusted_proxies = ['10.1.0.0/16', '::1']", None, None, ["10.1.0.0/16", "::1/128"], "file"),
+        ("trusted_proxies = ['10.1.0.0/16']", "192.0.2.7, 2001:db8::/32", None, ["192.0.2.7/32", "2001:db8::/32"], OWN),
+        ("", '["192.0.2.7"]', None, ["192.0.2.7/32"], OWN),
+        ("", None, "172.16.0.0/12,192.168.0.0/16", ["172.16.0.0/12", "192.168.0.0/16"], UVICORNS),
+        ("", None, "*", ["0.0.0.0/0", "::/0"], UVICORNS),
+        ("", None, "proxy, /run/x.sock, 10.0.0.1/8, ::1", ["::1/128"], UVICORNS),
+        ("trusted_proxies = []", None, "*", [], "file"),
+        ("", "", "*", [], OWN),
+    ],
+)
+def test_which_proxies_are_trusted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    own: str | None,
+    uvicorns: str | None,
+    networks: list[str],
+    source: str,
+) -> None:
+    for name, value in ((OWN, own), (UVICORNS, uvicorns)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    path = tmp_path / "covey.toml"
+    path.write_text(text)
+    settings = Settings.load(path)
+    assert [str(one) for one in settings.trusted_proxies] == networks
+    found = next(one for one in settings.sources() if one.key == "trusted_proxies")
+    assert found.source == {"file": str(path), "default": "default"}.get(source, f"environment {source}")

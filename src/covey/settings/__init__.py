@@ -25,7 +25,21 @@ from pydantic_settings import (
 )
 
 from covey.settings.analysis import LOCAL_FACTS, Analysis, Model, ModelKind
-from covey.settings.parts import DEMO, MASK, Calls, Database, DatabaseUrl, Fetch, Limits, Log, Retention, Webhooks
+from covey.settings.parts import (
+    DEMO,
+    FORWARDED_ALLOW_IPS,
+    MASK,
+    Calls,
+    Database,
+    DatabaseUrl,
+    Fetch,
+    Limits,
+    Log,
+    Networks,
+    Retention,
+    Webhooks,
+    forwarded_allow_ips,
+)
 from covey.settings.trunks import Trunk, TrunkKind
 
 __all__ = [
@@ -83,6 +97,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     worker_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Where `covey worker` answers /livez, /readyz and /metrics, at `host`; None: nowhere."""
+    trusted_proxies: Networks = Field(default_factory=forwarded_allow_ips)
+    """The reverse proxies, as addresses and networks, whose `X-Forwarded-For` and `X-Forwarded-Proto` count. Where it
+    is not set, uvicorn's own FORWARDED_ALLOW_IPS is read as its value."""
     data: Path = Path("data")
     """The folder of the database, of uploads in flight and of recordings."""
     database: Database = None
@@ -266,4 +283,7 @@ def _source(key: str, written: set[str], named: set[str], path: Path | None) -> 
     parents = [variable.rsplit("__", depth)[0] for depth in range(key.count(".") + 1)]
     if any(name in named for name in parents):
         return f"environment {next(name for name in parents if name in named)}"
-    return str(path) if key in written else "default"
+    if key in written:
+        return str(path)
+    borrowed = key == "trusted_proxies" and FORWARDED_ALLOW_IPS in named
+    return f"environment {FORWARDED_ALLOW_IPS}" if borrowed else "default"

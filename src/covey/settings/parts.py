@@ -1,10 +1,14 @@
 """The small tables: limits, calls, retention, the database's URL, the log, fetching, webhooks."""
 
+import contextlib
+import json
+import os
 import re
-from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
 
 from covey.domain.regions import check_region
 from covey.settings.part import Part, Positive, PositiveFloat
@@ -92,6 +96,40 @@ class Log(Part):
 
     level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
     format: Annotated[str, Field(pattern="^(json|text)$")] = "json"
+
+
+FORWARDED_ALLOW_IPS = "FORWARDED_ALLOW_IPS"
+"""The variable by which uvicorn is told which proxies to trust."""
+
+_EVERYBODY = ("0.0.0.0/0", "::/0")
+
+
+def _parts(value: Any) -> Any:
+    """The parts of a list: the environment has them with commas between, or as JSON."""
+    if isinstance(value, str):
+        text = value.strip()
+        value = json.loads(text) if text.startswith("[") else [part.strip() for part in text.split(",") if part.strip()]
+    return _EVERYBODY if value == ["*"] else value
+
+
+def _network(value: Any) -> Any:
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is neither an address nor a network, like 192.0.2.7 or 10.1.0.0/16") from None
+
+
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_parts)]
+
+
+def forwarded_allow_ips() -> tuple[IPv4Network | IPv6Network, ...]:
+    """What uvicorn's own variable says. It takes anything, and what is no address or network there trusts nobody."""
+    found = []
+    for part in _parts(os.environ.get(FORWARDED_ALLOW_IPS, "")):
+        with contextlib.suppress(ValueError):
+            found.append(ip_network(part))
+    return tuple(found)
 
 
 class Fetch(Part):

@@ -1,0 +1,483 @@
+"""Connections over real sockets: what never becomes a request is cut off, and stands in nobody's way."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from covey.api.app import document
+from covey.connections import REFUSED_BYTES, ConnectionLimits
+from tests.api.house import House
+from tests.api.test_door import chunk, request, served
+
+LIVEZ = b"GET /livez HTTP/1.1\r\nhost: covey\r\n"
+HEAD = LIVEZ + b"\r\n"
+CHUNKED = b"POST /v1/api/agents HTTP/1.1\r\nhost: covey\r\ntransfer-encoding: chunked\r\n"
+PATIENT = ConnectionLimits(head_seconds=3600.0, per_address=10_000, total=10_000)
+"""Limits that no test reaches by accident; each lowers its own."""
+
+ENDLESS = 64 * 1024 * 1024
+"""What a test that is never refused sends before it gives up."""
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@asynccontextmanager
+async def connected(port: int, host: str = "127.0.0.1", source: str | None = None) -> AsyncIterator[Streams]:
+    """A connection, which is torn down at the end."""
+    local = (source, 0) if source else None
+    reader, writer = await asyncio.open_connection(host, port, local_addr=local)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """Everything up to the end of the connection, however it ends."""
+    found = b""
+    with contextlib.suppress(ConnectionError):
+        while block := await asyncio.wait_for(reader.read(65536), 30):
+            found += block
+    return found
+
+
+async def one_answer(reader: asyncio.StreamReader) -> bytes:
+    """An answer's status line; its body is read, too."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+    length = next(
+        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+    )
+    await asyncio.wait_for(reader.readexactly(length), 30)
+    return head.split(b"\r\n")[0]
+
+
+async def flood(streams: Streams, piece: bytes) -> tuple[bytes, int]:
+    """Send a piece again and again until the server ends the connection; its answer, and how much it let in."""
+    reader, writer = streams
+    answer, sent = asyncio.create_task(rest(reader)), 0
+    with contextlib.suppress(ConnectionError):
+        while sent < ENDLESS and not answer.done():
+            writer.write(piece)
+            sent += len(piece)
+            drained = asyncio.create_task(writer.drain())
+            await asyncio.wait([drained, answer], return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                drained.cancel()
+            await asyncio.gather(drained, return_exceptions=True)
+            if writer.is_closing():
+                break
+    return await answer, sent
+
+
+def refused(house: House, why: str) -> float:
+    """How often the server counted this refusal."""
+    return house.services.metrics.registry.get_sample_value("covey_http_refused_total", {"why": why}) or 0.0
+
+
+KINDS = {
+    "an endless value": (LIVEZ + b"x-a: ", b"a" * 65536, 431),
+    "a name that never ends": (LIVEZ, b"a" * 65536, 431),
+    "an endless URL": (b"GET /", b"a" * 65536, 414),
+    "an endless query": (b"GET /livez?", b"a=b&" * 16384, 414),
+    "headers without end": (LIVEZ, b"a: b\r\n" * 8192, 431),
+    "empty lines": (b"", b"\r\n" * 32768, 431),
+    "spaces before a value": (LIVEZ + b"x-a:", b" " * 65536, 431),
+    "one that follows another": (HEAD + b"GET /livez HTTP/1.1\r\nx-a: ", b"a" * 65536, 431),
+    "a key": (b"GET /v1/api/agents HTTP/1.1\r\nx-api-key: ", b"k" * 65536, 431),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_head_without_an_end_is_refused_and_cut_off(house: House, kind: str) -> None:
+    head, more, status = KINDS[kind]
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(head)
+        answer, sent = await flood((reader, writer), more)
+    assert b"HTTP/1.1 %d " % status in answer
+    assert b"connection: close" in answer
+    assert sent < ENDLESS // 2
+
+
+async def test_a_key_of_a_megabyte_is_refused_and_its_sender_reads_why(house: House) -> None:
+    key = b"k" * (REFUSED_BYTES - 1000)
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(LIVEZ + b"x-api-key: " + key + b"\r\n\r\n")
+        answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'"headers_too_large"' in answer
+    assert b"32,768 bytes" in answer
+
+
+async def test_a_head_of_just_the_limits_is_served(house: House) -> None:
+    most = b"".join(b"x-%d: y\r\n" % n for n in range(99))
+    padded = LIVEZ + b"x-a: " + b"a" * (32 * 1024 - len(LIVEZ) - len(b"x-a: \r\n\r\n")) + b"\r\n\r\n"
+    assert len(padded) == 32 * 1024
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        for head in (LIVEZ + most + b"\r\n", padded, padded):
+            writer.write(head)
+            assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        writer.write(LIVEZ + most + b"x-100: y\r\n\r\n")
+        assert (await rest(reader)).startswith(b"HTTP/1.1 431 ")
+    assert refused(house, "too_many_headers") == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+async def test_a_head_may_come_in_any_pieces(house: House, size: int) -> None:
+    """The end of the headers is found wherever it is cut, and what follows belongs to the body."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items())
+    body = b'{"name": "x", "greeting": "y"}'
+    head = (
+        f"POST /v1/api/agents HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
+    )
+    whole = b"\r\n\r\n" + head.encode() + body + HEAD
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        for start in range(0, len(whole), size):
+            writer.write(whole[start : start + size])
+            await writer.drain()
+        assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    "more", [b"0\r\n" + b"x-a: " + b"a" * 65536, b"0\r\n" + b"a: b\r\n" * 8192, b"1;" + b"a" * 65536]
+)
+async def test_trailers_and_extensions_of_chunks_have_an_end(house: House, more: bytes) -> None:
+    """With a key, whose body is read."""
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(house, "operate") + chunk(b"--x\r\n") + more)
+        answer, _ = await flood((reader, writer), b"a" * 65536)
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+async def test_trailers_are_nobodys_headers(house: House) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    kind = b"content-type: application/json\r\n"
+    trailed = CHUNKED + kind + lines + b"\r\n" + chunk(b'{"name": "x", "greeting": "y"}')
+    trailed += b"0\r\n" + b"x-request-id: mine\r\nx-api-key: nobody\r\n" * 60 + b"\r\n"
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(trailed + b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
+        assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert b"mine" not in head
+
+
+SLOW = {
+    "silent": ([], b""),
+    "half a head": ([LIVEZ], b"HTTP/1.1 408 "),
+    "half a line": ([b"GET /li"], b"HTTP/1.1 408 "),
+    "an empty line": ([b"\r\n"], b"HTTP/1.1 408 "),
+    "half of the next": ([HEAD, LIVEZ], b"HTTP/1.1 408 "),
+    "a body that nobody waits for": ([LIVEZ + b"content-length: 5\r\n\r\n", b"a"], b""),
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+async def test_a_head_that_does_not_come_is_not_waited_for(house: House, kind: str) -> None:
+    parts, end = SLOW[kind]
+    async with served(house, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
+        for n, part in enumerate(parts):
+            writer.write(part)
+            if part.endswith(b"\r\n\r\n") and n < len(parts):
+                assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        answer = await rest(reader)
+    assert answer.startswith(end)
+    assert bool(answer) == bool(end)
+
+
+async def test_a_head_that_drips_is_closed_in_the_same_time(house: House) -> None:
+    async with served(house, replace(PATIENT, head_seconds=0.3)) as port, connected(port) as (reader, writer):
+        answer = asyncio.create_task(rest(reader))
+        writer.write(LIVEZ + b"x-a: ")
+        while not answer.done():
+            writer.write(b"a")
+            await asyncio.wait([answer], timeout=0.02)
+        assert (await answer).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_time_for_the_head_is_no_time_for_the_body_or_the_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is in progress may take longer, and a connection is given the same time for each of its heads."""
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    agents = house.services.store.agents
+
+    async def stuck(workspace: str) -> object:
+        reached.set()
+        await go_on.wait()
+        return await agents(workspace)
+
+    monkeypatch.setattr(house.services.store, "agents", stuck)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    async with served(house, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
+        writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
+        await reached.wait()
+        async with connected(port) as (silent, _):
+            assert await rest(silent) == b""
+        go_on.set()
+        assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+
+
+@contextlib.contextmanager
+def files(most: int) -> Iterator[None]:
+    """So many files may be open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(most, before[1])), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_two_thousand_silent_connections_are_closed(house: House) -> None:
+    """Here by their time alone."""
+    count = 2000
+    with files(2 * count + 200):
+        async with served(house, replace(PATIENT, head_seconds=0.5)) as port, contextlib.AsyncExitStack() as stack:
+            readers = [(await stack.enter_async_context(connected(port)))[0] for _ in range(count)]
+            assert await asyncio.gather(*(rest(reader) for reader in readers)) == [b""] * count
+    assert refused(house, "silent") == count
+
+
+async def open_ones(readers: list[asyncio.StreamReader], most: int) -> list[asyncio.StreamReader]:
+    """Those that are still open when no more than `most` are."""
+    while len(left := [reader for reader in readers if not reader.at_eof()]) > most:
+        await asyncio.sleep(0.01)
+    return left
+
+
+async def test_an_address_has_only_so_many_connections_without_a_request(house: House) -> None:
+    limits = ConnectionLimits(total=10_000, head_seconds=3600.0)
+    assert limits.per_address == 64
+    async with served(house, limits) as port, contextlib.AsyncExitStack() as stack:
+
+        async def open_from(source: str, count: int) -> list[asyncio.StreamReader]:
+            found = [(await stack.enter_async_context(connected(port, source=source)))[0] for _ in range(count)]
+            await stack.enter_async_context(connected(port, source="127.0.0.9"))
+            return found
+
+        first, other = await open_from("127.0.0.2", 100), await open_from("127.0.0.3", 10)
+        assert len(await open_ones(first, 64)) == 64
+        assert await open_ones(first, 64) == first[-64:], "those that waited longest are closed"
+        assert not any(reader.at_eof() for reader in other)
+        async with connected(port, source="127.0.0.2") as (reader, writer):
+            writer.write(HEAD)
+            assert await one_answer(reader) == b"HTTP/1.1 200 OK", "whoever sends a request is answered"
+    assert refused(house, "too_many_connections") == 100 - 64 + 1
+
+
+async def test_a_trusted_proxy_has_only_the_limit_of_all(house: House) -> None:
+    limits = replace(PATIENT, per_address=4, total=20)
+    async with served(house, limits, "127.0.0.2") as port, contextlib.AsyncExitStack() as stack:
+        readers = [(await stack.enter_async_context(connected(port, source="127.0.0.2")))[0] for _ in range(20)]
+        async with connected(port, source="127.0.0.2") as (reader, writer):
+            writer.write(HEAD)
+            await one_answer(reader)
+        assert sum(not reader.at_eof() for reader in readers) >= 19
+        more = [(await stack.enter_async_context(connected(port, source="127.0.0.2")))[0] for _ in range(20)]
+        assert len(await open_ones(readers + more, 20)) == 20
+
+
+async def test_requests_in_progress_and_streams_do_not_count(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, go_on, agents = 0, asyncio.Event(), house.services.store.agents
+
+    async def stuck(workspace: str) -> object:
+        nonlocal waiting
+        waiting += 1
+        await go_on.wait()
+        return await agents(workspace)
+
+    monkeypatch.setattr(house.services.store, "agents", stuck)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    async with (
+        served(house, replace(PATIENT, per_address=2, total=4)) as port,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        busy = []
+        for _ in range(10):
+            reader, writer = await stack.enter_async_context(connected(port))
+            writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
+            busy.append(reader)
+            while waiting < len(busy):
+                await asyncio.sleep(0.005)
+        silent = [(await stack.enter_async_context(connected(port)))[0] for _ in range(10)]
+        assert len(await open_ones(silent, 2)) == 2
+        go_on.set()
+        assert [await one_answer(reader) for reader in busy] == [b"HTTP/1.1 200 OK"] * 10
+        everybody = silent + busy
+        assert len(await open_ones(everybody, 2)) == 2, "who has been answered counts again"
+
+
+async def test_uploads_that_were_refused_and_never_come_count(house: House) -> None:
+    """Their answer is out, and their connections stay for a moment, so that it can be read."""
+    async with served(house, replace(PATIENT, per_address=3)) as port, contextlib.AsyncExitStack() as stack:
+        readers = []
+        for _ in range(12):
+            reader, writer = await stack.enter_async_context(connected(port))
+            writer.write(request(house, None))
+            assert await one_answer(reader) == b"HTTP/1.1 401 Unauthorized"
+            readers.append(reader)
+        assert len(await open_ones(readers, 3)) <= 3
+    assert refused(house, "too_many_connections") >= 9
+
+
+async def test_an_answer_that_nobody_reads_is_not_kept(house: House) -> None:
+    async with served(house, replace(PATIENT, unread_seconds=0.2)) as port:
+        line = socket.socket()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        line.connect(("127.0.0.1", port))
+        with line:
+            line.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 20)
+            line.setblocking(False)
+            loop = asyncio.get_running_loop()
+            while not refused(house, "unread"):
+                await asyncio.sleep(0.01)
+            found = 0
+            with contextlib.suppress(ConnectionError):
+                while block := await loop.sock_recv(line, 65536):
+                    found += len(block)
+    assert found < 20 * len(document())
+
+
+async def test_chunks_of_one_byte_are_not_parsed_for_nobody(house: House) -> None:
+    """The body of a request that is refused is thrown away as it comes."""
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(house, None) + b"1\r\na\r\n" * 10_000 + b"no chunk at all")
+        assert await one_answer(reader) == b"HTTP/1.1 401 Unauthorized"
+        writer.write_eof()
+        assert await rest(reader) == b""
+    assert not refused(house, "bad_request")
+
+
+async def test_requests_that_come_at_once_are_answered_in_order(house: House) -> None:
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        count = 500
+        for n in range(count):
+            writer.write(b"GET /livez HTTP/1.1\r\nx-request-id: r-%d\r\n\r\n" % n)
+        for n in range(count):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+            assert b"x-request-id: r-%d\r\n" % n in head + b"\r\n"
+            await reader.readexactly(len(b'{"status":"ok"}'))
+
+
+@pytest.mark.parametrize("more", [b"nonsense\r\n\r\n", b"GET /livez HTTP/1.1\r\nx-a: " + b"a" * 40_000])
+async def test_what_follows_a_request_cannot_get_into_its_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch, more: bytes
+) -> None:
+    reached, go_on, agents = asyncio.Event(), asyncio.Event(), house.services.store.agents
+
+    async def stuck(workspace: str) -> object:
+        reached.set()
+        await go_on.wait()
+        return await agents(workspace)
+
+    monkeypatch.setattr(house.services.store, "agents", stuck)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n" + more)
+        await reached.wait()
+        go_on.set()
+        assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        assert (await rest(reader)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+
+
+@pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
+async def test_nothing_can_be_upgraded_to(house: House, upgrade: bytes) -> None:
+    wish = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
+    async with served(house, PATIENT) as port:
+        async with connected(port) as (reader, writer):
+            for _ in range(2):
+                writer.write(LIVEZ + wish + b"\r\n")
+                assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        async with connected(port) as (reader, writer):
+            writer.write(b"POST /v1/api/agents HTTP/1.1\r\n" + wish + b"content-length: 2\r\n\r\n{}")
+            answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"without Upgrade" in answer
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"GET /livez HTTP/1.0\r\n\r\n", b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"],
+    ids=["HTTP/1.0", "close"],
+)
+async def test_who_wants_it_closed_gets_it_closed(house: House, raw: bytes) -> None:
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(raw)
+        answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"nonsense\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01"]
+)
+async def test_what_is_not_http_gets_a_sentence(house: House, raw: bytes) -> None:
+    async with served(house, replace(PATIENT, head_seconds=0.5)) as port, connected(port) as (reader, writer):
+        writer.write(raw)
+        answer = await rest(reader)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"This is not a valid HTTP request" in answer
+
+
+async def test_an_upload_in_many_pieces_comes_whole(house: House, tmp_path: Path) -> None:
+    """Also while the parser waits for the application again and again."""
+    rows = b"".join(b"+1212555%04d,Ann%d\n" % (n, n) for n in range(100, 200))
+    body = b'--x\r\nContent-Disposition: form-data; name="agentId"\r\n\r\n%s\r\n' % (await house.agent()).encode()
+    body += b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    body += b"phone_number,first_name\n" + rows + b"x" * 300_000 + b"\r\n--x--\r\n"
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(house, "operate", path="/v1/api/batch-calls/validate"))
+        for start in range(0, len(body), 1000):
+            writer.write(chunk(body[start : start + 1000]))
+        writer.write(b"0\r\n\r\n" + HEAD)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+    assert head.startswith(b"HTTP/1.1 200 OK"), head
+
+
+FORWARDED = "x-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\n"
+
+
+async def seen_as(house: House, source: str, forwarded: str, *trusted: str, bind: str) -> tuple[str, str]:
+    """The address under which a wrong key is counted, and the scheme, for a request from `source`."""
+    seen: list[tuple[str, str]] = []
+    door = house.app
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            seen.append((scope["client"][0], scope["scheme"]))
+        await door(scope, receive, send)
+
+    async with (
+        served(replace(house, app=noting), PATIENT, *trusted, host=bind) as port,
+        connected(port, source=source) as (reader, writer),
+    ):
+        writer.write(LIVEZ + forwarded.encode() + b"\r\n")
+        await one_answer(reader)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "address", "scheme"),
+    [
+        ([], FORWARDED, "127.0.0.2", "http"),
+        (["127.0.0.3"], FORWARDED, "127.0.0.2", "http"),
+        (["127.0.0.2"], FORWARDED, "203.0.113.7", "https"),
+        (["127.0.0.0/8"], FORWARDED, "203.0.113.7", "https"),
+        (["127.0.0.2"], "x-forwarded-for: 192.0.2.1, 203.0.113.7\r\n", "203.0.113.7", "http"),
+        (["127.0.0.2"], "", "127.0.0.2", "http"),
+    ],
+)
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::"])
+async def test_only_a_trusted_proxy_says_who_asks(
+    house: House, trusted: list[str], forwarded: str, address: str, scheme: str, bind: str
+) -> None:
+    """Also where one socket hears both kinds of IP, and names an IPv4 peer as an IPv6 address."""
+    assert await seen_as(house, "127.0.0.2", forwarded, *trusted, bind=bind) == (address, scheme)
