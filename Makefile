@@ -9,13 +9,15 @@ BIN := .venv/bin
 SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
 CODE := src tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-# Words after the target: KEEP=1 for demo, ARGS='…' for test, test-slow, bench, soak and chaos.
+# Words after the target: KEEP=1 for demo, ARGS='…' for test, test-slow, bench, soak, chaos and fuzz, SECONDS=… for fuzz.
 KEEP ?=
 ARGS ?=
+# How long `make fuzz` is at each database.
+SECONDS ?= 1200
 # How many processes the tests run in: most of them wait for calls to end, so more than there are cores.
 WORKERS ?= 4
 
-.PHONY: help demo test test-slow check lint format types imports fix bench soak chaos lock clean
+.PHONY: help demo test test-slow check lint format types imports fix bench soak chaos fuzz lock clean
 
 help: ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +56,9 @@ soak: .venv/.ready-dev ## Run the long tests: more histories, more kills
 
 chaos: .venv/.ready-dev ## Kill, freeze and cut off real processes on a real PostgreSQL (ARGS='--kills 100 --seed 7')
 	@exec $(BIN)/pytest -s -m chaos -o faulthandler_timeout=0 tests/chaos $(ARGS)
+
+fuzz: .venv/.ready-dev ## Fuzz a running server on each database, 20 minutes each; fails on any 5xx (SECONDS=60, ARGS='--seed 7')
+	@exec $(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 lock: .venv/.ready-dev ## Write uv.lock anew from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_CACHE_DIR=.venv/.uv-cache $(BIN)/uv lock --python $(BIN)/python $(ARGS)

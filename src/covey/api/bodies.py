@@ -15,9 +15,9 @@ from covey.api.jsontext import MOST_VALUES, Unfit, read_json
 LARGE = 64 * 1024
 """From so many bytes on a body is worked on beside the event loop."""
 
-MOST_VALUES_OF_ITEMS = 1_000_000
-"""So many values, names and separators a list of analyses may have: several times what a thousand items with a form
-each have."""
+MOST_VALUES_OF_ITEMS = 500_000
+"""So many values, names and separators a list of analyses may have: a thousand items with a form of a hundred
+properties each have as many."""
 
 
 class Known(Fields):

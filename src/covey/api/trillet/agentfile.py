@@ -138,10 +138,12 @@ def without_effect(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _names(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, held in value.items():
-            yield str(name)
-            yield from _names(held)
-    elif isinstance(value, list):
-        for held in value:
-            yield from _names(held)
+    """All names in a JSON value. Does not recurse: with thousands of values that was the dearest part of a request."""
+    open_ = [value]
+    while open_:
+        inner = open_.pop()
+        if isinstance(inner, dict):
+            yield from inner
+            open_.extend(inner.values())
+        elif isinstance(inner, list):
+            open_.extend(inner)
