@@ -6,7 +6,8 @@ from pathlib import Path
 
 QUICK = ("engine", "postgres", "rivals", "hearing", "understanding", "intake", "calls")
 """What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`, `pg_cancels`, `pg_lane`,
-`pg_fair`, `pg_growth`, `asset_upload`, `webhooks`, `analysis`, `prompts`, `checks`, `headers`."""
+`pg_fair`, `pg_growth`, `asset_upload`, `webhooks`, `analysis`, `prompts`, `checks`, `headers`,
+`stalls`."""
 
 
 def main() -> None:

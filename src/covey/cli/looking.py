@@ -8,6 +8,7 @@ from rich.text import Text
 
 from covey.cli import ids, videos
 from covey.cli.exits import Exit
+from covey.cli.numerals import whole
 from covey.cli.output import (
     JsonFlag,
     clean,
@@ -32,8 +33,8 @@ BatchOrNewest = Annotated[str | None, typer.Argument(help="The batch; the newest
 
 def list_batches(
     status: Annotated[str | None, typer.Option(help="Only queued, processing, completed, cancelled or failed.")] = None,
-    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="Batches a page.")] = 20,
+    page: Annotated[int, whole("Which page.")] = 1,
+    limit: Annotated[int, whole("Batches a page.", most=100)] = 20,
     of_videos: Annotated[bool, typer.Option("--videos", help="Batches of videos, not of calls.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -183,8 +184,8 @@ def items(
     status: Annotated[
         str | None, typer.Option(help="Only waiting, active, completed, failed or cancelled ones.")
     ] = None,
-    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="Calls a page.")] = 50,
+    page: Annotated[int, whole("Which page.")] = 1,
+    limit: Annotated[int, whole("Calls a page.", most=100)] = 50,
     every: Annotated[bool, typer.Option("--all", help="All pages.")] = False,
     as_json: JsonFlag = False,
 ) -> None:

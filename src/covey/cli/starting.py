@@ -16,6 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from covey.cli import ids, times
 from covey.cli.exits import Exit
+from covey.cli.numerals import real, whole
 from covey.cli.output import JsonFlag, clean, counted, put, put_facts, put_json, put_table, say, when, words
 from covey.cli.session import leave, talk
 from covey.cli.watching import follow
@@ -53,9 +54,9 @@ def submit(
     skip_invalid: SkipInvalid = False,
     skip_duplicates: SkipDuplicates = False,
     allow_duplicate: Annotated[bool, typer.Option(help="Also if this file was started before.")] = False,
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most calls at once.")] = None,
-    calls_per_second: Annotated[float | None, typer.Option(min=0.001, help="Most starts a second.")] = None,
-    attempts: Annotated[int | None, typer.Option(min=1, max=10, help="Tries a call has in all.")] = None,
+    max_concurrent: Annotated[int | None, whole("Most calls at once.")] = None,
+    calls_per_second: Annotated[float | None, real("Most starts a second.", 0.001)] = None,
+    attempts: Annotated[int | None, whole("Tries a call has in all.", most=10)] = None,
     gap: Annotated[list[str] | None, typer.Option(help="Wait between tries, as 30m or 1d2h; repeatable.")] = None,
     max_cost: MaxCost = None,
     as_json: JsonFlag = False,

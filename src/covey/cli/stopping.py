@@ -7,6 +7,7 @@ import typer
 
 from covey.cli import ids
 from covey.cli.exits import Exit
+from covey.cli.numerals import real, whole
 from covey.cli.output import JsonFlag, YesFlag, clean, counted, put, put_json, say
 from covey.cli.session import confirm, leave, talk
 from covey.cli.view import as_batch, line
@@ -126,8 +127,8 @@ def hang_up(
 
 def limit(
     batch: TheBatch,
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most calls at once.")] = None,
-    calls_per_second: Annotated[float | None, typer.Option(min=0.001, help="Most starts a second.")] = None,
+    max_concurrent: Annotated[int | None, whole("Most calls at once.")] = None,
+    calls_per_second: Annotated[float | None, real("Most starts a second.", 0.001)] = None,
     name: Annotated[str | None, typer.Option(help="Another name.")] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import typer
 
-_GAP = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?")
+_GAP = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?")
 
 
 def moment(text: str) -> datetime:

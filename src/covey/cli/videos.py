@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from covey.cli.exits import Exit
+from covey.cli.numerals import whole
 from covey.cli.output import (
     JsonFlag,
     YesFlag,
@@ -42,8 +43,8 @@ Files = Annotated[list[Path], typer.Argument(help="Files.", exists=True, dir_oka
 
 
 def batches(
-    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
-    limit: Annotated[int, typer.Option(min=1, max=50, help="Batches a page.")] = 20,
+    page: Annotated[int, whole("Which page.")] = 1,
+    limit: Annotated[int, whole("Batches a page.", most=50)] = 20,
     as_json: JsonFlag = False,
 ) -> None:
     """List the batches of videos, newest first."""
@@ -78,7 +79,7 @@ def analyze(
         Path | None, typer.Option(help="Segment definitions, JSON: segments with times.", exists=True, dir_okay=False)
     ] = None,
     model: Annotated[str, typer.Option(help="Which model answers, by its name in the settings.")] = LOCAL_FACTS,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
+    max_tokens: Annotated[int | None, whole("Longest answer.")] = None,
     max_cost: MaxCost = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, watch it, and show the answers.")] = False,
     as_json: JsonFlag = False,

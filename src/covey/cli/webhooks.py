@@ -7,6 +7,7 @@ import typer
 
 from covey.cli import times
 from covey.cli.exits import Exit
+from covey.cli.numerals import whole
 from covey.cli.output import JsonFlag, YesFlag, clean, put, put_facts, put_json, put_table, say
 from covey.cli.session import confirm, talk
 from covey.client import CoveyClient
@@ -120,7 +121,7 @@ def delete(endpoint: TheEndpoint, yes: YesFlag = False, as_json: JsonFlag = Fals
 def deliveries(
     endpoint: TheEndpoint,
     state: Annotated[str | None, typer.Option(help="Only waiting, delivered (skipped too) or failed ones.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    limit: Annotated[int, whole("How many.", most=100)] = 20,
     as_json: JsonFlag = False,
 ) -> None:
     """List what was sent, newest first. What the endpoint had not asked for when its turn came is `skipped`."""

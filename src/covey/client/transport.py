@@ -187,7 +187,7 @@ def _replayed(headers: httpx2.Headers) -> bool:
 
 def _retry_after(response: httpx2.Response) -> float | None:
     value = response.headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def _unreachable(url: str, error: Exception) -> str:

@@ -153,7 +153,7 @@ async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = No
     )
     quota = Quota(settings.analysis.active_batches, settings.limits.waiting_items, allow_duplicate=True)
     try:
-        return await services.submission.submit(new, _pieces(asked), quota, ctx.actor)
+        return await services.submission.submit(new, _pieces(ctx, asked), quota, ctx.actor)
     except Conflict as error:
         if error.code not in ("too_many_batches", "too_many_items"):
             raise
@@ -168,9 +168,11 @@ async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = No
         ) from error
 
 
-async def _pieces(asked: Asked) -> AsyncIterator[Sequence[NewItem]]:
+async def _pieces(ctx: Context, asked: Asked) -> AsyncIterator[Sequence[NewItem]]:
     for first in range(0, len(asked.items), PIECE):
-        yield [
-            NewItem(given.dump(), given.asset or given.url, custom_id=custom)
-            for given, custom in asked.items[first : first + PIECE]
-        ]
+        yield await ctx.services.heavy.run(_written, asked.items[first : first + PIECE])
+
+
+def _written(items: Sequence[tuple[ItemInput, str | None]]) -> list[NewItem]:
+    """Items as the engine takes them. One may have 32 MB."""
+    return [NewItem(given.dump(), given.asset or given.url, custom_id=custom) for given, custom in items]

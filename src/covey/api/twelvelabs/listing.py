@@ -113,10 +113,10 @@ async def _items(ctx: Context, batch: Batch, state: ItemState | None, offset: in
         found, items = await ctx.services.store.items(batch.id, state, offset=offset, limit=limit)
     except NotFound:
         return []
-    return _shown(ctx, found, items)
+    return await ctx.services.heavy.run(_shown, found, items)
 
 
-def _shown(ctx: Context, batch: Batch, items: Sequence[Item]) -> list[out.TaskOut]:
+def _shown(batch: Batch, items: Sequence[Item]) -> list[out.TaskOut]:
     config = AnalysisConfig.load(batch.config)
     return [views.task_object(batch, item, listed=True, config=config) for item in items]
 
@@ -166,6 +166,7 @@ async def _placed(ctx: Context, ident: str, seqs: Sequence[int]) -> list[out.Tas
     store = ctx.services.store
     try:
         batch = await store.batch(ident, ctx.workspace)
-        return _shown(ctx, batch, [await store.item(ident, seq) for seq in seqs])
+        items = [await store.item(ident, seq) for seq in seqs]
+        return await ctx.services.heavy.run(_shown, batch, items)
     except NotFound:
         return []

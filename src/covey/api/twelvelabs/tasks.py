@@ -97,7 +97,8 @@ async def list_tasks(ctx: Ctx) -> Response:
 async def retrieve(ctx: Ctx, task_id: TaskId) -> Response:
     """A task as it is now, with its result once it is ready."""
     batch, item = await singles.find(ctx, task_id)
-    return Answer(views.task_object(batch, item, seconds=await _lasts(ctx, item)))
+    found = await ctx.services.heavy.run(views.task_object, batch, item, seconds=await _lasts(ctx, item))
+    return Answer(found)
 
 
 async def _lasts(ctx: Context, item: Item) -> float | None:
