@@ -77,9 +77,7 @@ async def test_a_refusal_fails_the_one_item_and_proves_that_the_model_works(desk
     assert desk.voice.worked == 0
 
 
-async def test_a_kept_schema_that_is_beyond_the_bounds_of_today_fails_its_item_before_the_model_is_paid(
-    desk: Desk,
-) -> None:
+async def test_a_stored_schema_beyond_the_bounds_fails_its_item_before_the_model_is_paid(desk: Desk) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "a?" * 30_000}}}
     form = {"type": "json_schema", "json_schema": schema}
     outcome = await desk.comes_to(await desk.asset(), response_format=form)

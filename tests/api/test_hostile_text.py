@@ -12,8 +12,8 @@ import pytest
 
 from covey.api.auth import is_admin
 from covey.domain.account import Workspace
-from covey.domain.regions import REGIONS
 from covey.settings import Settings
+from covey.settings.regions import REGIONS
 from tests.api.document import document
 from tests.api.house import PEOPLE, PREFIX, House, open_house
 from tests.api.test_json_bounds import BODIES, message, send

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
-from covey.domain.regions import check_region
 from covey.settings.part import Part, Positive, PositiveFloat
+from covey.settings.regions import check_region
 
 DEMO = "demo"
 MASK = "********"

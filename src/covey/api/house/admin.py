@@ -25,8 +25,8 @@ from covey.calls.intake import OnInvalid
 from covey.domain.account import Key, Role, Workspace
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
-from covey.domain.regions import check_region
 from covey.engine.submission import settled
+from covey.settings.regions import check_region
 
 router = new_router("Administration", "/v1/admin")
 

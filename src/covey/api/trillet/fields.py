@@ -18,7 +18,7 @@ from covey.api.numerals import Real, Whole, is_numeral
 from covey.api.trillet.words import utc
 from covey.calls.intake import Encoding, OnDuplicate, OnInvalid
 from covey.domain.errors import BadRequest
-from covey.domain.regions import check_region
+from covey.settings.regions import check_region
 
 PAST = timedelta(minutes=1)
 AHEAD = timedelta(days=366)

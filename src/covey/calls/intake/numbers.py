@@ -12,7 +12,7 @@ from phonenumbers import NumberParseException, PhoneNumberType, shortnumberinfo
 from covey.calls.intake.options import IntakeOptions, NumberRule
 from covey.calls.intake.plan import UNKNOWN, Plans, Standing, calling_code
 from covey.calls.text import is_invisible
-from covey.domain.regions import REGIONS
+from covey.settings.regions import REGIONS
 
 SATELLITE = {
     870: "the satellites of Inmarsat",
