@@ -15,7 +15,7 @@ from covey.api.door import Door
 from covey.api.errors import Answer
 from covey.api.house import admin, blocklists, health, people, trunks, usage, workers
 from covey.api.page import html
-from covey.api.routing import documented
+from covey.api.routing import LiteralPaths, Route, documented
 from covey.api.services import Services
 from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
 from covey.api.twelvelabs import analyze, assets, multipart, shapes, tasks
@@ -29,6 +29,11 @@ VERSION = "0.1.0"
 FAMILY = (batches.router, exporting.router, calls.router)
 
 
+_PAGE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_FOR_ALL = {"cache-control": "max-age=300"}
+"""The document is the same for everybody until the next version."""
+
+
 def create_app(services: Services, app: FastAPI | None = None) -> ASGIApp:
     """The whole API over `services`, ready for an ASGI server. Removes the uploads that an earlier life left behind.
 
@@ -37,7 +42,7 @@ def create_app(services: Services, app: FastAPI | None = None) -> ASGIApp:
     _empty(services.spool)
     limits = services.settings.limits
     gate = Gate(services.store, services.clock, limits.failed_authentications_per_second, limits.requests_per_minute)
-    return Door(app or routes(), gate, services)
+    return Door(LiteralPaths(app or routes()), gate, services)
 
 
 def routes() -> FastAPI:
@@ -91,20 +96,19 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _pages(app: FastAPI) -> APIRouter:
-    router, made = APIRouter(include_in_schema=False), dict[str, bytes]()
+    router, made = APIRouter(include_in_schema=False, route_class=Route), dict[str, bytes]()
 
     @router.get("/openapi.json")
     async def openapi() -> Response:
         if "json" not in made:
             made["json"] = orjson.dumps(await asyncio.to_thread(_described, app))
-        return Answer(None, raw=made["json"])
+        return Answer(None, headers=_FOR_ALL, raw=made["json"])
 
     @router.get("/docs")
     async def docs() -> Response:
         if "html" not in made:
             made["html"] = html(await asyncio.to_thread(_described, app)).encode()
-        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-        return Response(made["html"], media_type="text/html", headers={"content-security-policy": policy})
+        return Response(made["html"], media_type="text/html", headers={**_FOR_ALL, "content-security-policy": _PAGE})
 
     return router
 

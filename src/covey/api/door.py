@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,6 +39,14 @@ _NO_NUL = "\ufffd"
 _LINGERS, _LINGERS_BYTES = 2.0, 32 * 1024 * 1024
 """For so many seconds and bytes what still comes of a refused body is thrown away before its connection closes: who
 closes on bytes that were not read tears the connection, and a client that is still sending never sees the answer."""
+
+
+_DEFAULTS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Answers are one caller's, are what they say they are, and no page: nobody keeps, guesses at or frames them."""
 
 
 class Door:
@@ -133,7 +141,7 @@ class _Exchange:
         """Pass a message on. Once the answer has begun, its time is its reader's."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._ident)]
+            message["headers"] = [*_with_defaults(message.get("headers", ())), (b"x-request-id", self._ident)]
             self._closing = self.close_if()
             if self._closing:
                 message["headers"].append((b"connection", b"close"))
@@ -202,6 +210,13 @@ class _Body:
         if self._taken > self._most:
             raise BodyTooLarge(self._most)
         return message
+
+
+def _with_defaults(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """An answer's headers, and those of `_DEFAULTS` that it does not have."""
+    own = list(headers)
+    names = {name.lower() for name, _ in own}
+    return [*own, *(pair for pair in _DEFAULTS if pair[0] not in names)]
 
 
 def _again(scope: Scope, headers: Mapping[bytes, bytes]) -> str:

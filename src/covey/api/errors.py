@@ -8,7 +8,7 @@ Under /v1.3 the shapes of that API hold instead: `covey.api.twelvelabs.shapes`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -140,31 +140,33 @@ async def _covey(request: Request, error: Exception) -> Response:
     return Answer(body, error.status, {"retry-after": str(wait)} if wait else None)
 
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}
-_TEXTS = {404: "There is no such route", 405: "This route does not take this method"}
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_CODES = {404: "not_found", 408: "request_timeout", 413: "too_large"}
+_TEXTS = {404: "There is no such route"}
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return not_allowed(request.url.path, _methods(request))
     code = _CODES.get(error.status_code, "bad_request")
     known = isinstance(error, (BodyTooLarge, BodyTooSlow))
     message = error.detail if known else _TEXTS.get(error.status_code, str(error.detail))
     body = plain(request.url.path, error.status_code, code, message)
-    headers = dict(error.headers or {})
-    if error.status_code == 405:
-        headers["allow"] = ", ".join(_methods(request))
-    return Answer(body, error.status_code, {name.lower(): value for name, value in headers.items()})
+    return Answer(body, error.status_code, {name.lower(): value for name, value in (error.headers or {}).items()})
+
+
+def not_allowed(path: str, methods: Container[str]) -> Answer:
+    """A 405, which names the methods that the path takes."""
+    body = plain(path, 405, "method_not_allowed", "This route does not take this method")
+    return Answer(body, 405, {"allow": ", ".join(method for method in _METHODS if method in methods)})
 
 
 def _methods(request: Request) -> list[str]:
     """The methods that the path takes; the framework names those of its first route alone."""
-    return [
-        method
-        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.router.routes
-        )
-    ]
+    routes = request.app.router.routes
+    asked = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [name for name, scope in asked.items() if any(route.matches(scope)[0] is Match.FULL for route in routes)]
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

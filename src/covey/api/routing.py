@@ -8,11 +8,13 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from covey.api.blank import check_query
 from covey.api.bodies import LARGE, MOST_VALUES_OF_ITEMS, checked
 from covey.api.context import services_of
 from covey.api.documents import COMMON, Responses
+from covey.api.errors import not_allowed
 from covey.api.jsontext import MOST_VALUES
 
 
@@ -30,6 +32,8 @@ class Route(APIRoute):
         self, path: str, endpoint: Callable[..., Any], *, responses: Responses | None = None, **given: Any
     ) -> None:
         super().__init__(path, endpoint, **{**given, "response_model": None})
+        if self.methods and "GET" in self.methods:
+            self.methods.add("HEAD")  # The server leaves the body of its answer out (RFC 9110, 9.3.2).
         self._given = {**given, "responses": responses}
 
     def documented(self, path: str) -> APIRoute:
@@ -81,6 +85,25 @@ class _BodyRequest(Request):
 def new_router(tag: str, prefix: str = "", answers: Responses = COMMON, route_class: type[Route] = Route) -> APIRouter:
     """A router whose routes share these answers."""
     return APIRouter(prefix=prefix, tags=[tag], responses=answers, redirect_slashes=False, route_class=route_class)
+
+
+class LiteralPaths:
+    """In front of the framework: a path without parameters takes its own methods only. The framework would try the
+    others with a route whose parameter fits it, as `DELETE …/template` with the one that cancels a batch."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._methods: dict[str, set[str]] = {}
+        for one in iter_route_contexts(app.routes):
+            if one.path and "{" not in one.path and isinstance(one.original_route, APIRoute):
+                self._methods.setdefault(one.path, set()).update(one.original_route.methods or ())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        methods = self._methods.get(scope["path"]) if scope["type"] == "http" else None
+        if methods is None or scope["method"] in methods:
+            await self._app(scope, receive, send)
+        else:
+            await not_allowed(scope["path"], methods)(scope, receive, send)
 
 
 def documented(app: FastAPI) -> list[APIRoute]:
