@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from covey.cli.commands import app
 from covey.connections import ConnectionLimits
 from covey.domain.lane import Lane
+from covey.domain.liveness import FROZEN_SECONDS
 from covey.engine.finisher import STOP_SECONDS
 from covey.engine.worker import DROP_PATIENCE_SECONDS
 from covey.metrics import Metrics
@@ -232,6 +233,24 @@ def test_whoever_ends_a_process_waits_for_its_drain() -> None:
     assert asked is not None
     graces["docker run"] = int(asked[1])
     assert {name for name, grace in graces.items() if grace < LONGEST_DRAIN + AFTER_A_DRAIN} == set()
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_has_a_watchdog_that_is_more_patient_than_the_others(path: Path) -> None:
+    lines = unit(path)
+    assert (lines["Type"], lines["NotifyAccess"], lines["TimeoutStartSec"]) == (["notify"], ["main"], ["infinity"])
+    assert seconds(lines["WatchdogSec"][0]) >= 3 * FROZEN_SECONDS
+
+
+def test_memory_and_processes_are_limited_everywhere() -> None:
+    for path in UNITS:
+        lines = unit(path)
+        assert {"MemoryMax", "MemorySwapMax", "TasksMax", "LimitNOFILE"} <= lines.keys(), path.name
+    for name, service in compose()["services"].items():
+        assert service["mem_limit"].endswith("g"), name
+        assert service["pids_limit"] > 0, name
+    gigabytes = {int(service["mem_limit"].removesuffix("g")) for service in coveys().values()}
+    assert min(gigabytes) * 1024**3 > 4 * Settings().analysis.memory_bytes
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)

@@ -37,11 +37,15 @@ from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Settings
 from covey.store.ports import Store
+from covey.vitals import LoopLag, ServiceManager
 
 log = structlog.get_logger(__name__)
 
 HANGING_UP = timedelta(seconds=30)
 """How long a phone may stay in a call whose caller is gone, until it hears nothing for long enough."""
+
+LAG_SECONDS, LAGGED_SECONDS = 1.0, 5.0
+"""A process whose event loop was later than this takes no work for so long: its starts would be late, too."""
 
 LEASE_MARGIN = timedelta(seconds=10)
 """So much longer than its time limit a claimed delivery stays with this process."""
@@ -69,6 +73,8 @@ class Server:
     calls: CallParts
     analysis: AnalysisParts
     services: Services
+    lag: LoopLag
+    manager: ServiceManager
     loops: list[Background]
     """What runs beside the worker, in the order in which it starts."""
     draining: bool = False
@@ -80,9 +86,18 @@ class Server:
             return self.settings.drain_seconds
         return max(_longest(self.settings).values()).total_seconds()
 
+    def unready(self) -> str | None:
+        """Why this process takes no work; None if it does."""
+        if self.draining:
+            return "the server is draining"
+        if (lag := self.lag.worst(LAGGED_SECONDS)) > LAG_SECONDS:
+            return f"the event loop stood still for {lag:.1f} s a moment ago"
+        return None
+
     async def drain(self, hurry: asyncio.Event) -> None:
         """Claim no more, see the active runs end; see `Worker.drain`."""
         self.draining = True
+        self.manager.stopping()
         log.info("draining", runs=self.worker.active, seconds=self.drain_seconds)
         await self.worker.drain(self.drain_seconds, hurry)
 
@@ -166,14 +181,16 @@ async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Op
         recordings=calls.recordings,
         forget_clips=calls.clips.forget,
         check_voice=voice_check(calls.synthesizer),
-        ready=lambda: "the server is draining" if server and server[0].draining else None,
+        ready=lambda: server[0].unready() if server else None,
         write_queue=lambda: store.waiting,
         fetcher=fetcher,
         sealer=sealer,
         intake=analysis.intake,
     )
     loops = _loops(settings, clock, hints, database, worker, services, calls, analysis)
-    server.append(Server(settings, store, worker, calls, analysis, services, loops))
+    manager = ServiceManager(clock)
+    lag = LoopLag(clock, metrics, manager.alive)
+    server.append(Server(settings, store, worker, calls, analysis, services, lag, manager, [lag, *loops]))
     return server[0]
 
 

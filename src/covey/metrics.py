@@ -41,6 +41,11 @@ class Metrics:
             "covey_write_queue", "Operations that wait for the database's writer", registry=self.registry
         )
         self.free_disk = Gauge("covey_free_disk_bytes", "Free space where the data folder is", registry=self.registry)
+        self.loop_lag = Gauge(
+            "covey_loop_lag_seconds",
+            "The longest that the event loop was late in the last minute",
+            registry=self.registry,
+        )
         self.ready = Gauge("covey_ready", "1 while the server takes work", registry=self.registry)
 
     def refuse(self, why: str) -> None:

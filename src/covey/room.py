@@ -18,13 +18,16 @@ class NoRoom(CoveyError):
     code = "no_room"
 
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 @contextmanager
 def room() -> Iterator[None]:
     """Write files in here. Raises NoRoom where the disk is full."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in NO_ROOM:
             log.error("there is no room for a file", why=error.strerror)
             raise NoRoom from error
         raise

@@ -68,6 +68,7 @@ async def work(settings: Settings, announce: Callable[[Server, str | None], None
     async with running(settings) as server:
         if settings.worker_port is None:
             announce(server, None)
+            server.manager.ready()
             await _until_told(server, stopping, hurry, [])
         else:
             async with _answering(server, _health, settings.host, settings.worker_port, "worker_port") as (
@@ -75,6 +76,7 @@ async def work(settings: Settings, announce: Callable[[Server, str | None], None
                 address,
             ):
                 announce(server, address)
+                server.manager.ready()
                 await _until_told(server, stopping, hurry, [http])
 
 
@@ -90,6 +92,7 @@ async def serve(settings: Settings, announce: Announce) -> None:
         _answering(server, _whole, settings.host, settings.port, "port") as (http, address),
     ):
         await _announced(announce, server, address, stopping)
+        server.manager.ready()
         await _until_told(server, stopping, hurry, [http])
 
 

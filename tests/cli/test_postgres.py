@@ -119,7 +119,9 @@ def test_a_worker_answers_how_it_is_and_nothing_else(processes: Processes) -> No
     address = re.search(r"How it is: (\S+)/readyz\.", processes.said)
     assert address is not None, processes.said
     with httpx.Client(base_url=address[1]) as client:
-        assert [client.get(path).status_code for path in ("/livez", "/readyz", "/metrics")] == [200, 200, 200]
+        while client.get("/readyz").status_code == 503:  # On a busy machine its start may have been a long standstill.
+            assert worker.poll() is None
+        assert [client.get(path).status_code for path in ("/livez", "/metrics")] == [200, 200]
         assert "covey_ready 1.0" in client.get("/metrics").text
         assert [client.get(path).status_code for path in ("/v1/api/batch-calls", "/docs")] == [401, 404]
         processes.execute("UPDATE workers SET dead_at = beat_at")

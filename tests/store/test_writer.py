@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from covey.domain.errors import CoveyError, Unavailable
+from covey.domain.errors import CoveyError, DatabaseFull, Unavailable
 from covey.domain.lane import Lane
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
@@ -78,7 +78,7 @@ async def test_nobody_of_a_group_that_was_rolled_back_is_told_it_was_written(sql
         after = asyncio.ensure_future(sqlite.put_lane(Lane("c", 1)))
         await asyncio.sleep(0)
     results = await asyncio.gather(*before, rolled, return_exceptions=True)
-    assert [type(result) for result in results] == [Unavailable] * 3
+    assert [type(result) for result in results] == [Unavailable, Unavailable, DatabaseFull]
     await after
     assert await names(sqlite) == {"c"}
 

@@ -25,6 +25,7 @@ from covey.api.trillet.routing import first_name
 from covey.api.twelvelabs import shapes
 from covey.domain.errors import CoveyError
 from covey.logging import bound
+from covey.room import NoRoom
 from covey.settings import Limits
 
 logger = structlog.get_logger(__name__)
@@ -72,6 +73,8 @@ class Door:
         began = asyncio.get_running_loop().time()
         with bound(request=ident):
             await self._handle(scope, headers, receive, exchange)
+            if exchange.status == NoRoom.status:
+                self._services.file_room.full = True
             self._measure(scope, exchange.status, asyncio.get_running_loop().time() - began)
 
     async def _handle(

@@ -24,7 +24,7 @@ from covey.api.faults import told
 from covey.api.jsontext import write_json
 from covey.api.twelvelabs import shapes
 from covey.domain.clock import Clock
-from covey.domain.errors import CoveyError, TooMany, Unavailable
+from covey.domain.errors import CoveyError, DatabaseFull, TooMany, Unavailable
 
 logger = structlog.get_logger(__name__)
 
@@ -129,7 +129,7 @@ async def _covey(request: Request, error: Exception) -> Response:
     assert isinstance(error, CoveyError)
     if error.status >= 500:
         logger.warning("unavailable", error=error.code, reason=error.message)
-    if type(error) is Unavailable:
+    if type(error) in (Unavailable, DatabaseFull):
         error = Unavailable("The database cannot answer now; asking again is safe", code=error.code, **error.details)
     if isinstance(error, TooMany) and not shapes.speaks(request.url.path):
         clock = request.scope["state"]["services"].clock

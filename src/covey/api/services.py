@@ -23,6 +23,7 @@ from covey.engine.submission import Submission
 from covey.engine.withdrawals import Withdrawals
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
+from covey.room import room
 from covey.settings import Settings, Trunk
 from covey.store.ports import Store
 
@@ -138,6 +139,26 @@ class HeavyWork:
         return await asyncio.get_running_loop().run_in_executor(self._thread, doing)
 
 
+class FileRoom:
+    """Whether there is room for files; `full` is set where an upload found none."""
+
+    def __init__(self) -> None:
+        self.full = False
+
+    async def check(self, folder: Path) -> None:
+        """Write a file, and take it back. Raises NoRoom."""
+        await asyncio.to_thread(_write_and_remove, folder / "room")
+        self.full = False
+
+
+def _write_and_remove(file: Path) -> None:
+    try:
+        with room():
+            file.write_bytes(bytes(64 * 1024))
+    finally:
+        file.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything the routes use.
@@ -173,6 +194,7 @@ class Services:
     sealer: Sealer = None  # type: ignore[assignment]
     intake: Intake | None = None
     orders: Orders = None  # type: ignore[assignment]
+    file_room: FileRoom = field(default_factory=FileRoom)
 
     def __post_init__(self) -> None:
         if not self.trunks:

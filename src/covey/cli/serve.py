@@ -31,6 +31,7 @@ def serve(
 def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, None]]") -> None:
     """Run a process of the server to its end; what goes wrong becomes a sentence and an exit code."""
     import asyncio
+    import faulthandler
     import sys
 
     import uvloop
@@ -45,6 +46,7 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
 
     chosen = "format" in settings.log.model_fields_set
     setup_logging(settings.log.level, settings.log.format if chosen or not sys.stderr.isatty() else "text")
+    faulthandler.enable(2)  # Where it stood when a watchdog ended it, for the journal.
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main(settings))

@@ -10,6 +10,7 @@
     ├── Unprocessable   422
     ├── TooMany         429
     └── Unavailable     503   the store cannot answer now; asking again later is safe
+        └── DatabaseFull      it has no room for what was to be written
 
 A subclass is made where somebody has to tell it apart; its docstring is its default text.
 """
@@ -92,3 +93,7 @@ class Unavailable(CoveyError):
 
     status = 503
     code = "unavailable"
+
+
+class DatabaseFull(Unavailable):
+    """The database's disk is full."""

@@ -14,8 +14,9 @@ from covey.api.errors import RETRY_AFTER, Answer
 from covey.api.routing import new_router
 from covey.api.services import Services
 from covey.domain.batch import BatchState
-from covey.domain.errors import CoveyError
+from covey.domain.errors import CoveyError, DatabaseFull
 from covey.metrics import CONTENT_TYPE
+from covey.room import NoRoom
 
 router = new_router("Health", answers={})
 
@@ -44,7 +45,8 @@ async def livez() -> Response:
 
 @router.get("/readyz", summary="Does it take work", operation_id="readyz", responses=said(s200=Health, s503=Health))
 async def readyz(request: Request) -> Response:
-    """200 while it takes work; 503 while it starts, drains, or cannot reach its database."""
+    """200 while it takes work; 503 while it starts, drains, cannot reach its database or has no room to write, and for
+    5 s after it stood still for more than a second."""
     services = services_of(request)
     why = services.ready() or await _store_answers(services)
     answer: Health = {"status": "unavailable", "message": why} if why else {"status": "ok"}
@@ -52,9 +54,19 @@ async def readyz(request: Request) -> Response:
 
 
 async def _store_answers(services: Services) -> str | None:
+    """What is wrong with what it writes to. Where the last write found no room another one is tried: nobody else may
+    write any more, as nobody sends requests to a server that is not ready."""
     try:
         async with asyncio.timeout(READY_SECONDS):
             await services.store.lanes()
+            if services.store.full:
+                await services.store.check_room(services.worker)
+            if services.file_room.full:
+                await services.file_room.check(services.spool)
+    except DatabaseFull:
+        return "The database has no room left on its disk"
+    except NoRoom:
+        return "There is no room for files where the data folder is"
     except (CoveyError, TimeoutError):
         return "The database does not answer"
     return None
@@ -76,7 +88,8 @@ async def metrics(request: Request) -> Response:
 async def _observe(services: Services) -> None:
     """Read the figures that nobody pushes. What cannot be read keeps its last value."""
     metrics = services.metrics
-    metrics.ready.set(0 if services.ready() else 1)
+    full = services.store.full or services.file_room.full
+    metrics.ready.set(0 if services.ready() or full else 1)
     metrics.write_queue.set(services.write_queue())
     data = services.settings.data
     metrics.free_disk.set(shutil.disk_usage(data if data.exists() else ".").free)

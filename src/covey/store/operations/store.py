@@ -93,6 +93,10 @@ class OperationStore(AssetStore, WebhookStore):
 
     # Lanes
 
+    async def check_room(self, worker: str) -> None:
+        await self._write(lambda db: upkeep.check_room(db, worker))
+        self.full = False
+
     async def put_lane(self, lane: Lane) -> None:
         await self._write(lambda db: lanes.put_lane(db, lane))
 

@@ -64,6 +64,15 @@ class Store(
         """How many operations wait for their turn."""
         ...
 
+    @property
+    def full(self) -> bool:
+        """Whether a write failed for lack of room; until `check_room` finds that there is some again."""
+        ...
+
+    async def check_room(self, worker: str) -> None:
+        """Write something, and take it back. Raises Unavailable, DatabaseFull."""
+        ...
+
     async def backup(self, path: str) -> None:
         """Copy the database, while it is in use, to a new file."""
         ...

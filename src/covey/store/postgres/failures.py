@@ -6,6 +6,7 @@ The words of Unavailable reach the log and `covey doctor`; they name no host, no
 import psycopg
 from psycopg.errors import (
     DeadlockDetected,
+    DiskFull,
     IdleInTransactionSessionTimeout,
     PipelineAborted,
     SerializationFailure,
@@ -13,7 +14,7 @@ from psycopg.errors import (
 )
 from psycopg_pool import PoolTimeout, TooManyRequests
 
-from covey.domain.errors import Unavailable
+from covey.domain.errors import DatabaseFull, Unavailable
 
 LOST = "the connection to the database was lost, or there is none"
 
@@ -64,7 +65,9 @@ def unavailable(error: BaseException) -> Unavailable | None:
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Unavailable(LOST) if lost else None
     why = _BY_CODE.get(code) or _BY_CLASS.get(code[:2])
-    return None if why is None else Unavailable(why)
+    if why is None:
+        return None
+    return DatabaseFull(why) if isinstance(error, DiskFull) else Unavailable(why)
 
 
 def retried(error: BaseException) -> bool:

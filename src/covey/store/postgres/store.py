@@ -66,7 +66,8 @@ class PostgresStore(OperationStore):
         return int(self._pool.get_stats().get("requests_waiting", 0))
 
     async def _write(self, operation: Operation[T], *, urgent: bool = False, rows: int = 1) -> T:
-        return await self._repeated("begin_write", operation)
+        with self._writing():
+            return await self._repeated("begin_write", operation)
 
     async def _look(self, operation: Operation[T]) -> T:
         return await self._repeated("begin_read", operation)
@@ -75,8 +76,9 @@ class PostgresStore(OperationStore):
         return await self._repeated("begin_read", operation)
 
     async def append(self, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
-        async with lent(self._pool) as connection, connection.transaction():
-            await drafts.append(Transaction(connection, self._clock), batch, first_seq, items)
+        with self._writing():
+            async with lent(self._pool) as connection, connection.transaction():
+                await drafts.append(Transaction(connection, self._clock), batch, first_seq, items)
 
     async def _repeated(self, begin: str, operation: Operation[T]) -> T:
         for _ in range(ATTEMPTS - 1):

@@ -82,7 +82,8 @@ class SqliteStore(OperationStore):
         return database
 
     async def _write(self, operation: Operation[T], *, urgent: bool = False, rows: int = 1) -> T:
-        return await self.writer.run(self._on(operation), urgent=urgent, rows=rows)
+        with self._writing():
+            return await self.writer.run(self._on(operation), urgent=urgent, rows=rows)
 
     async def _look(self, operation: Operation[T]) -> T:
         return await self._reader.run(self._on(operation))

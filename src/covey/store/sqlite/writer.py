@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import apsw
 import structlog
 
-from covey.domain.errors import CoveyError, Unavailable
+from covey.domain.errors import CoveyError, DatabaseFull, Unavailable
+from covey.room import NO_ROOM
 from covey.store.sqlite.database import Database
 
 log = structlog.get_logger(__name__)
@@ -133,7 +134,7 @@ class Writer:
             connection.execute("COMMIT")
         except (apsw.Error, Unavailable) as error:
             _roll_back(connection)
-            lost = unavailable(error)
+            lost = unavailable(error, connection.system_errno)
             if not done and (job := self._next()):
                 done.append(job)
             for job in done:
@@ -157,13 +158,13 @@ class Writer:
             log.exception("a hint was not understood")
 
 
-def unavailable(error: BaseException) -> Unavailable:
-    """What a database error is to everybody else."""
+def unavailable(error: BaseException, errno: int = 0) -> Unavailable:
+    """What a database error is to everybody else; `errno` is the system's, of a write that failed."""
     if isinstance(error, Unavailable):
         return error
+    if isinstance(error, apsw.FullError) or (isinstance(error, apsw.IOError) and errno in NO_ROOM):
+        return DatabaseFull("the disk is full: free some space, nothing acknowledged was lost")
     match error:
-        case apsw.FullError():
-            why = "the disk is full: free some space, nothing acknowledged was lost"
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             why = "the database file cannot be written: check its permissions"
         case apsw.CorruptError() | apsw.NotADBError():
@@ -187,7 +188,7 @@ def _run_one(database: Database, job: _Job) -> bool:
         if connection.in_transaction:
             connection.execute("ROLLBACK TO operation")
         if isinstance(error, apsw.Error) and not isinstance(error, apsw.ConstraintError):
-            job.error = unavailable(error)
+            job.error = unavailable(error, connection.system_errno)
         else:
             job.error = error
     if not connection.in_transaction:
