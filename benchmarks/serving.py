@@ -27,7 +27,7 @@ AGENT: dict[str, Any] = {
 }
 SHORT_AGENT: dict[str, Any] = {**AGENT, "name": "short", "greeting": "Hello.", "questions": [], "goodbye": "Goodbye."}
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 @dataclass(slots=True)

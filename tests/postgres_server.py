@@ -31,7 +31,7 @@ USER = "covey"
 UNPRIVILEGED = "nobody"
 """Who runs the server where root starts it: PostgreSQL refuses to be root."""
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 QUICK = {
     "fsync": "off",
     "full_page_writes": "off",

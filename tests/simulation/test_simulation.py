@@ -18,9 +18,8 @@ from .shrinking import failure, report
 from .world import World
 
 SEEDS = 1000
-FAIL_OVERS = (range(100), range(100, 250))
-"""Those of the default suite, and of `make test-slow`."""
-STUMBLING = 100
+FAIL_OVERS = [range(100), pytest.param(range(100, 250), marks=pytest.mark.slow)]
+STUMBLING = [range(25), pytest.param(range(25, 100), marks=pytest.mark.slow)]
 CHUNKS = 8
 """The histories come in so many tests, so that several processes share them. The first, in the default suite, has the
 seeds that docs/testing.md names."""
@@ -102,7 +101,7 @@ def test_every_promise_holds(chunk: int, held: Held) -> None:
         held.run(seed)
 
 
-@pytest.mark.parametrize("seeds", [FAIL_OVERS[0], pytest.param(FAIL_OVERS[1], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", FAIL_OVERS)
 def test_what_a_fail_over_loses_is_noticed_in_time(seeds: range, held: Held) -> None:
     """Acknowledged commits are lost: the batches of runs that somebody holds are paused, and all else holds as ever."""
     for seed in seeds:
@@ -111,9 +110,10 @@ def test_what_a_fail_over_loses_is_noticed_in_time(seeds: range, held: Held) -> 
     assert held.lost
 
 
-def test_every_promise_holds_where_answers_are_late_by_themselves(held: Held) -> None:
+@pytest.mark.parametrize("seeds", STUMBLING)
+def test_every_promise_holds_where_answers_are_late_by_themselves(seeds: range, held: Held) -> None:
     """A lost packet makes one answer late, and others pass it: whoever draws conclusions must know that it may come."""
-    for seed in range(STUMBLING):
+    for seed in seeds:
         held.run(seed, Kind.stumbling)
 
 

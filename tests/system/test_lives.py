@@ -89,8 +89,10 @@ async def test_a_second_signal_hangs_up_and_says_so(server: ServerProcess, phone
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
 async def test_killed_servers_and_diallers_leave_no_phone_hanging_and_dial_nobody_twice(
-    tmp_path: Path, times: int
+    tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """How fast everything goes on is the benchmark's; a busy machine is forgiven that, and some more seconds."""
+    monkeypatch.setattr(kills, "GONE_SECONDS", 8.0)
     verdict = await kills.demo(tmp_path, times)
     by_speed = ("resumed", "calls active")
     assert [text for text in verdict.wrong if not any(word in text for word in by_speed)] == []

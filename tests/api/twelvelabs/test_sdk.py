@@ -35,7 +35,7 @@ async def test_the_official_sdk(database: str, tmp_path: Path) -> None:
         await asyncio.to_thread(old_sdk.main, lab.url, lab.secrets["operate"], lab.asset, lab.unready)
 
 
-@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 async def test_an_old_sdk(database: str, tmp_path: Path) -> None:
     """1.2.8, the first with batches; `tools/setup dev` puts it in a folder of its own."""
     assert (OLD / "twelvelabs-1.2.8.dist-info").is_dir(), "tools/setup dev installs it"
