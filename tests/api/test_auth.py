@@ -64,7 +64,7 @@ async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
             answer = await lenient.client.request(method, path, headers=headers)
             assert answer.status_code == status, (method, path)
             shape = {"error", "code", "message"} if speaks(path) else {"error", "message"}
-            assert set(answer.json()) == shape
+            assert method == "HEAD" or set(answer.json()) == shape
         if is_admin(path):
             answer = await lenient.client.request(method, path, headers=lenient.headers())
             assert answer.status_code == 403, (method, path)

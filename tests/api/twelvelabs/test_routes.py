@@ -95,10 +95,10 @@ async def test_an_image_in_the_place_of_the_video_is_refused_by_its_name(lab: La
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", BATCHES, "GET, POST"),
-        ("POST", "/v1.3/assets/" + "0" * 24, "GET, DELETE"),
+        ("PUT", BATCHES, "GET, HEAD, POST"),
+        ("POST", "/v1.3/assets/" + "0" * 24, "GET, HEAD, DELETE"),
         ("GET", "/v1.3/assets/" + "0" * 24 + "/user-metadata", "PUT, PATCH, DELETE"),
-        ("PUT", "/v1/batch-calls", "GET, POST"),
+        ("PUT", "/v1/batch-calls", "GET, HEAD, POST"),
     ],
 )
 async def test_a_method_that_is_not_there_names_those_that_are(lab: Lab, method: str, path: str, allowed: str) -> None:
