@@ -11,7 +11,7 @@ from benchmarks.serving import demo_numbers
 
 from covey.client import CoveyClient, StartOptions
 from covey.client.errors import Conflict, NotFound, ServerError, Unreachable
-from covey.client.models import Batch, Progress
+from covey.client.models import Batch, CancelDetails, Progress
 
 from .cluster import Cluster
 from .ledger import Ledger
@@ -36,7 +36,8 @@ class Clients:
         self._ledger = ledger
         self._witness = witness
         self._chance = random.Random(seed)
-        self._clients = [CoveyClient(cluster.profile(member), attempts=1) for member in cluster.of("serve")]
+        self._names = {CoveyClient(cluster.profile(member), attempts=1): member.name for member in cluster.of("serve")}
+        self._clients = list(self._names)
         self._agent = ""
         self._next_number = 0
         self._open: list[str] = []
@@ -147,9 +148,13 @@ class Clients:
 
     async def cancel(self, batch: str) -> None:
         """Cancel; that it has ended meanwhile is an answer too."""
+
+        async def cancel(covey: CoveyClient) -> tuple[CancelDetails, str]:
+            return (await covey.batches.cancel(wire(batch))).details, self._names[covey]
+
         with contextlib.suppress(Conflict):
-            answer = await self.ask("cancel", lambda covey: covey.batches.cancel(wire(batch)))
-            self._ledger.stopped(batch, answer.details.active_calls, answer.details.cancelled_calls)
+            answer, by = await self.ask("cancel", cancel)
+            self._ledger.stopped(batch, by, answer.active_calls, answer.cancelled_calls)
 
     async def _pause(self) -> None:
         if len(self._paused) < 3 and (batch := self._some_open()):

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """An acknowledged stop: when (monotonic seconds), and what it said is active and canceled."""
+    """An acknowledged stop: when (monotonic seconds), by which process, and what it said is active and canceled."""
 
     batch: str
     at: float
+    by: str
     active: int
     canceled: int
 
@@ -28,9 +29,9 @@ class Ledger:
     asked: dict[str, int] = field(default_factory=dict)
     again: int = 0
 
-    def stopped(self, batch: str, active: int, canceled: int) -> None:
+    def stopped(self, batch: str, by: str, active: int, canceled: int) -> None:
         """A stop was acknowledged just now."""
-        self.stops.append(Stop(batch, time.monotonic(), active, canceled))
+        self.stops.append(Stop(batch, time.monotonic(), by, active, canceled))
 
     def count(self, what: str) -> None:
         """Something was asked and answered."""

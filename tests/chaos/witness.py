@@ -178,16 +178,18 @@ def started_once(verdict: Verdict, starts: Sequence[Start], runs: Sequence[Run])
 def stops_are_exact(
     verdict: Verdict, ledger: Ledger, starts: Sequence[Start], runs: Sequence[Run], there: dict[str, dict[str, Any]]
 ) -> None:
-    """What a stop counted canceled never starts, and what starts after it starts within the licence."""
+    """What a stop counted canceled never starts; after it nothing starts where it was answered, and elsewhere nothing
+    later than the licence."""
     by_batch: dict[str, list[Start]] = collections.defaultdict(list)
     for start in starts:
         by_batch[start.batch].append(start)
     ended = {(run.batch, run.seq) for run in runs if run.last and run.state != "canceled"}
-    late, beyond, canceled = [], [], []
+    late, beyond, canceled, here = [], [], [], []
     latest = 0.0
     for stop in ledger.stops:
         after = [start for start in by_batch[stop.batch] if start.at > stop.at]
         latest = max([latest, *(start.at - stop.at for start in after)])
+        here += [start for start in after if start.log == stop.by]
         late += [start for start in after if start.at > stop.at + LICENCE_SECONDS]
         if len({start.item for start in after}) > stop.active:
             beyond.append(stop)
@@ -199,6 +201,7 @@ def stops_are_exact(
     verdict.check(
         not late, f"{len(ledger.stops)} stops acknowledged, the latest start {latest * 1e3:.0f} ms after {late[:5]}"
     )
+    verdict.check(not here, f"starts after a stop, in the process that answered it: {here[:5] or 0}")
     verdict.check(not beyond, f"stops after which more started than they named active: {beyond[:5] or 0}")
     verdict.check(not canceled, f"counted canceled by a stop, and started: {canceled[:5] or 0}")
 

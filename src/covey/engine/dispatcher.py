@@ -268,14 +268,14 @@ class Dispatcher:
         if self._unanswered is not None:
             self._unanswered.orders.append(which)
 
-    async def withdrawn(self, which: Which) -> None:
+    async def wait_for_withdrawals(self, which: Which) -> None:
         """Wait until it is known of each run that was withdrawn whether it started."""
-        await self.answered()
+        await self.wait_for_claim()
         fates = [run.withdraw() for run in self.runs.values() if run.is_withdrawn and which(run)]
         if fates:
             await asyncio.wait(fates)
 
-    async def answered(self) -> None:
+    async def wait_for_claim(self) -> None:
         """Wait for the claim on its way, if there is one, until its runs are in hand."""
         if self._unanswered is not None:
             await asyncio.wait([self._unanswered.answered])

@@ -34,12 +34,11 @@ class Orders:
     async def stop(self, batch: str, reason: StopReason, *, abort: bool = False, actor: str | None = None) -> Stopped:
         """Stop a batch; see `Control.stop`. The answer has the counts after what had not started came back."""
         stopped = await self._store.stop(batch, reason, abort=abort, actor=actor)
-        withdrawn = await self._withdrawn(stopped.batch, abort=abort)
-        return replace(stopped, batch=withdrawn)
+        return replace(stopped, batch=await self._take_back_batch(stopped.batch, abort=abort))
 
     async def pause(self, batch: str, reason: str, actor: str | None = None) -> Batch:
         """Pause a batch; see `Control.pause`. The answer has the counts after what had not started came back."""
-        return await self._withdrawn(await self._store.pause(batch, reason, actor))
+        return await self._take_back_batch(await self._store.pause(batch, reason, actor))
 
     async def drop(self, batch: str, seq: int, actor: str | None = None) -> bool:
         """Drop one active item; see `Control.drop`. If it had not started it has ended when this returns."""
@@ -54,7 +53,7 @@ class Orders:
         await self._take_back(of_refs(workspace, refs))
         return added
 
-    async def _withdrawn(self, batch: Batch, *, abort: bool = False) -> Batch:
+    async def _take_back_batch(self, batch: Batch, *, abort: bool = False) -> Batch:
         """Take back what has not started of a batch; the batch after that. The order holds already: a database that
         does not answer now, or a batch that was deleted meanwhile, leaves the answer that was true before."""
         if not batch.counts.active:
@@ -67,7 +66,6 @@ class Orders:
 
     async def _take_back(self, which: Which, *, abort: bool = False) -> None:
         """Take back what has not started; with `abort`, what has started is told to end."""
-        self._withdrawals.begin(which)
         if abort:
             self._hints.drop()
-        await self._withdrawals.done(which)
+        await self._withdrawals.complete(which)

@@ -42,15 +42,15 @@ class Withdrawals:
         for dispatcher in self._dispatchers.values():
             dispatcher.withdraw(which)
 
-    async def done(self, which: Which) -> None:
+    async def complete(self, which: Which) -> None:
         """Take back what an order is about, and wait until each of its runs has ended or is known to have started, 300
         ms at most."""
         self.begin(which)
-        await _at_most(one.withdrawn(which) for one in self._dispatchers.values())
+        await _at_most(one.wait_for_withdrawals(which) for one in self._dispatchers.values())
 
-    async def all_in_hand(self) -> None:
+    async def wait_for_claims(self) -> None:
         """Wait until all is in hand that was handed out until now, 300 ms at most."""
-        await _at_most(one.answered() for one in self._dispatchers.values())
+        await _at_most(one.wait_for_claim() for one in self._dispatchers.values())
 
 
 async def _at_most(waits: Iterable[Coroutine[None, None, None]]) -> None:

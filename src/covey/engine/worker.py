@@ -171,7 +171,7 @@ class Worker:
     async def drop_round(self) -> None:
         """Tell the runs that are to be dropped, and take back what was about to touch something that is blocked now."""
         await self._drop()
-        await self.withdrawals.all_in_hand()
+        await self.withdrawals.wait_for_claims()
         await self._withdraw_blocked()
 
     async def _drop(self) -> None:
