@@ -1,6 +1,6 @@
 """Routes and routers. Handlers make their answers by themselves; the framework only documents these."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, get_args
 
 from fastapi import APIRouter, FastAPI
@@ -14,19 +14,28 @@ from covey.api.blank import check_query
 from covey.api.bodies import LARGE, MOST_VALUES_OF_ITEMS, checked
 from covey.api.context import services_of
 from covey.api.documents import COMMON, Responses
-from covey.api.errors import not_allowed
-from covey.api.jsontext import MOST_VALUES
+from covey.api.errors import BodyTooSlow, not_allowed
+from covey.api.jsontext import MOST_VALUES, Unfit, read_json
+from covey.domain.errors import BadRequest
+
+LONGEST_NOTHING = 1024
+"""Bytes of a body that says nothing, blanks and all; whoever sends more means something."""
 
 
 class Route(APIRoute):
-    """A route whose answers are kept for the document, until somebody asks for it, whose query has no empty parameter,
+    """A route whose answers are kept for the document, until somebody asks for it, that refuses what it would ignore,
     and whose body is read by us: the framework documents it, `checked` reads it.
+
+    What it would ignore are parameters of the query that it does not declare, and a body where it declares none: a
+    `scheduledAt` that is sent in the wrong place must not dial now.
 
     What the framework makes of the answers would take a seventh of the server's memory, and half of its start.
     """
 
     most_values = MOST_VALUES
     """See `covey.api.jsontext`."""
+    strict = True
+    """Whether it refuses what it would ignore."""
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, responses: Responses | None = None, **given: Any
@@ -41,15 +50,28 @@ class Route(APIRoute):
         return APIRoute(path, self.endpoint, **self._given)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, for queries that say something, with a request that reads its body as said above."""
+        """The handler, behind the checks, with a request that reads its body as said above."""
         handler = super().get_route_handler()
         model = self._body_model()
+        parameters, takes_body = self._parameters(), model is not None or "requestBody" in (self.openapi_extra or {})
 
         async def handle(request: Request) -> Response:
-            check_query(request.query_params.multi_items())
+            if self.strict:
+                _check_names(request.query_params, parameters)
+                check_query(request.query_params.multi_items())
+                if not takes_body:
+                    await _check_no_body(request)
             return await handler(request if model is None else _BodyRequest(request, model, self.most_values))
 
         return handle
+
+    def _parameters(self) -> list[str]:
+        """The names of the query's parameters: those that the framework reads, and those that the endpoint does."""
+        read_by_endpoint = (self.openapi_extra or {}).get("parameters", ())
+        return [
+            *(parameter.alias for parameter in self.dependant.query_params),
+            *(parameter["name"] for parameter in read_by_endpoint if parameter["in"] == "query"),
+        ]
 
     def _body_model(self) -> type[BaseModel] | None:
         if self.body_field is None:
@@ -64,6 +86,40 @@ class ItemsRoute(Route):
     """A route that takes lists of analyses."""
 
     most_values = MOST_VALUES_OF_ITEMS
+
+
+class ProbeRoute(Route):
+    """A route that is asked by probes and balancers, which send parameters of their own (`/readyz?verbose`)."""
+
+    strict = False
+
+
+def _check_names(names: Iterable[str], known: Sequence[str]) -> None:
+    """Raises BadRequest for the first name that is not known."""
+    for name in names:
+        if name not in known:
+            there_are = f"there are {', '.join(known)}" if known else "this route takes none"
+            message = f"{name[:100]}: there is no such query parameter; {there_are}"
+            raise BadRequest(message, code="unknown_parameter")
+
+
+async def _check_no_body(request: Request) -> None:
+    """Raises BadRequest for a body that says something: anything but an empty one, `{}` and `null`, as generated
+    clients send them. A request without a body is not waited for: its client may be gone, and it was meant."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LONGEST_NOTHING:
+                raise ValueError
+        says_nothing = not body.strip() or read_json(bytes(body)) in (None, {})
+    except (BodyTooSlow, Unfit, ValueError):
+        says_nothing = False
+    if not says_nothing:
+        message = "This route takes no body, and what one says would be ignored; send none"
+        raise BadRequest(message, code="no_body_taken")
 
 
 class _BodyRequest(Request):

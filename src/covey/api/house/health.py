@@ -11,14 +11,14 @@ from typing_extensions import TypedDict
 from covey.api.context import services_of
 from covey.api.documents import said
 from covey.api.errors import RETRY_AFTER, Answer
-from covey.api.routing import new_router
+from covey.api.routing import ProbeRoute, new_router
 from covey.api.services import Services
 from covey.domain.batch import BatchState
 from covey.domain.errors import CoveyError, DatabaseFull
 from covey.metrics import CONTENT_TYPE
 from covey.room import NoRoom
 
-router = new_router("Health", answers={})
+router = new_router("Health", answers={}, route_class=ProbeRoute)
 
 _OPEN = (BatchState.queued, BatchState.scheduled, BatchState.running, BatchState.paused, BatchState.stopping)
 _PAGE = 1000

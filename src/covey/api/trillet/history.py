@@ -42,6 +42,8 @@ STATES = {
 }
 PLACED = (ItemState.active, ItemState.succeeded, ItemState.failed)
 
+_RANGE = ("from", "to", "startDate", "endDate")
+
 _PAGE = 100
 
 _ALL = 1000
@@ -238,6 +240,9 @@ def _wanted(status: str | None, batch: str | None, agent: str | None, dates: str
     since = until = None
     if dates:
         given = _json("dateRange", dates, dict)
+        for name in given:
+            if name not in _RANGE:
+                raise BadRequest(f"dateRange: there is no {name[:40]!r} in it; there are {', '.join(_RANGE)}")
         since, until = (_date(given.get(a) or given.get(b)) for a, b in (("from", "startDate"), ("to", "endDate")))
     states = STATES.get(status or "", PLACED)
     try:

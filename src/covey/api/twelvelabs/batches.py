@@ -100,7 +100,6 @@ async def _recovered(ctx: Context, ident: str) -> Answer | None:
 )
 async def list_batches(ctx: Ctx) -> Response:
     """The workspace's batches, newest first. A page past the end is empty."""
-    words.check_query(ctx, "page", "page_limit", "status", "analysis_mode")
     number, size = words.page_of(ctx)
     statuses = words.chosen(ctx, "status", listing.BATCH_WORDS)
     modes = words.chosen(ctx, "analysis_mode", listing.MODES)

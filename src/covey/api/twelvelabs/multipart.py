@@ -96,7 +96,6 @@ def _begun(ctx: Context, uploads: PartUploads, made: PartUpload) -> Answer:
 )
 async def list_uploads(ctx: Ctx) -> Response:
     """The uploads of the workspace that are not complete, newest first."""
-    words.check_query(ctx, "page", "page_limit")
     number, size = words.page_of(ctx)
     found = await uploads_of(ctx).of(ctx.workspace)
     now = ctx.services.clock.now()
@@ -125,7 +124,6 @@ async def list_uploads(ctx: Ctx) -> Response:
 )
 async def retrieve_upload(ctx: Ctx, upload_id: UploadId) -> Response:
     """How an upload stands, and each of its chunks."""
-    words.check_query(ctx, "page", "page_limit")
     number, size = words.page_of(ctx)
     upload = await _upload(ctx, upload_id)
     completed = uploads_of(ctx).completed(upload)
@@ -210,7 +208,14 @@ async def more_addresses(ctx: Ctx, upload_id: UploadId, body: out.MoreAddresses)
     return await once(ctx, body.model_dump(), work, keep_refusals=False)
 
 
-@router.put(PATH + "/{upload_id}/chunks/{index}", include_in_schema=False)
+@router.put(
+    PATH + "/{upload_id}/chunks/{index}",
+    include_in_schema=False,
+    openapi_extra={
+        "requestBody": {"content": {HEADERS["Content-Type"]: {}}},
+        **parameters(expires="Until when the address is good", signature="Whose it is"),
+    },
+)
 async def put_chunk(request: Request, upload_id: str, index: Annotated[Whole, Path()]) -> Response:
     """Take a chunk, for whoever has its address: the door lets these requests in without a key."""
     intake = services_of(request).intake

@@ -25,6 +25,8 @@ CODES = {
     "forbidden": "api_not_allowed",
     "not_found": "resource_not_exist",
     "rate_limit_exceeded": "too_many_requests",
+    "unknown_parameter": "parameter_unknown",
+    "no_body_taken": "parameter_unknown",
     "timeout": "request_canceled_or_timed_out",
     "request_timeout": "request_canceled_or_timed_out",
 }

@@ -73,7 +73,6 @@ def _created(batch: Batch) -> Answer:
 async def list_tasks(ctx: Ctx) -> Response:
     """Single tasks and the items of batches, the newest first, a batch's in the order of its requests. Prompts are cut
     to 30 characters; schemas and results are left out. A page past the end is empty."""
-    words.check_query(ctx, "page", "page_limit", "status", "analysis_mode", "asset_id", "video_url")
     number, size = words.page_of(ctx)
     statuses = words.chosen(ctx, "status", listing.TASK_WORDS)
     modes = words.chosen(ctx, "analysis_mode", listing.MODES)

@@ -120,13 +120,6 @@ def chosen(ctx: "Context", name: str, words: Sequence[str]) -> frozenset[str]:
     return frozenset(given or words)
 
 
-def check_query(ctx: "Context", *names: str) -> None:
-    """Refuse parameters that there are not."""
-    for name in ctx.request.query_params:
-        if name not in names:
-            raise BadRequest(f"{name[:40]}: there is no such parameter", code="parameter_unknown")
-
-
 FAULTS = {
     "batch_processing_timeout": "It was being processed when the batch expired",
     "user_canceled": "It was canceled while it was being processed",
