@@ -84,6 +84,14 @@ def test_a_list_becomes_calls_and_results(covey: Command, agent: str, make_list:
     assert "--allow-duplicate" in twice.stderr
     meant = covey("retry", newest["id"], "--error-code", "busy", "--yes", "--allow-duplicate")
     assert meant.exit_code == 0, meant.stderr
+    line = ("retry", newest["id"], "--error-code", "busy", "--yes", "--allow-duplicate")
+    limits = ("--at", "+1d", "--expires", "+2d", "--max-concurrent", "2", "--calls-per-second", "0.5")
+    later = covey(*line, *limits)
+    assert "It starts at" in later.stderr
+    found = covey.json("show", later.stdout.strip())
+    assert (found["maxConcurrent"], found["callsPerSecond"]) == (2, 0.5)
+    assert found["expiresAt"] - found["scheduledAt"] == pytest.approx(86_400_000, abs=60_000)
+    assert "prices" in covey(*line, "--max-cost", "5").stderr
 
 
 def test_a_start_is_said_with_its_zone_and_a_day_alone_is_no_time(

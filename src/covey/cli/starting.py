@@ -90,7 +90,7 @@ def submit(
         if started.replayed:
             _tell_again(started, as_json=as_json)
             return Exit.conflict
-        _tell_started(started, as_json=as_json and not watch, watching=watch)
+        tell_started(started, as_json=as_json and not watch, watching=watch)
         return await follow(client, started.batch_id, as_json=as_json) if watch else Exit.ok
 
     raise typer.Exit(talk(work, as_json=as_json))
@@ -148,7 +148,8 @@ def upload_bar(name: str) -> Iterator[OnProgress]:
         yield lambda sent, size: bar.update(task, completed=sent, total=size)
 
 
-def _tell_started(started: StartedBatch, *, as_json: bool, watching: bool) -> None:
+def tell_started(started: StartedBatch, *, as_json: bool, watching: bool) -> None:
+    """What came of a start: the batch's id on stdout, unless it is watched, and what is to be known of it."""
     if as_json:
         put_json(started.raw)
         return

@@ -10,6 +10,7 @@ from covey.cli.exits import Exit
 from covey.cli.numerals import real, whole
 from covey.cli.output import JsonFlag, YesFlag, clean, counted, put, put_json, say
 from covey.cli.session import confirm, leave, talk
+from covey.cli.starting import Ends, MaxCost, Moment, tell_started
 from covey.cli.view import as_batch, line
 from covey.cli.watching import follow
 from covey.client import CoveyClient
@@ -163,6 +164,11 @@ def retry(
     status: Annotated[list[str] | None, typer.Option(help="failed or cancelled; repeatable.")] = None,
     error_code: Annotated[list[str] | None, typer.Option("--error-code", help="As busy; repeatable.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and watch it.")] = False,
+    at: Moment = None,
+    expires: Ends = None,
+    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most calls at once.")] = None,
+    calls_per_second: Annotated[float | None, typer.Option(min=0.001, help="Most starts a second.")] = None,
+    max_cost: MaxCost = None,
     allow_duplicate: Annotated[
         bool, typer.Option("--allow-duplicate", help="Also if the same was asked a short while ago.")
     ] = False,
@@ -172,7 +178,8 @@ def retry(
     """Start a new batch of the calls of an ended one that did not succeed.
 
     Calls whose end is not known (outcome_unknown, no_final_answer) come along only if their code is named: their
-    phones may have rung.
+    phones may have rung. Limits that are not given are those of that batch: its expiry, its width, its pace, and of its
+    --max-cost what is left.
     """
 
     async def work(client: CoveyClient) -> Exit:
@@ -181,13 +188,17 @@ def retry(
             before = await client.batches.get(ids.batch_id(batch))
         confirm(_retry_question(before, status, error_code), yes=yes, refusal="Nothing was started.")
         started = await client.batches.retry(
-            before.id, status=status or (), error_code=error_code or (), allow_duplicate=allow_duplicate
+            before.id,
+            status=status or (),
+            error_code=error_code or (),
+            allow_duplicate=allow_duplicate,
+            scheduled_at=at,
+            expires_at=expires,
+            max_concurrent=max_concurrent,
+            calls_per_second=calls_per_second,
+            max_cost=max_cost,
         )
-        if as_json and not watch:
-            put_json(started.raw)
-        elif not watch:
-            put(started.batch_id)
-        say(f"{counted(started.total_calls, 'call')} accepted as {started.batch_id}.", "green")
+        tell_started(started, as_json=as_json and not watch, watching=watch)
         return await follow(client, started.batch_id, as_json=as_json) if watch else Exit.ok
 
     raise typer.Exit(talk(work, as_json=as_json))

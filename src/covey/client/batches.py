@@ -217,13 +217,28 @@ class Batches:
         status: Iterable[str] = (),
         error_code: Iterable[str] = (),
         allow_duplicate: bool = False,
+        scheduled_at: datetime | None = None,
+        expires_at: datetime | None = None,
+        max_concurrent: int | None = None,
+        calls_per_second: float | None = None,
+        max_cost: str | None = None,
     ) -> StartedBatch:
         """Start a new batch of those calls. Calls whose end is unknown only come along if their code is named.
 
-        Raises DuplicateBatch if the same was asked a short while ago, unless it is allowed.
+        Limits that are None are the batch's own; of `max_cost` what is left of it. Times are taken as in
+        `StartOptions`. Raises DuplicateBatch if the same was asked a short while ago, unless it is allowed.
         """
-        chosen = {"status": list(status), "errorCode": list(error_code), "allowDuplicate": allow_duplicate}
-        body = {field: value for field, value in chosen.items() if value}
+        chosen = {
+            "status": list(status) or None,
+            "errorCode": list(error_code) or None,
+            "allowDuplicate": allow_duplicate or None,
+            "scheduledAt": None if scheduled_at is None else _text(scheduled_at),
+            "expiresAt": None if expires_at is None else _text(expires_at),
+            "maxConcurrent": max_concurrent,
+            "callsPerSecond": calls_per_second,
+            "maxCost": max_cost,
+        }
+        body = {field: value for field, value in chosen.items() if value is not None}
         return await self._transport.get(StartedBatch, _path(batch_id, "retry"), "POST", json=body)
 
     async def export(self, batch_id: str, format: str = "csv", *, raw: bool = False) -> AsyncIterator[bytes]:

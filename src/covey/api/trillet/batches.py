@@ -42,7 +42,8 @@ class Change(Fields):
 
 
 class Again(Fields):
-    """Which calls to place again: by `status` (failed by default) and by `errorCode` (or outcome)."""
+    """Which calls to place again: by `status` (failed by default) and by `errorCode` (or outcome). What is not given of
+    the rest is as in the batch, but for when it starts."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,6 +51,10 @@ class Again(Fields):
     errorCode: list[str] | str | None = None
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     scheduledAt: str | None = None
+    expiresAt: str | None = None
+    maxConcurrent: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    callsPerSecond: Annotated[Real, Field(ge=0.001, le=1000)] | None = None
+    maxCost: Annotated[str, Field(max_length=40)] | None = None
     allowDuplicate: bool = False
 
 
@@ -310,6 +315,10 @@ async def retry(ctx: Ctx, batchId: BatchId, body: Again | None = None) -> Respon
     if `errorCode` names them. The same selection of the same batch within ten minutes, or while the first one is
     worked on, is refused as `duplicate_batch` unless `allowDuplicate` says that it is meant; with another
     Idempotency-Key, too.
+
+    The batch's limits hold for the new one as well: `maxConcurrent`, `callsPerSecond`, `expiresAt`, and of `maxCost`
+    what is left after all that it and its retries have spent or may still spend. If its `expiresAt` is over (400
+    `expired`), or what is left does not pay for a call (409 `budget_reached`), a new one is to be given.
     """
     batch = await find(ctx, batchId)
     asked = body or Again()

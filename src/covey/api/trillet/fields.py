@@ -132,7 +132,7 @@ def parse(fields: Mapping[str, str], now: datetime) -> StartFields:
     return StartFields(
         agent_id=given["agentId"],
         start_at=start_at,
-        expires_at=_optional(given, "expiresAt", lambda text: _expiry(text, max(start_at or now, now))),
+        expires_at=_optional(given, "expiresAt", lambda text: expiry(text, max(start_at or now, now))),
         callback=_optional(given, "smartCallbackConfig", smart_callback),
         name=_optional(given, "name", name),
         trunk=given.get("trunk"),
@@ -184,7 +184,8 @@ def schedule(text: str, now: datetime) -> datetime:
     return at
 
 
-def _expiry(text: str, start: datetime) -> datetime:
+def expiry(text: str, start: datetime) -> datetime:
+    """When what still waits is cancelled: after the start."""
     at = moment("expiresAt", text)
     if at <= start:
         raise BadRequest(f"expiresAt: {text} is not after the start, so nothing could ever be called", code="bad_time")

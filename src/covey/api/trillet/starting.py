@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -156,16 +156,16 @@ async def understand(ctx: Context, fields: StartFields) -> Plan:
         zones=trunk.settings.hours is not None,
     )
     prices = prices_of(workspace, KIND)
-    budget = budget_of(fields.max_cost, prices, agent, trunk)
+    budget = budget_of(fields.max_cost, prices, agent.body, trunk)
     return Plan(fields, agent, trunk, options, retry, tries, await kept(ctx), prices, budget)
 
 
-def budget_of(max_cost: int | None, prices: Prices, agent: FrozenAgent, trunk: TrunkFacts) -> Budget:
-    """What a batch may cost, and what its longest call costs: as long as agent and trunk let people talk. Raises
-    BadRequest without prices."""
+def budget_of(max_cost: int | None, prices: Prices, agent: Mapping[str, Any], trunk: TrunkFacts) -> Budget:
+    """What a batch may cost, and what its longest call costs: as long as agent (its dump) and trunk let people
+    talk. Raises BadRequest without prices."""
     if max_cost is None:
         return ANYTHING
-    longest = min(agent.body.get("longest_seconds") or math.inf, trunk.settings.longest_seconds)
+    longest = min(agent.get("longest_seconds") or math.inf, trunk.settings.longest_seconds)
     return budget("maxCost", max_cost, prices, Units(seconds=longest), KIND)
 
 
