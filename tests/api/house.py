@@ -129,7 +129,7 @@ class House:
         now, agent = self.clock.now(), agent or await self.agent()
         frozen = freeze(await self.services.store.agent("ws-one", agent.removeprefix("agent_")))
         rows = list(reader(StringIO(csv.decode())))
-        retry, tries = retry_plan(frozen.callback, frozen)
+        retry, tries = retry_plan(frozen.callback, frozen, 0)
         config = CallsConfig(
             agent=frozen.body, agent_id=agent, trunk="demo", live=False, columns=tuple(rows[0]), retry=retry
         )

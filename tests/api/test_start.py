@@ -153,7 +153,7 @@ async def test_what_a_batch_freezes(house: House) -> None:
     assert (config.trunk, config.live, config.agent_id) == ("demo", False, agent)
     assert config.columns == ("phone_number", "first_name")
     assert config.retry is not None
-    assert config.retry.gap(1) == 3600
+    assert config.retry.gap(1, 0) == 3600
     assert kept.max_tries == 2
     _, items = await house.services.store.items(kept.id)
     assert Row.load(items[0].input).values == {"phone_number": "+12125550101", "first_name": "Ann"}
@@ -167,7 +167,7 @@ async def test_the_batchs_smart_callback_overrides_the_agents(house: House) -> N
     kept = await house.services.store.batch(batch.removeprefix("batch_"))
     retry = CallsConfig.load(kept.config).retry
     assert retry is not None
-    assert [retry.gap(n) for n in (1, 2, 3)] == [93_600, 172_800, 172_800]
+    assert [retry.gap(n, 0) for n in (1, 2, 3)] == [93_600, 172_800, 172_800]
     assert "voicemail" in retry.codes
     assert kept.max_tries == 3
     off = await house.batch(agent=agent, smartCallbackConfig='{"enabled": false}', allowDuplicate="true")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from covey.calls.agents import LONGEST_LINE, LONGEST_VALUE, Agent, Gap, Question, clip_key, render
+from covey.calls.agents import LONGEST_LINE, LONGEST_VALUE, Agent, Question, clip_key, render
 from covey.calls.call import VoicemailPolicy
 
 ASK = "Can you come? Press 1 for yes, 2 for no."
@@ -125,12 +125,6 @@ def test_an_agent_must_have_something_to_say(changes: dict[str, Any], has: bool)
 def test_what_cannot_work_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         agent(**changes)
-
-
-def test_gaps_are_used_in_order_and_the_last_repeats() -> None:
-    assert agent().gap_seconds(1) == 3600
-    given = agent(gaps=[Gap(days=1, hours=2), Gap(hours=3)])
-    assert [given.gap_seconds(attempt) for attempt in (1, 2, 3)] == [26 * 3600, 3 * 3600, 3 * 3600]
 
 
 def test_a_frozen_agent_reads_back_as_it_was() -> None:

@@ -10,7 +10,7 @@ import pytest
 from covey.calls import runner as runner_module
 from covey.calls.agents import Agent
 from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch
-from covey.calls.config import CallsConfig
+from covey.calls.config import CallsConfig, RetryPlan
 from covey.calls.runner import CallRunner, Manners
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.openai import OpenAiSynthesizer
@@ -25,6 +25,7 @@ from covey.engine.hints import Hints
 from covey.engine.runner import Failed, Returned, Run
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
+from covey.settings import LEAST_GAP
 from covey.store.sqlite import SqliteStore
 
 from ..conformance.databases import open_sqlite
@@ -32,13 +33,13 @@ from ..patience import patience
 
 
 def runner_of(trunk: SimulatedTrunk, clips: ClipCache | None = None) -> CallRunner:
-    manners = Manners(30.0, 600.0, None)
+    manners = Manners(30.0, 600.0, None, LEAST_GAP)
     return CallRunner(trunk, manners, SystemClock(), Metrics(), clips=clips, recordings=None, low_disk=0)
 
 
 @asynccontextmanager
 async def calling(
-    runner: CallRunner, lane: Lane, numbers: int | list[str]
+    runner: CallRunner, lane: Lane, numbers: int | list[str], retry: RetryPlan | None = None
 ) -> AsyncIterator[tuple[SqliteStore, str, Worker]]:
     """A store, a batch of so many numbers or of these, and the worker that calls them."""
     clock = SystemClock()
@@ -48,8 +49,10 @@ async def calling(
         worker = Worker(store, clock, Hints(), {lane.name: runner}, 40, Metrics())
         await worker.enlist()
         agent = Agent(greeting="Hello.").model_dump(mode="json")
-        config = CallsConfig(agent=agent, agent_id="agent_1", trunk=lane.name, live=False)
-        batch = NewBatch(new_id(clock.now()), "w", "calls", lane.name, config.dump(), clock.now())
+        config = CallsConfig(agent=agent, agent_id="agent_1", trunk=lane.name, live=False, retry=retry)
+        batch = NewBatch(
+            new_id(clock.now()), "w", "calls", lane.name, config.dump(), clock.now(), max_tries=3 if retry else 1
+        )
         refs = [f"+1415555{n:04}" for n in range(numbers)] if isinstance(numbers, int) else numbers
         items = [NewItem(b'{"row":1,"values":{}}', ref=ref) for ref in refs]
         await store.draft(batch, worker.id)
@@ -92,6 +95,22 @@ async def test_premium_and_satellite_numbers_are_refused_before_the_dial(tmp_pat
         assert [item.last.code for item in items[:2] if item.last] == ["premium_number", "satellite_number"]
         assert [item.state for item in items] == [ItemState.failed] * 2 + [ItemState.succeeded] * 2
         assert {start["item"] for start in starts(log)} == {item.id for item in items[2:]}
+
+
+async def test_a_gap_that_was_frozen_too_short_is_the_least_one(tmp_path: Path) -> None:
+    """An earlier version took a gap of nothing: three attempts at one person within a second."""
+    log = tmp_path / "starts.jsonl"
+    trunk = SimulatedTrunk(SimulatedSettings(answer_rate=0.0, ring_seconds=0.0, log=log))
+    retry = RetryPlan(gaps=(0.0,), codes=tuple(end.value for end in CallEnd))
+    began = SystemClock().now()
+    async with calling(runner_of(trunk), Lane("simulated", 5), 1, retry) as (store, batch, _):
+        async with patience():
+            while not (item := await store.item(batch, 0)).earlier:
+                await asyncio.sleep(0.02)
+        assert item.state is ItemState.waiting
+        assert item.due_at is not None
+        assert (item.due_at - began).total_seconds() >= LEAST_GAP
+        assert len(list(starts(log))) == 1
 
 
 class SlowTrunk(SimulatedTrunk):

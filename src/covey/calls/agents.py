@@ -127,10 +127,6 @@ class Agent(_Model):
         """Whether there is anything to say: without a greeting or a question a call is silence."""
         return _speakable(self.greeting) or any(_speakable(question.ask) for question in self.questions)
 
-    def gap_seconds(self, attempt: int) -> float:
-        """How long to wait after `attempt` (from 1), counted from its end; the last gap repeats."""
-        return self.gaps[min(attempt, len(self.gaps)) - 1].seconds
-
     def placeholders(self) -> set[str]:
         """The names of all columns that the agent's texts need, as people see them."""
         return {name for text in self._texts() for name in _names(text)}

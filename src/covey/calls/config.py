@@ -23,9 +23,10 @@ class RetryPlan(BaseModel):
     gaps: Annotated[tuple[float, ...], Field(min_length=1)] = (3600.0,)
     codes: tuple[str, ...] = RETRIED_CODES
 
-    def gap(self, tries: int) -> float:
-        """The seconds to wait after attempt number `tries` (1-based) that reached the network."""
-        return self.gaps[min(tries, len(self.gaps)) - 1]
+    def gap(self, tries: int, least: float) -> float:
+        """The seconds to wait after attempt number `tries` (1-based) that reached the network, at least `least`: plans
+        that were frozen before there was a least gap may have shorter ones."""
+        return max(least, self.gaps[min(tries, len(self.gaps)) - 1])
 
 
 class CallsConfig(BaseModel):

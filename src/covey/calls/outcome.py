@@ -54,7 +54,9 @@ FAILURES: Mapping[CallEnd, Failure] = {
 INTERRUPTED = Failed("interrupted", "The server was shut down during the call", blame=Blame.nothing)
 
 
-def outcome_of(report: CallReport, run: Run, retry: RetryPlan | None, now: datetime, recording: str | None) -> Outcome:
+def outcome_of(
+    report: CallReport, run: Run, retry: RetryPlan | None, least_gap: float, now: datetime, recording: str | None
+) -> Outcome:
     """The engine's outcome of a reported call (voice notes, section 5; contract 12.7 and 12.12)."""
     end, result = report.end, result_of(report, run, recording)
     if end is CallEnd.not_started:
@@ -73,7 +75,7 @@ def outcome_of(report: CallReport, run: Run, retry: RetryPlan | None, now: datet
         failure = FAILURES[end]
         final = Failed(end.value, _after(failure.sentence, run.tries + 1), result, failure.blame)
     if retry is not None and end.value in retry.codes:
-        return Retry(now + timedelta(seconds=retry.gap(run.tries + 1)), final)
+        return Retry(now + timedelta(seconds=retry.gap(run.tries + 1, least_gap)), final)
     return final
 
 

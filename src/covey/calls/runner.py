@@ -45,11 +45,12 @@ gives it up after 32 s (RFC 3261 timer B). A frozen dialler is noticed and its c
 @dataclass(frozen=True, slots=True)
 class Manners:
     """How a trunk calls where the agent says nothing else: seconds it rings, the longest call (which no agent
-    passes), and the number it shows."""
+    passes), and the number it shows; and whatever is said, the least seconds between two attempts at one number."""
 
     ring_seconds: float
     longest_seconds: float
     caller: str | None
+    least_gap: float
 
 
 class CallRunner:
@@ -257,7 +258,7 @@ class CallRunner:
         self._metrics.calls.labels(report.end.value).inc()
         if report.end is CallEnd.outcome_unknown:
             log.error("a dialler died during a call", batch=run.batch, item=run.item, attempt=run.attempt)
-        return outcome_of(report, run, config.retry, now, recording)
+        return outcome_of(report, run, config.retry, self._manners.least_gap, now, recording)
 
 
 def _last_look() -> "LastLook":

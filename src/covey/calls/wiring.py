@@ -59,7 +59,7 @@ def call_parts(settings: Settings, clock: Clock, metrics: Metrics, keep_open: Se
         speaks = trunk.kind is not TrunkKind.simulated
         runners[name] = CallRunner(
             line,
-            Manners(trunk.ring_seconds, trunk.longest_seconds, trunk.caller),
+            Manners(trunk.ring_seconds, trunk.longest_seconds, trunk.caller, trunk.least_gap),
             clock,
             metrics,
             clips=clips if speaks else None,

@@ -40,10 +40,11 @@ from covey.settings.parts import (
     Webhooks,
     forwarded_allow_ips,
 )
-from covey.settings.trunks import Trunk, TrunkKind
+from covey.settings.trunks import LEAST_GAP, Trunk, TrunkKind
 
 __all__ = [
     "DEMO",
+    "LEAST_GAP",
     "LOCAL_FACTS",
     "MASK",
     "Analysis",

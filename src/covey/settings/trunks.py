@@ -9,6 +9,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from covey.domain.hours import parse_hours
 from covey.settings.part import Part, Positive, PositiveFloat
 
+LEAST_GAP = 60.0
+"""Seconds between two attempts at one person, at least. Who was busy or did not pick up needs about so long to be
+done; with a gap of 0 a slip of a key rings a person ten times within seconds."""
+
 
 class TrunkKind(StrEnum):
     """What a trunk is: `demo` phones on this machine, `simulated` calls without audio, or `sip` to a provider."""
@@ -79,3 +83,8 @@ class Trunk(Part):
     def live(self) -> bool:
         """Whether real people's phones can ring."""
         return self.kind is TrunkKind.sip
+
+    @property
+    def least_gap(self) -> float:
+        """Seconds between two attempts at one person, at least; none where no phone rings."""
+        return 0.0 if self.kind is TrunkKind.simulated else LEAST_GAP

@@ -14,6 +14,8 @@ from covey.calls.agents import Agent
 from covey.domain.account import AgentRecord
 from covey.domain.errors import BadRequest
 
+GAPS = "gapBetweenEachAttemptForSmartCallback"
+
 SCRIPT = {
     "greeting": "greeting",
     "questions": "questions",
@@ -29,7 +31,7 @@ SCRIPT = {
     "caller": "caller",
     "smartCallback": "smart_callback",
     "maxAttemptsForSmartCallback": "max_attempts",
-    "gapBetweenEachAttemptForSmartCallback": "gaps",
+    GAPS: "gaps",
     "retryVoicemail": "retry_voicemail",
 }
 """The fields that a call heeds: wire name → `Agent`'s."""

@@ -15,7 +15,8 @@ from covey.api.numerals import Real, Whole
 from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
-from covey.api.trillet.agentfile import normalised, script_of, without_effect
+from covey.api.trillet.agentfile import GAPS, normalised, script_of, without_effect
+from covey.api.trillet.fields import check_gaps
 from covey.api.trillet.starting import find_agent
 from covey.calls.agents import Gap as AgentGap
 from covey.calls.call import VoicemailPolicy
@@ -23,6 +24,7 @@ from covey.domain.account import AgentRecord
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
 from covey.engine.submission import settled
+from covey.settings import LEAST_GAP
 
 router = new_router("Agents", "/v1/api/agents")
 
@@ -31,7 +33,7 @@ Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
 class Gap(Fields, AgentGap):
-    """How long to wait before the next attempt."""
+    """How long to wait before the next attempt: a minute at least."""
 
     days: Annotated[Real, Field(ge=0, le=30)] = 0
     hours: Annotated[Real, Field(ge=0, le=24 * 30)] = 0
@@ -149,7 +151,7 @@ def shown(record: AgentRecord) -> dict[str, Any]:
 )
 async def create(ctx: Ctx, body: NewAgent) -> Response:
     """Makes an agent. Texts may hold `{column}` for any column of a list."""
-    given = await _checked(ctx, body.model_dump(mode="json", exclude_unset=True))
+    given = await _checked(ctx, _given(body))
     now = ctx.services.clock.now()
 
     async def work(ident: str) -> Answer:
@@ -160,8 +162,17 @@ async def create(ctx: Ctx, body: NewAgent) -> Response:
     return await once(ctx, given, work, new_id(now), lambda ident: _recover(ctx, ident))
 
 
+def _given(body: AgentChange) -> dict[str, Any]:
+    """What a body gives, in the wire's names. An agent that was stored before there was a least gap may have shorter
+    ones; they may not be given anew."""
+    given = normalised(body.model_dump(mode="json", exclude_unset=True))
+    if given.get(GAPS) is not None:
+        check_gaps(GAPS, [gap.seconds for gap in script_of({GAPS: given[GAPS]}).gaps], LEAST_GAP)
+    return given
+
+
 async def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    body = normalised(given)
+    body = dict(given)
     for own in ("_id", "agentId", "workspaceId", "userId", "status", "activeSessions", "createdAt", "updatedAt", "__v"):
         body.pop(own, None)
     for own in ("placeholders", "warnings"):
@@ -203,7 +214,7 @@ async def get(ctx: Ctx, agentId: AgentId) -> Response:
 async def update(ctx: Ctx, agentId: AgentId, body: AgentChange) -> Response:
     """Replaces the fields that are given, null removes one. Batches keep the agent they were started with."""
     record = await find_agent(ctx, agentId)
-    given = normalised(body.model_dump(mode="json", exclude_unset=True))
+    given = _given(body)
     kept = {name: value for name, value in {**record.body, **given}.items() if value is not None}
     user = record.body.get("userId", "")
     changed = {**await _checked(ctx, kept), "userId": user, "name": kept.get("name", record.body.get("name", ""))}

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -102,7 +102,8 @@ SCHEMAS: dict[str, Any] = {
     "scheduledAt": {"type": "string", "format": "date-time", "description": "When to start (RFC 3339); absent: now"},
     "smartCallbackConfig": {
         "type": "string",
-        "description": 'JSON: {"enabled": bool, "maxAttempts": 1 to 10, "gaps": [{"days": n, "hours": n}]}',
+        "description": 'JSON: {"enabled": bool, "maxAttempts": 1 to 10, "gaps": [{"days": n, "hours": n}]}; a gap '
+        "is a minute at least",
     },
     "name": {"type": "string", "maxLength": 200, "description": "What people call the batch"},
     "trunk": {"type": "string", "description": "The trunk to call through; absent: the agent's, else the default"},
@@ -208,6 +209,17 @@ def smart_callback(text: str) -> SmartCallback:
     if any(gap.seconds <= 0 for gap in found.gaps):
         raise BadRequest("smartCallbackConfig: gaps: a gap must be longer than nothing", code="bad_smart_callback")
     return found
+
+
+def check_gaps(field: str, gaps: Iterable[float], least: float) -> None:
+    """Raises BadRequest for a gap of fewer than `least` seconds; a minute is hardly ever exact in hours."""
+    for seconds in gaps:
+        if round(seconds, 3) < least:
+            raise BadRequest(
+                f"{field}: a gap of {seconds:g} seconds is too short; at least {least:g} seconds "
+                f"({math.ceil(least / 3.6) / 1000} hours) are between two attempts at one person",
+                code="gap_too_short",
+            )
 
 
 def name(text: str) -> str:

@@ -26,7 +26,7 @@ from covey.api.streaming import streamed
 from covey.api.trillet import schemas as out
 from covey.api.trillet import words
 from covey.api.trillet.agentfile import FrozenAgent, freeze
-from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFields, parse
+from covey.api.trillet.fields import DEFAULT_GAP, NAMES, SmartCallback, StartFields, check_gaps, parse
 from covey.api.trillet.forms import read_form
 from covey.api.trillet.overlap import warnings_of
 from covey.calls.config import KIND, RETRIED_CODES, CallsConfig, RetryPlan
@@ -142,7 +142,10 @@ async def understand(ctx: Context, fields: StartFields) -> Plan:
     defaults = WorkspaceSettings.model_validate(dict(workspace.settings))
     named = fields.trunk or agent.trunk or defaults.trunk or ctx.services.settings.calls.default_trunk
     trunk = ctx.trunk(named)
-    retry, tries = retry_plan(fields.callback or agent.callback, agent)
+    least = trunk.settings.least_gap
+    if fields.callback is not None:
+        check_gaps("smartCallbackConfig", [gap.seconds for gap in fields.callback.gaps], least)
+    retry, tries = retry_plan(fields.callback or agent.callback, agent, least)
     options = IntakeOptions(
         rule=RULES[trunk.settings.kind],
         encoding=fields.encoding,
@@ -185,11 +188,12 @@ async def find_agent(ctx: Context, given: str) -> Any:
         raise words.no_agent(given) from None
 
 
-def retry_plan(callback: SmartCallback | None, agent: FrozenAgent) -> tuple[RetryPlan | None, int]:
-    """When and how often a call is tried again (contract 12.12)."""
+def retry_plan(callback: SmartCallback | None, agent: FrozenAgent, least: float) -> tuple[RetryPlan | None, int]:
+    """When and how often a call is tried again (contract 12.12), never sooner than after `least` seconds: an agent may
+    have been stored before there was a least gap."""
     if callback is None or not callback.enabled:
         return None, 1
-    gaps = tuple(gap.seconds for gap in callback.gaps) or (DEFAULT_GAP,)
+    gaps = tuple(max(least, gap.seconds) for gap in callback.gaps) or (DEFAULT_GAP,)
     codes = (*RETRIED_CODES, "voicemail") if agent.retry_voicemail else RETRIED_CODES
     return RetryPlan(gaps=gaps, codes=codes), callback.maxAttempts
 
