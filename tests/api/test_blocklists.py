@@ -123,3 +123,20 @@ async def test_numbers_of_a_list_hold_for_batches_that_run(house: House) -> None
     assert len(await house.claim(3)) == 1
     page = await house.json(f"{PREFIX}/{batch}/calls", status="cancelled")
     assert [call["errorCode"] for call in page["calls"]] == ["do_not_call"] * 2
+
+
+async def test_the_servers_region_is_that_of_lists(house: House) -> None:
+    """Every way onto the do-not-call list, and off it, knows a number by the region in which a start calls it."""
+    settings = house.services.settings
+    calls = settings.calls.model_copy(update={"region": "US"})
+    object.__setattr__(house.services, "settings", settings.model_copy(update={"calls": calls}))
+    one = b"phone_number,first_name\n(212) 555-0144,Ann\n"
+    assert (await house.start(csv=one)).json()["totalCalls"] == 1
+    assert (await taken(house, one))["added"] == 1
+    body = (await house.client.post("/v1/api/dnc", json={"numbers": ["(212) 555-0144", "(212) 555-0145"]})).json()
+    assert (body["added"], body["known"], body["invalid"]) == (1, 1, [])
+    assert (await house.json("/v1/api/people/(212)%20555-0144"))["blocked"]
+    assert (await house.client.delete("/v1/api/dnc/(212)%20555-0144")).status_code == 200
+    assert await blocked(house) == ["+12125550145"]
+    elsewhere = await house.client.post("/v1/api/dnc", json={"numbers": ["030 1234567"], "region": "DE"})
+    assert elsewhere.json()["added"] == 1, "what a request says comes first"

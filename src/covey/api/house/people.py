@@ -19,7 +19,7 @@ from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet.historyviews import HistoryCall, history_call
 from covey.api.trillet.numbers import read_number
-from covey.api.trillet.starting import WorkspaceSettings
+from covey.api.trillet.starting import WorkspaceSettings, region_of
 from covey.api.trillet.words import is_calls, iso, positive
 from covey.calls.intake import IntakeOptions, NumberRule
 from covey.domain.batch import Batch
@@ -30,7 +30,7 @@ router = new_router("People", "/v1/api")
 
 Number = Annotated[str, Path(description="A phone number with its + (as %2B in an address)")]
 
-RegionQuery = Annotated[Region | None, Query(description="The country of a number without +; absent: the workspace's")]
+RegionQuery = Annotated[Region | None, Query(description="The country of a number without +; absent: the default")]
 
 
 class Blocking(Fields):
@@ -149,10 +149,10 @@ async def add_blocked(ctx: Context, numbers: Sequence[str], reason: str) -> int:
 
 
 async def reading(ctx: Context, region: str | None) -> IntakeOptions:
-    """How numbers that are not to be dialled are read: by the workspace's defaults unless `region` says else."""
+    """How numbers that are not to be dialled are read: as those of a list, unless `region` says else."""
     workspace = await ctx.workspace_settings()
     defaults = WorkspaceSettings.model_validate(dict(workspace.settings))
-    return IntakeOptions(rule=NumberRule.any, region=region or defaults.region, country=defaults.country)
+    return IntakeOptions(rule=NumberRule.any, region=region_of(ctx, region, defaults), country=defaults.country)
 
 
 def _read_all(numbers: list[str], options: IntakeOptions) -> tuple[list[str], list[BadNumber]]:

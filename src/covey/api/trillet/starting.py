@@ -150,7 +150,7 @@ async def understand(ctx: Context, fields: StartFields) -> Plan:
         rule=RULES[trunk.settings.kind],
         encoding=fields.encoding,
         phone_column=fields.phone_column,
-        region=fields.region or defaults.region or ctx.services.settings.calls.region,
+        region=region_of(ctx, fields.region, defaults),
         country=defaults.country,
         countries=frozenset(trunk.settings.countries) if trunk.settings.countries is not None else None,
         placeholders=agent.placeholders,
@@ -161,6 +161,12 @@ async def understand(ctx: Context, fields: StartFields) -> Plan:
     prices = prices_of(workspace, KIND)
     budget = budget_of(fields.max_cost, prices, agent.body, trunk)
     return Plan(fields, agent, trunk, options, retry, tries, await kept(ctx), prices, budget)
+
+
+def region_of(ctx: Context, region: str | None, defaults: WorkspaceSettings) -> str | None:
+    """The country of numbers without `+`, of those to be called and of those never to be: what the request says, else
+    the workspace, else the server."""
+    return region or defaults.region or ctx.services.settings.calls.region
 
 
 def budget_of(max_cost: int | None, prices: Prices, agent: Mapping[str, Any], trunk: TrunkFacts) -> Budget:
