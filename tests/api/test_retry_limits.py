@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2 as httpx
 
+from covey.engine.runner import Outcome
 from tests.api.house import BUSY, PREFIX, House, succeeded
 from tests.api.test_budget import PRICES, settle
 
@@ -16,7 +17,7 @@ AGENT = {"longestSeconds": 100}
 async def ended(house: House, **fields: Any) -> str:
     """A batch whose first call went well; the other two were busy."""
     batch = await house.batch(agent=await house.agent(**AGENT), trunk=LANE, **fields)
-    outcomes = [succeeded(), BUSY, BUSY]
+    outcomes: list[Outcome] = [succeeded(), BUSY, BUSY]
     while taken := await house.claim(3, LANE):
         for one in taken:
             await house.finish(one, outcomes.pop(0))

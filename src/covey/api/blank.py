@@ -67,14 +67,11 @@ class Fields(BaseModel):
         if not isinstance(data, dict):
             return data
         known = {field.alias or name: field for name, field in cls.model_fields.items()}
-        errors = [
-            InitErrorDetails(type=PydanticCustomError("blank", WHAT), loc=(name, *place), input="")
-            for name in known
-            if name in data and name not in MAY_BE_EMPTY
-            for place in _blanks(data[name])
-        ]
-        if errors:
-            raise ValidationError.from_exception_data(cls.__name__, errors[:1])
+        texts = (name for name in known if name in data and name not in MAY_BE_EMPTY)
+        place = next((place for name in texts for place in _blanks(name, data[name])), None)
+        if place is not None:
+            error = InitErrorDetails(type=PydanticCustomError("blank", WHAT), loc=place, input="")
+            raise ValidationError.from_exception_data(cls.__name__, [error])
         return {
             name: value
             for name, value in data.items()
@@ -82,9 +79,9 @@ class Fields(BaseModel):
         }
 
 
-def _blanks(value: Any) -> Iterator[tuple[int, ...]]:
-    """Where in a field's value there is a blank text: in itself, or in its list."""
+def _blanks(name: str, value: Any) -> Iterator[tuple[str | int, ...]]:
+    """Where in a field there is a blank text: as its value, or in its list."""
     if is_blank(value):
-        yield ()
+        yield (name,)
     elif isinstance(value, list):
-        yield from ((place,) for place, one in enumerate(value) if is_blank(one))
+        yield from ((name, index) for index, one in enumerate(value) if is_blank(one))
