@@ -172,7 +172,7 @@ def _given(body: AgentChange) -> dict[str, Any]:
 
 
 async def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    body = dict(given)
+    body = normalised(given)
     for own in ("_id", "agentId", "workspaceId", "userId", "status", "activeSessions", "createdAt", "updatedAt", "__v"):
         body.pop(own, None)
     for own in ("placeholders", "warnings"):

@@ -42,8 +42,8 @@ class Change(Fields):
 
 
 class Again(Fields):
-    """Which calls to place again: by `status` (failed by default) and by `errorCode` (or outcome). What is not given of
-    the rest is as in the batch, but for when it starts."""
+    """Which calls to place again: by `status` (failed by default) and by `errorCode` (or outcome).
+    Limits that are not given are those of the batch."""
 
     model_config = ConfigDict(extra="forbid")
 
