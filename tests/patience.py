@@ -1,7 +1,7 @@
 """How long tests wait for what must come: only one that fails waits so long, however busy the machine is.
 
 How fast something is belongs to the benchmarks. A test that must see that something does not wait compares with what
-would be waited for, which is longer than this.
+would be waited for.
 """
 
 import asyncio
