@@ -166,8 +166,8 @@ def retry(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay and watch it.")] = False,
     at: Moment = None,
     expires: Ends = None,
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most calls at once.")] = None,
-    calls_per_second: Annotated[float | None, typer.Option(min=0.001, help="Most starts a second.")] = None,
+    max_concurrent: Annotated[int | None, whole("Most calls at once.")] = None,
+    calls_per_second: Annotated[float | None, real("Most starts a second.", 0.001)] = None,
     max_cost: MaxCost = None,
     allow_duplicate: Annotated[
         bool, typer.Option("--allow-duplicate", help="Also if the same was asked a short while ago.")
