@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.serving import ServerProcess
+from structlog.testing import capture_logs
 
 from covey.metrics import Metrics
 from covey.vitals import LoopLag, ServiceManager
@@ -89,10 +90,12 @@ def test_without_a_watchdog_nothing_is_fed(tmp_path: Path, names: dict[str, str]
         assert line.recv(100) == b"READY=1"
 
 
-def test_a_process_that_systemd_did_not_start_tells_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    ServiceManager(ManualClock(), {}).ready()
-    ServiceManager(ManualClock(), {"NOTIFY_SOCKET": "@no-such-socket-of-covey"}).ready()
-    assert "systemd was not told" in capsys.readouterr().out
+def test_a_process_that_systemd_did_not_start_tells_nobody() -> None:
+    with capture_logs() as logs:
+        ServiceManager(ManualClock(), {}).ready()
+        assert logs == []
+        ServiceManager(ManualClock(), {"NOTIFY_SOCKET": "@no-such-socket-of-covey"}).ready()
+        assert [entry["event"] for entry in logs] == ["systemd was not told"]
 
 
 async def until(true: Callable[[], bool]) -> None:

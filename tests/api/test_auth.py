@@ -76,7 +76,7 @@ async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
         if not speaks(path):  # there the key alone names the workspace
             empty = await lenient.client.request(method, path, headers={**own, "x-workspace-id": ""})
             assert empty.status_code == 400
-            assert "x-workspace-id" in empty.json()["message"]
+            assert method == "HEAD" or "x-workspace-id" in empty.json()["message"]
         ruler = {**lenient.headers("admin"), "x-workspace-id": "ws-one"}
         answer = await lenient.client.request(method, path, headers=ruler)
         assert answer.status_code == 403, (method, path)

@@ -47,7 +47,7 @@ async def test_in_a_retry_of_a_batch_that_an_earlier_version_took(house: House) 
 async def test_such_a_person_can_be_blocked_looked_up_and_erased(house: House) -> None:
     number = NEVER[0][0]
     added = await house.client.post("/v1/api/dnc", json={"numbers": [number]})
-    assert added.json() == {"added": 1, "known": 0, "invalid": []}
+    assert added.json() == {"added": 1, "known": 0, "duplicates": 0, "invalid": []}
     assert (await house.json(f"/v1/api/people/{number}"))["blocked"] is True
     assert (await house.client.delete(f"/v1/api/people/{number}")).status_code == 200
 

@@ -135,7 +135,6 @@ OWN, UVICORNS = "COVEY_TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS"
         ("", None, "*", ["0.0.0.0/0", "::/0"], UVICORNS),
         ("", None, "proxy, /run/x.sock, 10.0.0.1/8, ::1", ["::1/128"], UVICORNS),
         ("trusted_proxies = []", None, "*", [], "file"),
-        ("", "", "*", [], OWN),
     ],
 )
 def test_which_proxies_are_trusted(

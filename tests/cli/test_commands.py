@@ -27,6 +27,19 @@ def started(covey: Command, file: str, agent: str, *options: str) -> str:
     return str(result.stdout).strip()
 
 
+def check_that_it_is_known(covey: Command, file: str, batch: str) -> None:
+    """A list that was called is not called again by accident, whatever name it is given."""
+    for name in ("three", "July"):
+        again = covey("submit", file, "--agent", "caller", "--name", name)
+        assert again.exit_code == Exit.conflict
+        assert batch in again.stderr
+        assert "--allow-duplicate" in again.stderr
+        assert covey.json("list")["batches"][0]["id"] == batch
+    checked = covey("validate", file, "--agent", "caller")
+    assert checked.exit_code == Exit.ok
+    assert "3 of the numbers are also in a batch on the trunk demo" in checked.stderr
+
+
 def test_a_list_becomes_calls_and_results(covey: Command, agent: str, make_list: MakeList, tmp_path: Path) -> None:
     file = make_list((BUSY, "Ada"), (ABSENT, "Bo"), (DECLINES, "Cy"))
     result = covey("submit", file, "--agent", "caller", "--name", "three", "--watch")
@@ -57,20 +70,7 @@ def test_a_list_becomes_calls_and_results(covey: Command, agent: str, make_list:
         DECLINES,
     ]
 
-    again = covey("submit", file, "--agent", "caller", "--name", "three")
-    assert again.exit_code == Exit.conflict
-    assert newest["id"] in again.stderr
-    assert "--allow-duplicate" in again.stderr
-    assert covey.json("list")["batches"][0]["id"] == newest["id"]
-
-    july = covey("submit", file, "--agent", "caller", "--name", "July")
-    assert july.exit_code == Exit.conflict, "another name makes it no other list"
-    assert newest["id"] in july.stderr
-    assert "--allow-duplicate" in july.stderr
-    assert covey.json("list")["batches"][0]["id"] == newest["id"]
-    checked = covey("validate", file, "--agent", "caller")
-    assert checked.exit_code == Exit.ok
-    assert "3 of the numbers are also in a batch on the trunk demo" in checked.stderr
+    check_that_it_is_known(covey, file, newest["id"])
 
     ended = covey("cancel", newest["id"], "--yes")
     assert ended.exit_code == Exit.conflict

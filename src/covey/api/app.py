@@ -15,7 +15,7 @@ from covey.api.door import Door
 from covey.api.errors import Answer
 from covey.api.house import admin, blocklists, health, people, trunks, usage, workers
 from covey.api.page import html
-from covey.api.routing import LiteralPaths, Route, documented
+from covey.api.routing import LiteralPaths, ProbeRoute, documented
 from covey.api.services import Services
 from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
 from covey.api.twelvelabs import analyze, assets, multipart, shapes, tasks
@@ -96,7 +96,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
 
 
 def _pages(app: FastAPI) -> APIRouter:
-    router, made = APIRouter(include_in_schema=False, route_class=Route), dict[str, bytes]()
+    router, made = APIRouter(include_in_schema=False, route_class=ProbeRoute), dict[str, bytes]()
 
     @router.get("/openapi.json")
     async def openapi() -> Response:

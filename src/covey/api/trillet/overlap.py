@@ -51,10 +51,12 @@ async def _look(ctx: Context, trunk: str, checked: CheckedList) -> Overlap:
     loop = asyncio.get_running_loop()
     end = loop.time() + SECONDS
     try:
-        async with asyncio.timeout_at(end), aclosing(checked.pieces(PIECE)) as pieces:
+        async with aclosing(checked.pieces(PIECE)) as pieces:
             async for piece in pieces:
                 refs = list({item.ref for item in piece if item.ref})
-                there = await ctx.services.store.refs_elsewhere(ctx.workspace, trunk, refs, since, end - loop.time())
+                async with asyncio.timeout_at(end):
+                    left = end - loop.time()
+                    there = await ctx.services.store.refs_elsewhere(ctx.workspace, trunk, refs, since, left)
                 numbers.update(there)
                 found.batch = found.batch or next(iter(there.values()), "")
                 found.looked_at += len(piece)
