@@ -31,8 +31,6 @@ ANSWERED_BYTES = 32 * 1024 * 1024
 unread: to close on bytes that were not read tears the connection, and a client that is still sending would never see
 the answer."""
 
-_OF_BODIES = (b"content-length", b"transfer-encoding")
-
 DISCARD_PAUSE = 0.01
 """Seconds between two reads of it: a sender on this machine fills a socket as fast as it is emptied."""
 
@@ -127,19 +125,21 @@ class ParserFlow(FlowControl):
     def __init__(self, transport: asyncio.Transport, go_on: Callable[[], None]) -> None:
         super().__init__(transport)
         self._go_on = go_on
+        self.whole = False
+        """The request in progress has come whole: what follows waits for its answer, whatever its handler asks for."""
 
     def pause_reading(self) -> None:
         self.read_paused = True
 
     def resume_reading(self) -> None:
-        if self.read_paused:
+        if self.read_paused and not self.whole:
             self.read_paused = False
             self._go_on()
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol for one connection, with limits. After the headers nothing is parsed until the application
-    asks for the body, or has answered."""
+    """uvicorn's protocol for one connection, with limits. A body is not parsed until the application asks for it, or
+    has answered; the next request not until it has answered."""
 
     def __init__(self, *args: Any, idle: IdleConnections, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -155,6 +155,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._socket_paused = False
         self._parsing: asyncio.Handle | None = None
         self._in_head = True
+        self._body_left: int | None = None
+        """How much of a body is still to come; None where only the parser finds its end."""
         self._unproductive = 0
         """Bytes since the last headers that were complete, or the last byte of a body."""
         self._head_timer: asyncio.TimerHandle | None = None
@@ -162,12 +164,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._pause: asyncio.TimerHandle | None = None
         self._discards: int | None = None
         """Not None: what comes is thrown away, at most so many more bytes."""
-        self._running: RequestResponseCycle | None = None
-        """The request whose turn it is; uvicorn's `cycle` is the newest."""
 
     @property
     def _in_progress(self) -> bool:
-        return self._running is not None and not self._running.response_complete
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
     # The connection
 
@@ -176,7 +176,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.client is not None:
             self.client = (_plain(self.client[0]), self.client[1])
             self.address = self.client[0]
-        self.flow = ParserFlow(transport, self._parse_soon)
+        self.flow = self._parser_flow = ParserFlow(transport, self._parse_soon)
         self._start_head_timer()
         self._idle.add(self)
 
@@ -187,9 +187,6 @@ class HttpProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
-        if self._running is not None:  # It waits in vain if it is not the newest, which uvicorn tells.
-            self._running.disconnected = True
-            self._running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Parse it, or as much of it as may be now; the socket waits for the rest."""
@@ -199,12 +196,16 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.abort()
             else:
                 self.transport.pause_reading()
-                self._pause = self.loop.call_later(DISCARD_PAUSE, self.transport.resume_reading)
+                self._pause = self.loop.call_later(DISCARD_PAUSE, self._read_on)
             return
         self._unparsed += data
         if self._parsing is None and not self.flow.read_paused:
             self._parse()
         self._balance()
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _parse_soon(self) -> None:
         if self._unparsed and self._parsing is None:
@@ -227,7 +228,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        if self._in_head or not self._in_progress:
+        if not self._in_progress:
             self._start_head_timer()
         self._skip_empty_lines()
         data, self._unparsed = self._unparsed[: (size := self._piece())], self._unparsed[size:]
@@ -243,11 +244,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._unproductive += size - len(self._unparsed)
 
     def _piece(self) -> int:
-        """How much of what is there the parser gets next: a head that is complete alone, else never more than may
-        still come without an end."""
+        """How much of what is there the parser gets next: never more than may still come without an end, and nothing
+        beyond the end of a head or a body, as far as that is known."""
         left = max(0, self._limits.head_bytes + 1 - self._unproductive)
         if not self._in_head:
-            return min(PIECE, left)
+            return min(PIECE, left) if self._body_left is None else min(PIECE, left, self._body_left)
         end = (self._head_tail + self._unparsed[:left]).find(b"\r\n\r\n")
         return left if end < 0 else end + 4 - len(self._head_tail)
 
@@ -262,7 +263,10 @@ class HttpProtocol(HttpToolsProtocol):
             refusal = error.__context__
             if not isinstance(refusal, HeadRefused):
                 refusal = HeadRefused(400, "bad_request", "This is not a valid HTTP request")
-            self._refuse(refusal)
+            if self._parser_flow.whole:
+                self._end_with_this_answer()
+            else:
+                self._refuse(refusal)
         else:
             if self._unproductive > self._limits.head_bytes:
                 self._refuse(self._too_large())
@@ -276,6 +280,8 @@ class HttpProtocol(HttpToolsProtocol):
     # What the parser finds
 
     def on_message_begin(self) -> None:
+        if self._in_progress:
+            raise HeadRefused(400, "pipelined", "The request before this one has no answer yet")
         self._begun = True
         super().on_message_begin()
 
@@ -291,13 +297,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._unproductive = 0
         self._stop_head_timer()
-        if self.parser.should_upgrade() and any(name in _OF_BODIES for name, _ in self.headers):
+        headers = dict(self.headers)
+        self._body_left = int(headers[b"content-length"]) if b"content-length" in headers else None
+        if self.parser.should_upgrade() and (self._body_left or b"transfer-encoding" in headers):
             raise HeadRefused(400, "no_upgrade", "Nothing here can be upgraded to; send the body without Upgrade")
         super().on_headers_complete()
         self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         self._unproductive = 0
+        if self._body_left is not None:
+            self._body_left -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -306,11 +316,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._head_tail = b""
         self._unproductive = 0
         super().on_message_complete()
+        if self._in_progress:
+            self._parser_flow.whole = True
+            self.flow.pause_reading()
 
     # Requests
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
         self._idle.remove(self)
         super()._start_asgi_task(cycle, cast("ASGI3Application", partial(self._run, cycle, app)))
 
@@ -337,11 +349,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._discard(ANSWERED_BYTES)
 
     def on_response_complete(self) -> None:
+        self._parser_flow.whole = False
         super().on_response_complete()
-        if not self._in_progress:
-            self._idle.add(self)
-            if self.transport.get_write_buffer_size():
-                self._watch_reader(None)
+        self._idle.add(self)
+        if self.transport.get_write_buffer_size():
+            self._watch_reader(None)
 
     # Ends
 
@@ -356,8 +368,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self._in_progress or self.transport.is_closing():
-            return  # The keep-alive timer follows an answer.
+        if self.transport.is_closing():
+            return
         if self._unproductive:
             seconds = f"{self._limits.head_seconds:g} s"
             self._refuse(HeadRefused(408, "request_timeout", f"The request was not complete after {seconds}"))
@@ -366,12 +378,12 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, refusal: HeadRefused) -> None:
-        """Answer and close. In the middle of an answer to an earlier request there is only closing."""
+        """Answer and close; where a body has gone wrong whose answer has begun, there is only closing."""
         self._idle.count(refusal.code)
         self._unset_keepalive_if_required()
         self._stop_head_timer()
-        if self._running is not None and self._in_progress:
-            if not self.pipeline and not self._running.response_started:
+        if self._in_progress:
+            if not self.cycle.response_started:
                 self.transport.write(_answer(refusal, self.server_state.default_headers))
             self.transport.close()
             return
@@ -379,6 +391,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._discard(REFUSED_BYTES)
         self._end_timer = self.loop.call_later(REFUSED_SECONDS, self.transport.abort)
+
+    def _end_with_this_answer(self) -> None:
+        """What came in one piece with the end of a body in chunks cannot be kept for later: the client has to send it
+        again, on a new connection (RFC 9112, 9.3.2)."""
+        self.cycle.keep_alive = False
+        self._discard(ANSWERED_BYTES)
 
     def _discard(self, most: int) -> None:
         """Throw away what still comes, up to so many bytes."""

@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import resource
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from starlette.types import Receive, Scope, Send
 
 from covey.api.app import document
 from covey.connections import REFUSED_BYTES, ConnectionLimits
+from covey.domain.account import AgentRecord
 from tests.api.house import House
 from tests.api.test_door import chunk, request, served
 
@@ -106,10 +107,27 @@ async def test_a_head_without_an_end_is_refused_and_cut_off(house: House, kind: 
     assert sent < ENDLESS // 2
 
 
+async def test_endless_heads_take_no_memory(house: House) -> None:
+    """A megabyte each is more than client and server need together."""
+    async with served(house, PATIENT) as port, contextlib.AsyncExitStack() as stack:
+        lines = [await stack.enter_async_context(connected(port)) for _ in range(3)]
+        tracemalloc.start()
+        try:
+            answers = await asyncio.gather(*(flood(line, LIVEZ + b"x-a: " + b"a" * 65536) for line in lines))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert all(answer.startswith(b"HTTP/1.1 431 ") for answer, _ in answers)
+    assert peak < 3 * 1024 * 1024
+
+
 async def test_a_key_of_a_megabyte_is_refused_and_its_sender_reads_why(house: House) -> None:
     key = b"k" * (REFUSED_BYTES - 1000)
     async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        writer.transport.set_write_buffer_limits(0)
         writer.write(LIVEZ + b"x-api-key: " + key + b"\r\n\r\n")
+        await writer.drain()
         answer = await rest(reader)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert b'"headers_too_large"' in answer
@@ -163,8 +181,9 @@ async def test_trailers_are_nobodys_headers(house: House) -> None:
     trailed = CHUNKED + kind + lines + b"\r\n" + chunk(b'{"name": "x", "greeting": "y"}')
     trailed += b"0\r\n" + b"x-request-id: mine\r\nx-api-key: nobody\r\n" * 60 + b"\r\n"
     async with served(house, PATIENT) as port, connected(port) as (reader, writer):
-        writer.write(trailed + b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
+        writer.write(trailed)
         assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert b"mine" not in head
@@ -206,23 +225,28 @@ async def test_a_head_that_drips_is_closed_in_the_same_time(house: House) -> Non
 async def test_time_for_the_head_is_no_time_for_the_body_or_the_answer(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that is in progress may take longer, and a connection is given the same time for each of its heads."""
-    reached, go_on = asyncio.Event(), asyncio.Event()
-    agents = house.services.store.agents
+    """A request that is in progress may take longer, also while half of the next one is there already."""
+    reached, go_on, put = asyncio.Event(), asyncio.Event(), house.services.store.put_agent
 
-    async def stuck(workspace: str) -> object:
+    async def stuck(record: AgentRecord) -> None:
         reached.set()
         await go_on.wait()
-        return await agents(workspace)
+        await put(record)
 
-    monkeypatch.setattr(house.services.store, "agents", stuck)
+    monkeypatch.setattr(house.services.store, "put_agent", stuck)
     lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    body = b'{"name": "x", "greeting": "y"}'
+    kind = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
     async with served(house, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
-        writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
+        writer.write(b"POST /v1/api/agents HTTP/1.1\r\n" + lines + kind + b"\r\n" + body)
         await reached.wait()
-        async with connected(port) as (silent, _):
-            assert await rest(silent) == b""
+        writer.write(b"GET /li")
+        for _ in range(2):
+            async with connected(port) as (silent, _):
+                assert await rest(silent) == b""
         go_on.set()
+        assert await one_answer(reader) == b"HTTP/1.1 200 OK"
+        writer.write(b"vez HTTP/1.1\r\n\r\n")
         assert await one_answer(reader) == b"HTTP/1.1 200 OK"
 
 
@@ -249,8 +273,9 @@ async def test_two_thousand_silent_connections_are_closed(house: House) -> None:
 
 async def open_ones(readers: list[asyncio.StreamReader], most: int) -> list[asyncio.StreamReader]:
     """Those that are still open when no more than `most` are."""
-    while len(left := [reader for reader in readers if not reader.at_eof()]) > most:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while len(left := [reader for reader in readers if not reader.at_eof()]) > most:
+            await asyncio.sleep(0.01)
     return left
 
 
@@ -312,8 +337,8 @@ async def test_requests_in_progress_and_streams_do_not_count(house: House, monke
         assert len(await open_ones(silent, 2)) == 2
         go_on.set()
         assert [await one_answer(reader) for reader in busy] == [b"HTTP/1.1 200 OK"] * 10
-        everybody = silent + busy
-        assert len(await open_ones(everybody, 2)) == 2, "who has been answered counts again"
+        assert len(await open_ones(silent + busy, 2)) <= 2
+    assert refused(house, "too_many_connections") == 8 + 10, "who has been answered counts again"
 
 
 async def test_uploads_that_were_refused_and_never_come_count(house: House) -> None:
@@ -338,8 +363,9 @@ async def test_an_answer_that_nobody_reads_is_not_kept(house: House) -> None:
             line.sendall(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 20)
             line.setblocking(False)
             loop = asyncio.get_running_loop()
-            while not refused(house, "unread"):
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while not refused(house, "unread"):
+                    await asyncio.sleep(0.01)
             found = 0
             with contextlib.suppress(ConnectionError):
                 while block := await loop.sock_recv(line, 65536):
@@ -357,6 +383,14 @@ async def test_chunks_of_one_byte_are_not_parsed_for_nobody(house: House) -> Non
     assert not refused(house, "bad_request")
 
 
+async def test_no_body_is_parsed_before_its_key_is_known(house: House) -> None:
+    """A key of the wrong role is looked up in the database first."""
+    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(house, "read") + b"no chunk at all\r\n" * 100)
+        assert await one_answer(reader) == b"HTTP/1.1 403 Forbidden"
+    assert not refused(house, "bad_request")
+
+
 async def test_requests_that_come_at_once_are_answered_in_order(house: House) -> None:
     async with served(house, PATIENT) as port, connected(port) as (reader, writer):
         count = 500
@@ -368,25 +402,43 @@ async def test_requests_that_come_at_once_are_answered_in_order(house: House) ->
             await reader.readexactly(len(b'{"status":"ok"}'))
 
 
-@pytest.mark.parametrize("more", [b"nonsense\r\n\r\n", b"GET /livez HTTP/1.1\r\nx-a: " + b"a" * 40_000])
-async def test_what_follows_a_request_cannot_get_into_its_answer(
-    house: House, monkeypatch: pytest.MonkeyPatch, more: bytes
-) -> None:
-    reached, go_on, agents = asyncio.Event(), asyncio.Event(), house.services.store.agents
+NEXT = {
+    "nonsense": (b"nonsense\r\n\r\n", b"HTTP/1.1 400 "),
+    "an endless head": (b"GET /livez HTTP/1.1\r\nx-a: " + b"a" * 40_000, b"HTTP/1.1 431 "),
+    "a request": (HEAD, b"HTTP/1.1 200 "),
+}
+ENCODED = {"no body": b"", "a length": b'{"name": "x", "greeting": "y"}', "chunks": b'{"name": "x", "greeting": "y"}'}
 
-    async def stuck(workspace: str) -> object:
+
+@pytest.mark.parametrize("following", NEXT)
+@pytest.mark.parametrize("encoded", ENCODED)
+async def test_what_follows_a_request_waits_for_its_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch, following: str, encoded: str
+) -> None:
+    """It takes the place of no answer. After chunks, whose end is found too late, the connection closes instead."""
+    reached, go_on, body = asyncio.Event(), asyncio.Event(), ENCODED[encoded]
+
+    async def stuck(*_: object) -> list[object]:
         reached.set()
         await go_on.wait()
-        return await agents(workspace)
+        return []
 
-    monkeypatch.setattr(house.services.store, "agents", stuck)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    monkeypatch.setattr(house.services.store, "put_agent" if body else "agents", stuck)
+    headers = {**house.headers(), "content-type": "application/json"}
+    headers |= {"transfer-encoding": "chunked"} if encoded == "chunks" else {"content-length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+    head = (b"POST" if body else b"GET") + b" /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n"
+    more, then = NEXT[following]
     async with served(house, PATIENT) as port, connected(port) as (reader, writer):
-        writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n" + more)
+        writer.write(head + (chunk(body) + b"0\r\n\r\n" if encoded == "chunks" else body) + more)
         await reached.wait()
+        async with connected(port) as (other, others):
+            others.write(HEAD)
+            assert await one_answer(other) == b"HTTP/1.1 200 OK"
         go_on.set()
         assert await one_answer(reader) == b"HTTP/1.1 200 OK"
-        assert (await rest(reader)).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+        answer = await asyncio.wait_for(reader.readline(), 30)
+    assert answer.startswith(then) if encoded != "chunks" else answer == b""
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
@@ -440,44 +492,3 @@ async def test_an_upload_in_many_pieces_comes_whole(house: House, tmp_path: Path
         writer.write(b"0\r\n\r\n" + HEAD)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     assert head.startswith(b"HTTP/1.1 200 OK"), head
-
-
-FORWARDED = "x-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\n"
-
-
-async def seen_as(house: House, source: str, forwarded: str, *trusted: str, bind: str) -> tuple[str, str]:
-    """The address under which a wrong key is counted, and the scheme, for a request from `source`."""
-    seen: list[tuple[str, str]] = []
-    door = house.app
-
-    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            seen.append((scope["client"][0], scope["scheme"]))
-        await door(scope, receive, send)
-
-    async with (
-        served(replace(house, app=noting), PATIENT, *trusted, host=bind) as port,
-        connected(port, source=source) as (reader, writer),
-    ):
-        writer.write(LIVEZ + forwarded.encode() + b"\r\n")
-        await one_answer(reader)
-    return seen[0]
-
-
-@pytest.mark.parametrize(
-    ("trusted", "forwarded", "address", "scheme"),
-    [
-        ([], FORWARDED, "127.0.0.2", "http"),
-        (["127.0.0.3"], FORWARDED, "127.0.0.2", "http"),
-        (["127.0.0.2"], FORWARDED, "203.0.113.7", "https"),
-        (["127.0.0.0/8"], FORWARDED, "203.0.113.7", "https"),
-        (["127.0.0.2"], "x-forwarded-for: 192.0.2.1, 203.0.113.7\r\n", "203.0.113.7", "http"),
-        (["127.0.0.2"], "", "127.0.0.2", "http"),
-    ],
-)
-@pytest.mark.parametrize("bind", ["0.0.0.0", "::"])
-async def test_only_a_trusted_proxy_says_who_asks(
-    house: House, trusted: list[str], forwarded: str, address: str, scheme: str, bind: str
-) -> None:
-    """Also where one socket hears both kinds of IP, and names an IPv4 peer as an IPv6 address."""
-    assert await seen_as(house, "127.0.0.2", forwarded, *trusted, bind=bind) == (address, scheme)
