@@ -19,10 +19,21 @@ BOUNDARY = b"a-boundary-of-the-test"
 
 
 def checks_of(pid: int) -> set[int]:
-    """The processes that check lists for a process."""
+    """The processes that check lists for a process. Threads and processes may end during the look."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = {int(child) for task in tasks for child in (task / "children").read_text().split()}
-    return {child for child in children if b"covey.calls.intake.child" in Path(f"/proc/{child}/cmdline").read_bytes()}
+    children = {child for task in tasks for child in _read(task / "children").split()}
+    return {
+        int(child)
+        for child in children
+        if b"covey.calls.intake.child" in _read(Path(f"/proc/{child.decode()}/cmdline"))
+    }
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 async def until(condition: Any) -> None:

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
+from covey.subprocesses import start_process
+
 _LENGTHS = struct.Struct(">II")
 _LARGEST = 256 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
@@ -105,7 +107,7 @@ class ChildProcess:
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
-        self._process = await asyncio.create_subprocess_exec(
+        self._process = await start_process(
             sys.executable,
             "-P",
             "-m",

@@ -15,6 +15,7 @@ from covey.analysis.media import rights
 from covey.analysis.media.errors import BROKEN, LIMIT, Undecodable
 from covey.analysis.media.facts import Facts, Frame, Inspection
 from covey.analysis.media.frames import frame, read, receive
+from covey.subprocesses import start_process
 
 if TYPE_CHECKING:
     from covey.settings import Analysis
@@ -84,7 +85,7 @@ class Decoder:
         settings = self._settings
         limits = {"memory_bytes": settings.memory_bytes, "cpu_seconds": settings.cpu_seconds}
         asked = {"work": work, "file": str(file), "strict": settings.sandbox == "strict", **limits, **more}
-        process = await asyncio.create_subprocess_exec(
+        process = await start_process(
             *(sys.executable, *_CHILD, str(os.getpid())),
             stdin=PIPE,
             stdout=PIPE,

@@ -18,6 +18,7 @@ from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Recogniz
 from covey.calls.trunks.demo.behaviours import is_demo_number
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import LONGEST_PAUSE, SipTrunk
+from covey.subprocesses import start_process
 
 logger = structlog.get_logger()
 
@@ -150,7 +151,7 @@ class DemoTrunk(SipTrunk):
         command += ["--log", str(self._demo.log)] if self._demo.log else []
         command += ["--audio", str(self._demo.audio)] if self._demo.audio else []
         try:
-            self._farm = await asyncio.create_subprocess_exec(
+            self._farm = await start_process(
                 sys.executable,
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
