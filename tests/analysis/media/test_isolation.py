@@ -214,6 +214,7 @@ def test_an_ordinary_user_is_confined_as_well() -> None:
         folder = Path(name)
         source = Path(covey.__file__).parent
         shutil.copytree(source / "analysis", folder / "libraries" / "covey" / "analysis")
+        shutil.copy(source / "subprocesses.py", folder / "libraries" / "covey")
         (folder / "libraries" / "covey" / "__init__.py").touch()
         (folder / "assets").mkdir()
         (folder / "assets" / "own").write_text("own words")
