@@ -70,7 +70,7 @@ async def answered(covey: CoveyClient, list_: Path, agent: str) -> tuple[str, fl
 
 
 async def at_once(server: ServerProcess, covey: CoveyClient, list_: Path, agent: str, count: int) -> None:
-    """Send a list so many times at once; print what came of it."""
+    """Send a list several times at once and print the answers, the processes and their memory."""
     seen = Seen()
     watching = asyncio.create_task(seen.watch(server))
     answers = await asyncio.gather(*(answered(covey, list_, agent) for _ in range(count)))
@@ -83,7 +83,7 @@ async def at_once(server: ServerProcess, covey: CoveyClient, list_: Path, agent:
 
 
 async def gone(server: ServerProcess, covey: CoveyClient, list_: Path, agent: str, count: int) -> None:
-    """Send a list so many times, and go away while it is checked; print when its processes have ended."""
+    """Send a list several times, disconnect during the checks, and print when their processes have ended."""
     url, headers = f"{server.url}/v1/api/batch-calls/validate", covey.profile
     named = {"x-api-key": headers.api_key or "", "x-workspace-id": headers.workspace or ""}
 
