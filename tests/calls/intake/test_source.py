@@ -70,6 +70,14 @@ def test_bytes_that_windows_1252_does_not_have(check_text: CheckText) -> None:
     assert error.details == {"line": 2, "byte": 13}
 
 
+@pytest.mark.parametrize("content", [TEXT.encode("utf-16-le"), TEXT.encode("utf-16-be"), b"RIFF\x1a\0\0\0", b"ab"])
+def test_utf_16_without_its_mark(check_text: CheckText, content: bytes) -> None:
+    """Python's decoder raises an error of its own for it, which is no UnicodeDecodeError."""
+    error = refused(check_text, content, encoding=Encoding.utf_16)
+    assert error.code == "bad_encoding"
+    assert "does not begin with its byte order mark" in error.message
+
+
 @pytest.mark.parametrize(
     ("content", "stated", "right"),
     [

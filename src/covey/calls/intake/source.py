@@ -104,6 +104,14 @@ def _refuse_other_formats(head: bytes, encoding: Encoding) -> None:
                 line=1,
                 byte=0,
             )
+    if encoding is Encoding.utf_16 and not any(head.startswith(mark) for mark in _MARKS if _MARKS[mark] is encoding):
+        raise BadRequest(
+            "The file was to be read as utf-16, but does not begin with its byte order mark (line 1, byte 0). "
+            "Save the file as CSV UTF-8, or send the encoding that it is in.",
+            code="bad_encoding",
+            line=1,
+            byte=0,
+        )
 
 
 def _not_decodable(error: UnicodeDecodeError, encoding: Encoding, line: int, at: int) -> BadRequest:
