@@ -1,4 +1,4 @@
-"""Orders: 100 cancels and 100 pauses at random moments of a batch of 10,000 calls with up to 40 active, over real SIP.
+"""Orders: 100 cancels and 100 pauses at random moments of a batch of 2,000 calls with up to 40 active, over real SIP.
 
     python -m benchmarks cancels [ORDERS]
 
@@ -29,7 +29,7 @@ ORDERS = 100
 """So many of each kind."""
 
 KINDS = ("cancel", "pause")
-ROWS = 10_000
+ROWS = 2_000
 POLLS = 200
 MOMENTS = (0.2, 5.0)
 ENDINGS = [*range(65), *range(75, 100)]
