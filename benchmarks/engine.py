@@ -28,7 +28,7 @@ from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.connection import connect
-from covey.store.sqlite.database import statements
+from covey.store.statements import statements
 
 ITEMS = 100_000
 AT_ONCE = 1000
@@ -138,7 +138,7 @@ async def choosing(folder: Path) -> float:
 
 def synchronous(folder: Path) -> int:
     """What SQLite says of `synchronous` on a connection of the store's kind (2 is FULL)."""
-    connection = connect(folder / "other.db", statements()).connection
+    connection = connect(folder / "other.db", statements("sqlite")).connection
     return int(connection.pragma("synchronous"))
 
 

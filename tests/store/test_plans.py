@@ -10,11 +10,13 @@ from covey.domain.batch import NewItem
 from covey.domain.run import Failed, Retry
 from covey.store.operations.database import micros
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.database import Database, statements
+from covey.store.sqlite.database import Database
+from covey.store.statements import statements
 
 from ..conformance.conftest import Scene
 
-EVERY_PARAMETER = {name: 1 for sql in statements().values() for name in re.findall(r":(\w+)", re.sub(r"--.*", "", sql))}
+SQL = statements("sqlite")
+EVERY_PARAMETER = {name: 1 for sql in SQL.values() for name in re.findall(r":(\w+)", sql)}
 HOT = (
     "answer_read", "batch_config", "batch_hot", "batch_read", "batch_start", "batches_page_one", "choose",
     "counts_move", "cursor_items", "due_items", "in_hand", "blocked_among", "busy_among", "key_by_digest", "lane_row",
@@ -27,7 +29,7 @@ HOT = (
 
 def plan(database: Database, name: str) -> list[str]:
     """What SQLite says of how it would execute a statement."""
-    sql = "EXPLAIN QUERY PLAN " + statements()[name]
+    sql = "EXPLAIN QUERY PLAN " + SQL[name]
     return [str(row[3]) for row in database.connection.execute(sql, EVERY_PARAMETER)]
 
 
@@ -41,9 +43,9 @@ async def test_hot_statements_scan_no_table(sqlite: SqliteStore, name: str) -> N
     assert [step for step in steps if re.match(rf"SCAN ({tables}|[a-z])\b", step)] == []
 
 
-@pytest.mark.parametrize("name", sorted(statements()))
+@pytest.mark.parametrize("name", sorted(SQL))
 async def test_every_statement_is_one_that_sqlite_knows(sqlite: SqliteStore, name: str) -> None:
-    sql = statements()[name]
+    sql = SQL[name]
 
     def prepare(database: Database) -> None:
         bindings = (1,) * positions(sql) or EVERY_PARAMETER
@@ -54,9 +56,8 @@ async def test_every_statement_is_one_that_sqlite_knows(sqlite: SqliteStore, nam
 
 def positions(sql: str) -> int:
     """How many parameters by position a statement takes."""
-    bare = re.sub(r"--.*", "", sql)
-    numbered = [int(number) for number in re.findall(r"\?(\d+)", bare)]
-    return max(numbered) if numbered else bare.count("?")
+    numbered = [int(number) for number in re.findall(r"\?(\d+)", sql)]
+    return max(numbered) if numbered else sql.count("?")
 
 
 def steps_of(database: Database, work: Callable[[], object]) -> int:

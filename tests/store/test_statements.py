@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from covey.store.statements import for_sqlite, statements
+
 STORE = Path(__file__).parents[2] / "src" / "covey" / "store"
 
 OF_EACH_DATABASE = re.compile(
@@ -19,20 +21,14 @@ EACH = {"many", "each", "each_named"}
 """The methods that take a row of parameters at a time: on PostgreSQL, an array for each parameter."""
 
 
-def bare(folder: str) -> dict[str, str]:
-    """The statements of a database by name, without their comments."""
-    files = (STORE / folder / "sql").glob("*.sql")
-    return {file.stem: re.sub(r"--.*", "", file.read_text(encoding="utf-8")) for file in files}
-
-
 def in_order(pattern: str, sql: str) -> list[str]:
     """What a pattern finds, each once, in the order of its first appearance."""
     return list(dict.fromkeys(re.findall(pattern, sql)))
 
 
-POSTGRES_SQL = bare("postgres")
+POSTGRES_SQL = statements("postgres")
 POSTGRES = {name: in_order(r"%\((\w+)\)s", sql) for name, sql in POSTGRES_SQL.items()}
-SQLITE = {name: in_order(r"(?<![:\w]):(\w+)", sql) for name, sql in bare("sqlite").items()}
+SQLITE = {name: in_order(r"(?<![:\w]):(\w+)", sql) for name, sql in statements("sqlite").items()}
 TYPED = r"%\((\w+)\)s((?:::(?:double precision|\w+)(?:\[\])?)?)"
 
 SHARED = sorted(name for name in SQLITE.keys() & POSTGRES.keys() if not OF_EACH_DATABASE.fullmatch(name))
@@ -88,3 +84,36 @@ def test_every_parameter_of_postgresql_has_one_type(name: str) -> None:
 @pytest.mark.parametrize("name", ROW_BY_ROW)
 def test_rows_of_parameters_are_arrays_in_postgresql(name: str) -> None:
     assert [param for param, types in casts(name).items() if not all(type_.endswith("[]") for type_ in types)] == []
+
+
+TOPICS = {path.stem: path.read_text(encoding="utf-8") for path in sorted((STORE / "sql").glob("*.sql"))}
+PARTS = re.compile(r"^-- name: (\w+)(?: \((\w+)\))?\n((?:--.*\n)*)((?:(?!-- name:).*\n)*)", re.MULTILINE)
+
+
+def squeezed(sql: str) -> str:
+    """A statement without line breaks and indentation."""
+    return re.sub(r"\s+", " ", sql).strip()
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_statement_says_what_it_is_for_and_every_pair_why_it_differs(topic: str) -> None:
+    parts = [match.groups() for match in PARTS.finditer(TOPICS[topic])]
+    assert TOPICS[topic].startswith("-- name: ")
+    first: dict[str, str] = {}
+    for name, only, comment, _ in parts:
+        purpose = first.setdefault(name, comment)
+        assert re.match(r"-- \w+\s+\w+", purpose), f"{name}: what is it for?"
+        assert (name, "-- Differs: " in comment) == (name, purpose is not comment), (
+            f"{name} ({only}): why does it differ?"
+        )
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_no_statement_is_written_twice(topic: str) -> None:
+    texts: dict[str, dict[str, str]] = {}
+    for name, only, _, sql in (match.groups() for match in PARTS.finditer(TOPICS[topic])):
+        texts.setdefault(name, {})[only or ""] = sql
+    pairs = {name: both for name, both in texts.items() if both.keys() == {"postgres", "sqlite"}}
+    assert [
+        name for name, both in pairs.items() if squeezed(for_sqlite(both["postgres"])) == squeezed(both["sqlite"])
+    ] == []

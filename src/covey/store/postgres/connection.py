@@ -12,7 +12,6 @@ import select
 import socket
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import psycopg
@@ -27,6 +26,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from covey.store.migrate import StoreError, migrations
 from covey.store.postgres.failures import spoilt, unavailable
+from covey.store.statements import statements
 
 PACKAGE = "covey.store.postgres"
 
@@ -107,10 +107,9 @@ def adapters() -> AdaptersMap:
     return made
 
 
-@cache
 def statement(name: str) -> str:
-    """The text of `sql/<name>.sql`."""
-    return files(PACKAGE).joinpath("sql", f"{name}.sql").read_text()
+    """The text of one of PostgreSQL's statements."""
+    return statements("postgres")[name]
 
 
 def application_name(package: str = PACKAGE) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +16,8 @@ from psycopg import AsyncCursor, AsyncPipeline
 
 from covey.domain.clock import Clock
 from covey.store.operations.database import Params, Row, Values, moment
-from covey.store.postgres.connection import PACKAGE, Connection
+from covey.store.postgres.connection import Connection
+from covey.store.statements import statements as texts
 
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _KEYS_OF_ITS_OWN = 0x436F7665 << 32
@@ -39,15 +39,14 @@ class Statement:
 
 @cache
 def statements() -> Mapping[str, Statement]:
-    """The statements of `sql/` by their file's name."""
-    found = {}
-    for file in files(PACKAGE).joinpath("sql").iterdir():
-        text = file.read_text()
-        body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-        arrays = _PARAMETER.sub(r"%(\1)b", body)
-        names = tuple(dict.fromkeys(_PARAMETER.findall(body)))
-        found[file.name.removesuffix(".sql")] = Statement(body.encode(), arrays.encode(), names)
-    return found
+    """The statements of PostgreSQL by name, as psycopg takes them."""
+    return {name: _statement(sql) for name, sql in texts("postgres").items()}
+
+
+def _statement(sql: str) -> Statement:
+    arrays = _PARAMETER.sub(r"%(\1)b", sql)
+    names = tuple(dict.fromkeys(_PARAMETER.findall(sql)))
+    return Statement(sql.encode(), arrays.encode(), names)
 
 
 class Transaction:

@@ -12,8 +12,9 @@ from covey.store.operations.database import Database as Operating
 from covey.store.operations.database import micros
 from covey.store.operations.hot import hots, save
 from covey.store.sqlite.connection import connect, migrate
-from covey.store.sqlite.database import Database, statements
+from covey.store.sqlite.database import Database
 from covey.store.sqlite.transaction import Transaction, completed
+from covey.store.statements import statements
 
 RESTORED = "restored"
 """Why a batch is paused that a backup brought back: what became of it since is not known."""
@@ -50,7 +51,7 @@ def restore(source: Path, target: Path, clock: Clock) -> int:
     """
     copy_database(source, target)
     try:
-        database = connect(target, statements())
+        database = connect(target, statements("sqlite"))
         with contextlib.closing(database.connection):
             _check(database, source)
             migrate(database)

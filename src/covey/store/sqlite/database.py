@@ -1,8 +1,7 @@
-"""A connection with the statements of `sql/`."""
+"""A connection with the statements of `covey.store.statements`."""
 
 import time
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +11,6 @@ from covey.store.operations.database import Params, Row
 
 STEPS = 1000
 """After so many steps of SQLite's machine, some tens of microseconds, it is looked whether the time is over."""
-
-
-def statements() -> dict[str, str]:
-    """The statements of `sql/` by their file's name."""
-    folder = files("covey.store.sqlite").joinpath("sql")
-    return {file.name.removesuffix(".sql"): file.read_text() for file in folder.iterdir()}
 
 
 class Database:

@@ -20,11 +20,12 @@ from covey.store.ports import WorkerInfo
 from covey.store.sqlite.checkpoints import Checkpoints
 from covey.store.sqlite.connection import connect, migrate
 from covey.store.sqlite.copies import copy_database
-from covey.store.sqlite.database import Database, statements
+from covey.store.sqlite.database import Database
 from covey.store.sqlite.lock import OwnerLock
 from covey.store.sqlite.reader import Reader
 from covey.store.sqlite.transaction import Transaction, completed
 from covey.store.sqlite.writer import Writer
+from covey.store.statements import statements
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class SqliteStore(OperationStore):
         self.path = Path(path)
         self.clock = clock
         self.lock = OwnerLock(self.path.with_suffix(".lock"))
-        self._sql = statements()
+        self._sql = statements("sqlite")
         self.writer = Writer(self._connect_writer, heard)
         self._reader = Reader(lambda: connect(self.path, self._sql, readonly=True))
         self._pages = Reader(lambda: connect(self.path, self._sql, readonly=True))

@@ -1,8 +1,0 @@
--- A page of a workspace's assets, newest first. Primary key of assets.
-SELECT * FROM assets
-WHERE workspace = %(workspace)s::text
-    AND (%(among)s::text[] IS NULL OR id = ANY(%(among)s::text[]))
-    AND (%(kinds)s::text[] IS NULL OR kind = ANY(%(kinds)s::text[]))
-    AND (%(folded)s::text IS NULL OR strpos(folded, %(folded)s::text) > 0)
-ORDER BY id DESC
-LIMIT %(limit)s::bigint OFFSET %(offset)s::bigint

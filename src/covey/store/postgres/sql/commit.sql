@@ -1,2 +1,0 @@
--- What was written is on disk when this is answered.
-COMMIT

@@ -1,2 +1,0 @@
--- Remove a deleted endpoint, which has no deliveries left. Primary key of endpoints.
-DELETE FROM endpoints WHERE id = %(endpoint)s::text AND erased_at IS NOT NULL

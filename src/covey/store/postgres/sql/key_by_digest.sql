@@ -1,2 +1,0 @@
--- The key of a secret. Unique index on digest.
-SELECT * FROM keys WHERE digest = %(digest)s::bytea

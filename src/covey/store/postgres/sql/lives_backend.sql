@@ -1,2 +1,0 @@
--- The server process behind this connection.
-SELECT pg_backend_pid()

@@ -1,2 +1,0 @@
--- Hear the hints of other processes on this connection.
-LISTEN covey

@@ -1,3 +1,0 @@
--- Batches that have ended and whose time to be deleted has come. Index batches_retiring.
-SELECT id FROM batches WHERE deletes_at <= %(now)s::bigint AND completed_at IS NOT NULL AND erased_at IS NULL
-LIMIT %(limit)s::bigint

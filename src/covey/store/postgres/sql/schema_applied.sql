@@ -1,2 +1,0 @@
--- The migrations that were applied, in order.
-SELECT number, name, stage FROM covey_schema ORDER BY number

@@ -1,2 +1,0 @@
--- Remove a batch's own row. Primary key of batches.
-DELETE FROM batches WHERE id = :batch

@@ -1,2 +1,0 @@
--- Something happened to a batch.
-INSERT INTO events (workspace, batch, at, type, actor, data) VALUES (:workspace, :batch, :at, :type, :actor, :data)

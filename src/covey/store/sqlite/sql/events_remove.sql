@@ -1,2 +1,0 @@
--- Remove a batch's history. Index events_batch.
-DELETE FROM events WHERE batch = :batch

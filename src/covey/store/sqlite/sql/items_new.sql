@@ -1,2 +1,0 @@
--- Items of a draft.
-INSERT INTO items (batch, seq, custom_id, ref, zone, input) VALUES (:batch, :seq, :custom_id, :ref, :zone, :input)

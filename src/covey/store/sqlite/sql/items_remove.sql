@@ -1,4 +1,0 @@
--- Remove a piece of a batch's items, the last ones first. Primary key of items.
-DELETE FROM items WHERE batch = :batch AND seq >= (
-    SELECT coalesce(max(seq), 0) - :limit + 1 FROM items WHERE batch = :batch
-)

@@ -1,2 +1,0 @@
--- All lanes.
-SELECT * FROM limits ORDER BY lane

@@ -1,2 +1,0 @@
--- How many runs are in a worker's hands. Index live_worker.
-SELECT count(*) FROM live WHERE worker = :worker AND state = 1

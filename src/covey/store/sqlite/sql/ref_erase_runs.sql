@@ -1,5 +1,0 @@
--- What was said in a person's runs is removed; states, codes and times stay. Index items_ref.
-UPDATE runs SET result = x'7b7d', message = ''
-WHERE (batch, seq) IN (
-    SELECT i.batch, i.seq FROM items i JOIN batches b ON b.id = i.batch AND b.workspace = :workspace WHERE i.ref = :ref
-)

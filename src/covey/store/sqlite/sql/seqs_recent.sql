@@ -1,2 +1,0 @@
--- The items that ended last. Index runs_recent.
-SELECT seq FROM runs WHERE batch = :batch AND last = 1 AND state <> 'canceled' ORDER BY ended_at DESC LIMIT :limit

@@ -1,2 +1,0 @@
--- A workspace's weight holds on every lane.
-UPDATE shares SET weight = :weight WHERE workspace = :workspace

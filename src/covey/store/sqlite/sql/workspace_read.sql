@@ -1,2 +1,0 @@
--- One workspace. Primary key of workspaces.
-SELECT * FROM workspaces WHERE id = :id

@@ -1,2 +1,0 @@
--- All workspaces.
-SELECT * FROM workspaces ORDER BY created_at, id
