@@ -27,8 +27,8 @@ from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run, Succeeded
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
-from covey.store.ports import Store
 from covey.store.postgres.store import PostgresStore
+from covey.store.store import Store
 
 NO_LIMIT = Quota(unended_batches=1 << 30, waiting_items=1 << 40, allow_duplicate=True)
 READY_SECONDS = 60.0

@@ -32,8 +32,8 @@ from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run, Succeeded
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
-from covey.store.ports import Store
 from covey.store.postgres.store import PostgresStore
+from covey.store.store import Store
 
 ITEMS = 100_000
 AT_ONCE = 1000

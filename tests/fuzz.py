@@ -27,7 +27,7 @@ from covey.api.app import document
 from covey.api.keys import make_key
 from covey.domain.account import Role, Workspace
 from covey.domain.clock import SystemClock
-from covey.store.ports import Store
+from covey.store.store import Store
 from covey.store.postgres.store import PostgresStore
 from covey.store.sqlite import SqliteStore
 from tests.postgres_server import PostgresServer

@@ -29,8 +29,8 @@ from covey.engine.worker import DROP_PATIENCE_SECONDS
 from covey.metrics import Metrics
 from covey.server import HURRY_SECONDS
 from covey.settings import DEMO, Settings, Trunk, TrunkKind
-from covey.store.ports import Claim
 from covey.store.postgres.store import PostgresStore
+from covey.store.results import Claim
 
 from .clock import ManualClock
 from .conformance.conftest import WORKER, Scene

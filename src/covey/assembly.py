@@ -36,7 +36,7 @@ from covey.engine.worker import Worker, new_worker_id
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Settings
-from covey.store.ports import Store
+from covey.store.store import Store
 from covey.vitals import LoopLag, ServiceManager
 
 log = structlog.get_logger(__name__)

@@ -8,9 +8,9 @@ from pathlib import Path
 from covey import private
 from covey.domain.clock import Clock, SystemClock
 from covey.settings import Settings, SettingsError
-from covey.store.ports import Store
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.lock import OwnerLock
+from covey.store.store import Store
 
 FILE = "covey.db"
 NO_DRIVER = "database: PostgreSQL needs Covey's extra `postgres`, which is not installed: install covey[postgres]"

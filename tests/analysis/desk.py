@@ -20,7 +20,7 @@ from covey.domain.run import Outcome
 from covey.engine.runner import Run
 from covey.fetch import Fetcher, Resolve
 from covey.settings import Analysis, Fetch
-from covey.store.ports import Store
+from covey.store.store import Store
 from tests.conformance.databases import open_sqlite
 
 WORKSPACE = "ws"

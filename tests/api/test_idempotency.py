@@ -371,7 +371,7 @@ async def test_an_upload_whose_answer_was_lost_is_found_again(house: House) -> N
             raise Unavailable("no database")
         await keep(*given)  # type: ignore[arg-type]
 
-    house.services.store.keep_answer = keep_answer  # type: ignore[method-assign, assignment]
+    house.services.store.keep_answer = keep_answer  # type: ignore[assignment]
     first = await house.client.post("/v1.3/assets", headers=KEY, **form)
     failing = False
     again = await house.client.post("/v1.3/assets", headers=KEY, **form)

@@ -20,9 +20,9 @@ from covey.engine.hints import Hints
 from covey.engine.submission import Submission
 from covey.metrics import Metrics
 from covey.settings import Settings
-from covey.store.ports import Store
 from covey.store.postgres.connection import WAIT_SECONDS
 from covey.store.postgres.store import PostgresStore
+from covey.store.store import Store
 from tests.api.document import document
 from tests.api.house import AGENT, PEOPLE, House, MovingClock
 from tests.patience import patience

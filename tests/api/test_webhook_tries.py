@@ -9,7 +9,7 @@ from covey.api.webhooks.sender import next_try, retry_after
 from covey.domain.webhook import Delivery, DeliveryState, Endpoint
 from covey.fetch import Fetched
 from covey.settings import Webhooks
-from covey.store.ports import Due
+from covey.store.results import Due
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 

@@ -29,7 +29,7 @@ from covey.domain.webhook import Delivery, DeliveryState
 from covey.engine.deliveries import Deliveries
 from covey.fetch import Fetcher
 from covey.settings import DatabaseUrl, Fetch, Settings
-from covey.store.ports import Due
+from covey.store.results import Due
 from tests.api.house import BUSY, House, succeeded
 from tests.fetch.test_fetcher import says, serving
 from tests.patience import patience

@@ -5,7 +5,7 @@ from typing import Any
 
 from covey.api.house.workers import worker_out
 from covey.domain.clock import SystemClock
-from covey.store.ports import WorkerInfo
+from covey.store.results import WorkerInfo
 from tests.api.house import WORKER, House
 
 

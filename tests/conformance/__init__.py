@@ -1,1 +1,1 @@
-"""What every store must do: the specification of covey.store.ports."""
+"""What every store must do: the specification of covey.store.store."""

@@ -12,7 +12,8 @@ from covey.domain.batch import Batch, Counts, NewBatch, NewItem, Quota, StopReas
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.domain.run import Bite, Finished, Outcome, Succeeded
-from covey.store.ports import FinishReport, Store
+from covey.store.results import FinishReport
+from covey.store.store import Store
 
 from ..clock import ManualClock
 from .databases import DATABASES, Database

@@ -1,6 +1,6 @@
 """The databases that pass this suite. What a test cannot say in the ports' language is said here, once for each.
 
-A new one joins by an entry in DATABASES; no test knows more of it than `covey.store.ports.Store` and `Database`.
+A new one joins by an entry in DATABASES; no test knows more of it than `covey.store.store.Store` and `Database`.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from covey.domain.clock import Clock
-from covey.store.ports import Store
 from covey.store.postgres.store import PostgresStore
 from covey.store.sqlite import SqliteStore, writer
 from covey.store.sqlite.database import Database as Connection
+from covey.store.store import Store
 
 from ..patience import PATIENCE
 from ..postgres_server import session_server

@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine
 from covey.domain.batch import Batch, StopReason
 from covey.domain.lane import SPACING, START_HORIZON
 from covey.domain.run import Claimed, Finished
-from covey.store.ports import Claim, FinishReport, Store
+from covey.store.results import Claim, FinishReport
+from covey.store.store import Store
 
 from ..clock import ManualClock
 from .databases import Database

@@ -8,7 +8,7 @@ from covey.domain.batch import BatchState, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.item import ItemState
 from covey.domain.run import NOT_STARTED, Aborted, Failed, Outcome, Retry, Returned, Succeeded
-from covey.store.ports import Dropped
+from covey.store.results import Dropped
 
 from ..clock import NOON
 from .conftest import WORKER, Scene, numbers, seqs

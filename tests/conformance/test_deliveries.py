@@ -13,7 +13,7 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import DeliveryState, Endpoint
 from covey.store.operations.endpoints import ORPHANED
 from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS, LOOKED_AT_EVERY, QUICK_AT_ONCE
-from covey.store.ports import Due, Tried
+from covey.store.results import Due, Tried
 
 from .conftest import Scene
 from .test_telling import listens, new_endpoint
@@ -235,19 +235,19 @@ async def test_what_is_not_tried_again_has_failed_and_can_be_sent_again(scene: S
     failed = await scene.store.deliveries("w", state=DeliveryState.failed)
     assert [(one.ended_at, one.next_at) for one in failed] == [(began, None)] * 3
     scene.clock.advance(60)
-    assert await scene.store.send_again("w", endpoint="hook", since=scene.now) == 0
+    assert await scene.store.send_again("w", "hook", scene.now) == 0
     one = failed[0].id
-    assert await scene.store.send_again("w", endpoint="hook", since=scene.now, delivery=one) == 1
-    assert await scene.store.send_again("w", endpoint="hook", since=began) == 2
-    assert await scene.store.send_again("w", endpoint="hook", since=began) == 0
+    assert await scene.store.send_one_again("w", "hook", one) == 1
+    assert await scene.store.send_again("w", "hook", began) == 2
+    assert await scene.store.send_again("w", "hook", began) == 0
     sent = [due.delivery.id for _ in range(3) for due in await claim(scene)]
     assert sorted(sent) == sorted(one.id for one in failed)
     await scene.store.settle_deliveries([(one, FINE)])
-    assert await scene.store.send_again("w", endpoint="hook", since=began, delivery=one) == 1
+    assert await scene.store.send_one_again("w", "hook", one) == 1
     assert (await scene.store.delivery("w", one)).state is DeliveryState.waiting
     for endpoint, delivery in (("nothing", one), ("hook", "0" * 24)):
         with pytest.raises(NotFound):
-            await scene.store.send_again("w", endpoint=endpoint, since=began, delivery=delivery)
+            await scene.store.send_one_again("w", endpoint, delivery)
 
 
 async def test_one_that_is_gone_is_switched_off_with_all_that_waits(scene: Scene) -> None:
@@ -263,11 +263,11 @@ async def test_one_that_is_gone_is_switched_off_with_all_that_waits(scene: Scene
     await tell(scene, 3)
     assert len(await scene.store.deliveries("w")) == 3, "it is told nothing more"
     with pytest.raises(Conflict, match="switched off"):
-        await scene.store.send_again("w", endpoint="hook", since=scene.now)
+        await scene.store.send_again("w", "hook", scene.now)
     on = await change(scene, off_at=None, off_reason=None, failing_since=None)
     assert on == await the(scene)
     assert (on.off_at, on.off_reason, on.failing_since) == (None, None, None)
-    assert await scene.store.send_again("w", endpoint="hook", since=scene.now) == 3
+    assert await scene.store.send_again("w", "hook", scene.now) == 3
 
 
 async def test_one_without_a_success_for_too_long_is_switched_off(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 from covey.domain.batch import Batch, NewBatch, NewItem, StopReason
 from covey.domain.errors import Conflict, Unavailable
 from covey.domain.lane import Lane
-from covey.store.ports import FinishReport
+from covey.store.results import FinishReport
 
 from ..clock import ManualClock
 from .conftest import FREE

@@ -13,8 +13,8 @@ from covey.domain.run import Blame, Failed, Retry, Succeeded
 from covey.domain.webhook import BATCH_EVENTS, ITEM_EVENTS, DeliveryState, Endpoint
 from covey.store.operations import control
 from covey.store.operations import database as operating
-from covey.store.operations.store import OperationStore
-from covey.store.ports import Store, Tried
+from covey.store.results import Tried
+from covey.store.store import Store
 
 from .conftest import WORKER, Scene
 from .databases import Database
@@ -253,7 +253,7 @@ async def test_an_endpoint_of_a_batch_hears_of_no_other_and_goes_with_it(scene: 
 
 
 async def test_what_is_rolled_back_was_not_told(scene: Scene, store: Store) -> None:
-    assert isinstance(store, OperationStore)
+    assert isinstance(store, Store)
     await listens(scene)
     batch = await scene.submit(1)
 

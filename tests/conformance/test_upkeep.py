@@ -8,7 +8,7 @@ from covey.domain.account import KeptAnswer, Meaning
 from covey.domain.batch import BatchState, StopReason
 from covey.domain.errors import NotFound
 from covey.domain.run import Failed, Retry, Succeeded
-from covey.store.ports import Dropped
+from covey.store.results import Dropped
 
 from .conftest import WORKER, Scene, numbers
 

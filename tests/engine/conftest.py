@@ -14,7 +14,7 @@ from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
-from covey.store.ports import WorkerInfo
+from covey.store.results import WorkerInfo
 from covey.store.sqlite import SqliteStore
 
 from ..clock import ManualClock

@@ -10,7 +10,7 @@ from covey.domain.errors import Unavailable
 from covey.domain.webhook import BATCH_EVENTS, DeliveryState, Endpoint
 from covey.engine.deliveries import MOST_AT_ONCE, REST, Deliveries
 from covey.store.operations.webhooks import AT_ONCE, QUICK_AT_ONCE
-from covey.store.ports import Due, Tried
+from covey.store.results import Due, Tried
 from tests.patience import patience
 
 from .conftest import House

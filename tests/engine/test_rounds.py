@@ -11,7 +11,7 @@ from covey.domain.errors import Conflict, Unavailable
 from covey.domain.item import ItemState
 from covey.domain.run import Finished, Progress
 from covey.engine.runner import Aborted, Failed, Outcome, Succeeded
-from covey.store.ports import FinishReport
+from covey.store.results import FinishReport
 from covey.store.sqlite import SqliteStore
 from covey.store.sqlite.database import Database
 

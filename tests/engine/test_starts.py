@@ -9,7 +9,7 @@ from covey.domain.lane import START_SLACK, Lane
 from covey.engine.ahead import Ahead
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
 from covey.engine.standstill import FIRST_REST, LAPS, MORE_LAPS
-from covey.store.ports import Claim
+from covey.store.results import Claim
 
 from .conftest import LANE, House, beside_another
 

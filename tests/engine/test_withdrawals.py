@@ -15,7 +15,7 @@ from covey.engine.orders import Orders
 from covey.engine.runner import Failed, Outcome, Run
 from covey.engine.standstill import LAPS
 from covey.engine.worker import Worker
-from covey.store.ports import Claim
+from covey.store.results import Claim
 
 from ..clock import ManualClock
 from .conftest import ANY, LANE, House

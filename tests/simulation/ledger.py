@@ -13,7 +13,7 @@ from covey.domain.lane import START_HORIZON
 from covey.domain.run import Aborted, Failed, Finished, Outcome, Retry, Returned, Succeeded
 from covey.engine.reconciler import LOST_COMMITS
 from covey.engine.runner import Run
-from covey.store.ports import Claim, FinishReport, Stopped
+from covey.store.results import Claim, FinishReport, Stopped
 
 from .broken import Broken
 from .database import SimulatedDatabase

@@ -11,8 +11,8 @@ from covey.domain.errors import Unavailable
 from covey.domain.liveness import Look, Observer
 from covey.domain.run import Finished
 from covey.store.operations.database import micros
-from covey.store.operations.store import Operation, OperationStore
-from covey.store.ports import Claim, FinishReport, Stopped, WorkerInfo
+from covey.store.results import Claim, FinishReport, Stopped, WorkerInfo
+from covey.store.store import Operation, Store
 
 from .database import Done, Locking, SimulatedDatabase
 from .ledger import Ledger
@@ -27,7 +27,7 @@ OTHERS = (
 )
 
 
-class SimulatedStore(OperationStore):
+class SimulatedStore(Store):
     """What one process has in its hands of the database. Tells the ledger of every write in its moment."""
 
     def __init__(
@@ -67,11 +67,11 @@ class SimulatedStore(OperationStore):
 
         return await self.link.ask(partial(self._database.execute, operation), note)  # type: ignore[no-any-return]
 
-    async def _look(self, operation: Operation[T]) -> T:
+    async def _read(self, operation: Operation[T]) -> T:
         return await self.link.ask(partial(self._database.execute, operation))  # type: ignore[no-any-return]
 
     async def _page(self, operation: Operation[T]) -> T:
-        return await self._look(operation)
+        return await self._read(operation)
 
     # What the ledger has to know of
 

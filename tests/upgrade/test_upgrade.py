@@ -23,7 +23,7 @@ from covey.domain import liveness
 from covey.domain.run import DO_NOT_CALL
 from covey.logging import setup_logging
 from covey.settings import Settings
-from covey.store.ports import Store
+from covey.store.store import Store
 
 from ..analysis.openai.stub import Stub
 from ..api.twelvelabs.shelf import listening

@@ -48,7 +48,7 @@ INVALID = "parameter_invalid"
 
 
 class Shelf(Protocol):
-    """The rows of assets; see `covey.store.ports.Assets`."""
+    """The rows of assets; see `covey.store.store.Assets`."""
 
     async def add_asset(self, asset: Asset, owner: str) -> None: ...
 

@@ -14,7 +14,7 @@ from covey.api.twelvelabs import shapes
 from covey.domain.account import Key, Role
 from covey.domain.clock import Clock
 from covey.domain.errors import BadRequest, CoveyError, Forbidden, Unauthorized, Unavailable
-from covey.store.ports import Accounts
+from covey.store.store import Accounts
 
 PUBLIC = frozenset({"/livez", "/readyz", "/metrics", "/docs", "/openapi.json"})
 """The routes that need no key. They say nothing about any workspace."""

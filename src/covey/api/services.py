@@ -25,7 +25,7 @@ from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.room import room
 from covey.settings import Settings, Trunk
-from covey.store.ports import Store
+from covey.store.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")

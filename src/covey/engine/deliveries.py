@@ -16,7 +16,8 @@ import structlog
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.loop import Loop
-from covey.store.ports import Due, Tried, Webhooks
+from covey.store.results import Due, Tried
+from covey.store.store import Webhooks
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 import structlog
@@ -18,7 +18,8 @@ from covey.engine.hints import Hints
 from covey.engine.runner import CannotGoOn, Run, Runner
 from covey.engine.standstill import Standstill
 from covey.metrics import Metrics
-from covey.store.ports import Claim, Claims, Control, Lanes, Liveness
+from covey.store.results import Claim
+from covey.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -40,16 +41,12 @@ class UnansweredClaim:
     orders: list[Which] = field(default_factory=list)
 
 
-class DispatcherStore(Claims, Control, Lanes, Liveness, Protocol):
-    """What a dispatcher needs of a database."""
-
-
 class Dispatcher:
     """Keeps up to `room` runs of one lane in the worker's hands."""
 
     def __init__(
         self,
-        store: DispatcherStore,
+        store: Store,
         clock: Clock,
         hints: Hints,
         worker: str,

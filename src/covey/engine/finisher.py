@@ -8,7 +8,8 @@ import structlog
 
 from covey.domain.errors import Unavailable
 from covey.domain.run import INTERNAL_ERROR, Finished
-from covey.store.ports import Finishes, FinishReport
+from covey.store.results import FinishReport
+from covey.store.store import Finishes
 
 log = structlog.get_logger(__name__)
 

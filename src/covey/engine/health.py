@@ -15,7 +15,7 @@ from covey.engine.hints import Hints
 from covey.engine.runner import Runner
 from covey.engine.worker import Worker
 from covey.loop import Loop
-from covey.store.ports import Lanes
+from covey.store.store import Lanes
 
 log = structlog.get_logger(__name__)
 

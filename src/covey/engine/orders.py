@@ -8,24 +8,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import NotFound, Unavailable
 from covey.engine.dispatcher import Which
 from covey.engine.hints import Hints
 from covey.engine.withdrawals import Withdrawals, of_batch, of_item, of_refs
-from covey.store.ports import Accounts, Control, Reading, Stopped
-
-
-class OrdersStore(Accounts, Control, Reading, Protocol):
-    """What orders need of a database."""
+from covey.store.results import Stopped
+from covey.store.store import Store
 
 
 class Orders:
     """Carries orders out for those who answer people."""
 
-    def __init__(self, store: OrdersStore, hints: Hints, withdrawals: Withdrawals) -> None:
+    def __init__(self, store: Store, hints: Hints, withdrawals: Withdrawals) -> None:
         """`withdrawals` are those of this process's worker."""
         self._store = store
         self._hints = hints

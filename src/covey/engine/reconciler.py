@@ -15,7 +15,8 @@ from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.run import LICENCE_SECONDS, NOT_STARTED, Finished, Returned
 from covey.engine.dispatcher import Dispatcher, RunKey
-from covey.store.ports import FinishReport, Store
+from covey.store.results import FinishReport
+from covey.store.store import Store
 
 log = structlog.get_logger(__name__)
 

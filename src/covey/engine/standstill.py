@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Protocol
 
 import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.run import NOT_STARTED, Outcome, Returned
 from covey.engine.runner import Run
-from covey.store.ports import Lanes, Liveness
+from covey.store.store import Liveness, Store
 
 log = structlog.get_logger(__name__)
 
@@ -24,10 +23,6 @@ LONGEST_REST = 60.0
 """How many seconds one lasts: twice as long each time, until something starts."""
 
 
-class StandstillStore(Lanes, Liveness, Protocol):
-    """What a standstill needs of a database."""
-
-
 async def alone(store: Liveness, worker: str) -> bool:
     """Whether nobody but `worker` is at work on this database."""
     return not any(one.alive and one.id != worker for one in await store.workers())
@@ -40,9 +35,7 @@ class Standstill:
     from starting anything may be its own, and they may do well.
     """
 
-    def __init__(
-        self, store: StandstillStore, clock: Clock, worker: str, lane: str, latest_start: Callable[[], float]
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, worker: str, lane: str, latest_start: Callable[[], float]) -> None:
         """`latest_start` says when a run of the lane was last started here, in seconds of the monotonic clock."""
         self._store = store
         self._clock = clock

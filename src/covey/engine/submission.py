@@ -9,7 +9,7 @@ from typing import TypeVar
 from covey.domain.batch import Batch, NewBatch, NewItem, Quota
 from covey.domain.errors import Unavailable
 from covey.engine.hints import Hints
-from covey.store.ports import Drafts
+from covey.store.store import Drafts
 
 T = TypeVar("T")
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Protocol
 
 import structlog
 
@@ -11,7 +10,7 @@ from covey.domain.clock import Clock
 from covey.domain.webhook import DELIVERIES_KEPT
 from covey.engine.hints import Hints
 from covey.loop import Loop
-from covey.store.ports import Upkeep, Webhooks
+from covey.store.store import Store, Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +30,6 @@ FILES_AGAIN_SECONDS = 60.0
 """So long it takes at least until files that could not be removed are tried again, and until that is logged again."""
 
 
-class Swept(Upkeep, Webhooks, Protocol):
-    """What there is to sweep."""
-
-
 class Sweeper(Loop):
     """One round a second."""
 
@@ -43,7 +38,7 @@ class Sweeper(Loop):
 
     def __init__(
         self,
-        store: Swept,
+        store: Store,
         clock: Clock,
         hints: Hints,
         worker: str,

@@ -20,7 +20,8 @@ from covey.engine.runner import Run, Runner
 from covey.engine.standstill import alone
 from covey.engine.withdrawals import Withdrawals, of_batch, of_refs
 from covey.metrics import Metrics
-from covey.store.ports import FinishReport, Store
+from covey.store.results import FinishReport
+from covey.store.store import Store
 
 log = structlog.get_logger(__name__)
 

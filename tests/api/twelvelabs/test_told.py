@@ -17,7 +17,7 @@ from covey.api.webhooks.signing import Style
 from covey.engine.deliveries import Deliveries
 from covey.fetch import Fetcher
 from covey.settings import Fetch
-from covey.store.ports import Due
+from covey.store.results import Due
 from tests.api.test_webhooks import HOOKS, Got, Receiver, check_twelvelabs, receiver
 from tests.api.twelvelabs.lab import Lab, open_lab
 from tests.patience import patience

@@ -22,12 +22,12 @@ from covey.domain.lane import Lane
 from covey.domain.run import Blame, Failed, Finished, Outcome, Progress, Retry, Succeeded
 from covey.store.operations import drafts
 from covey.store.operations.database import Database
-from covey.store.operations.store import Operation, T
-from covey.store.ports import Claim
 from covey.store.postgres.connection import lent
 from covey.store.postgres.life import LOCK_CLASS
 from covey.store.postgres.store import PostgresStore
 from covey.store.postgres.transaction import Transaction
+from covey.store.results import Claim
+from covey.store.store import Operation, T
 
 from ...clock import NOON, ManualClock
 from ...conformance.conftest import WORKER, Scene

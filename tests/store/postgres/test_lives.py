@@ -369,7 +369,7 @@ async def test_whoever_beat_or_came_back_after_the_look_is_not_declared_dead(
 async def test_the_list_of_workers(scene: Scene, other: asyncio.subprocess.Process) -> None:
     other.kill()
     await declared(scene, "other")
-    me, dead = await scene.store._look(lambda db: db.named("lives_list", {"class": LOCK_CLASS}))
+    me, dead = await scene.store._read(lambda db: db.named("lives_list", {"class": LOCK_CLASS}))
     assert (me.id, me.held, me.dead_at, me.active) == ("me", True, None, 0)
     assert (dead.id, dead.held, dead.dead_at is None, dead.active) == ("other", False, False, 0)
     assert dead.pid == other.pid

@@ -16,7 +16,7 @@ from covey.api.trillet.retrying import ERASED
 from covey.calls.files import skipped_path
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.item import Item, ItemState
-from covey.store.ports import Store
+from covey.store.store import Store
 
 KEPT = (
     "that there was a call: its place in its batch, its outcome, its times, and the counts",

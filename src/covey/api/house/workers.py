@@ -11,7 +11,7 @@ from covey.api.documents import said
 from covey.api.errors import Answer
 from covey.api.routing import new_router
 from covey.api.trillet.words import iso
-from covey.store.ports import WorkerInfo
+from covey.store.results import WorkerInfo
 
 router = new_router("Administration", "/v1/admin")
 

@@ -72,7 +72,10 @@ async def find(ctx: Context, given: str) -> Batch:
 
 async def _facts(ctx: Context, batch: Batch) -> tuple[Any, Any, Any]:
     store = ctx.services.store
-    return await asyncio.gather(store.recent(batch.id), store.outcomes(batch.id), holding(ctx.services, batch))
+    recent, outcomes, held = await asyncio.gather(
+        store.recent(batch.id), store.outcomes(batch.id), holding(ctx.services, batch)
+    )
+    return recent, outcomes, held
 
 
 @router.post(

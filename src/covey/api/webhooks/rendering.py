@@ -24,7 +24,8 @@ from covey.domain.ids import item_id
 from covey.domain.item import Item, ItemState
 from covey.domain.run import Json
 from covey.domain.webhook import Delivery
-from covey.store.ports import Due, Reading
+from covey.store.results import Due
+from covey.store.store import Reading
 
 TASK_STATES = {
     ItemState.waiting: "queued",

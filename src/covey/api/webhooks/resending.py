@@ -4,20 +4,20 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response
 
-from covey.api.context import Context, Ctx
+from covey.api.context import Ctx
 from covey.api.documents import POSTED, WITH_BODY, said
 from covey.api.errors import Answer
 from covey.api.idempotency import once
 from covey.api.routing import new_router
 from covey.api.trillet import schemas as out
 from covey.api.trillet.fields import moment
-from covey.api.trillet.words import BATCH_PREFIX, iso, positive
+from covey.api.trillet.words import BATCH_PREFIX, positive
 from covey.api.webhooks.routes import PATH, TAG, EndpointId, find
 from covey.api.webhooks.schemas import DeliveryList, Resending, SentAgain, delivery_out
 from covey.api.webhooks.signing import Style
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import is_id
-from covey.domain.webhook import DeliveryState, Endpoint
+from covey.domain.webhook import DeliveryState
 
 router = new_router(TAG, PATH)
 
@@ -73,7 +73,8 @@ async def resend_delivery(ctx: Ctx, endpointId: EndpointId, deliveryId: Delivery
         raise missing
 
     async def work(_: str) -> Answer:
-        return await _resend(ctx, endpoint, Resending(since=iso(held.at)), deliveryId)
+        answer: SentAgain = {"count": await ctx.services.store.send_one_again(ctx.workspace, endpoint.id, deliveryId)}
+        return Answer(answer)
 
     return await once(ctx, {}, work)
 
@@ -89,13 +90,8 @@ async def resend_failed(ctx: Ctx, endpointId: EndpointId, body: Resending) -> Re
     endpoint = await find(ctx, endpointId)
 
     async def work(_: str) -> Answer:
-        return await _resend(ctx, endpoint, body, None)
+        since = moment("since", body.since)
+        answer: SentAgain = {"count": await ctx.services.store.send_again(ctx.workspace, endpoint.id, since)}
+        return Answer(answer)
 
     return await once(ctx, body.model_dump(mode="json"), work)
-
-
-async def _resend(ctx: Context, endpoint: Endpoint, body: Resending, delivery: str | None) -> Answer:
-    since = moment("since", body.since)
-    count = await ctx.services.store.send_again(ctx.workspace, endpoint=endpoint.id, since=since, delivery=delivery)
-    answer: SentAgain = {"count": count}
-    return Answer(answer)

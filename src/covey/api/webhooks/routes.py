@@ -34,7 +34,7 @@ from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import is_id, new_id
 from covey.domain.webhook import Delivery, DeliveryState, Endpoint
 from covey.fetch import FetchRefused
-from covey.store.ports import Due
+from covey.store.results import Due
 
 PATH, TAG = "/v1/api/webhooks", "Webhooks"
 

@@ -12,7 +12,7 @@ from covey.api.webhooks.sealing import Sealer
 from covey.api.webhooks.signing import Style, new_secret
 from covey.domain.errors import NotFound
 from covey.domain.webhook import Endpoint
-from covey.store.ports import Webhooks
+from covey.store.store import Webhooks
 
 MOST_VALID = 5
 """So many secrets of one endpoint are kept, the newest."""

@@ -11,8 +11,8 @@ from covey.api.webhooks.signing import Style, signed
 from covey.domain.errors import NotFound
 from covey.fetch import Fetched, Fetcher, FetchError
 from covey.settings import Webhooks
-from covey.store.ports import Due, Tried
-from covey.store.ports import Webhooks as Endpoints
+from covey.store.results import Due, Tried
+from covey.store.store import Webhooks as Endpoints
 
 STEPS = tuple(timedelta(seconds=each) for each in (5, 30, 120, 600, 1800, 3600, 7200))
 """How long to wait after the first try, the second, and so on; the last holds for all that follow."""

@@ -20,7 +20,7 @@ from covey.domain.errors import Conflict, CoveyError, NotFound
 from covey.domain.ids import new_id
 from covey.settings import SettingsError
 from covey.store.migrate import StoreError
-from covey.store.ports import Store
+from covey.store.store import Store
 
 T = TypeVar("T")
 Json = dict[str, Any]

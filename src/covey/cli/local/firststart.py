@@ -16,7 +16,7 @@ from covey.client import Profile, profile_path, save_profile
 from covey.domain.account import Role, Workspace
 from covey.domain.ids import new_id
 from covey.store.migrate import StoreError
-from covey.store.ports import Store
+from covey.store.store import Store
 
 KEY_FILE = "first-key.txt"
 

@@ -1,1 +1,47 @@
-"""What each method of the ports does, step by step, in named statements: written once for every database."""
+"""What a database is asked to do: each operation once, for both databases."""
+
+from covey.store.operations import (
+    accounts,
+    assets,
+    breakers,
+    claim,
+    control,
+    database,
+    drafts,
+    duplicates,
+    endpoints,
+    finish,
+    held,
+    hot,
+    lanes,
+    money,
+    reading,
+    telling,
+    upkeep,
+    webhooks,
+    workers,
+    written,
+)
+
+__all__ = [
+    "accounts",
+    "assets",
+    "breakers",
+    "claim",
+    "control",
+    "database",
+    "drafts",
+    "duplicates",
+    "endpoints",
+    "finish",
+    "held",
+    "hot",
+    "lanes",
+    "money",
+    "reading",
+    "telling",
+    "upkeep",
+    "webhooks",
+    "workers",
+    "written",
+]

@@ -11,13 +11,13 @@ from covey.store.operations.database import Database, Row, load, micros, moment,
 
 
 async def add_workspace(database: Database, workspace: Workspace) -> None:
-    """See `Accounts.add_workspace`."""
+    """Add a workspace. Raises Conflict `exists`."""
     if not await database.run("workspace_new", _workspace_values(workspace)):
         raise Conflict(f"there is a workspace {workspace.id} already", code="exists")
 
 
 async def add_first(database: Database, workspace: Workspace, key: Key) -> bool:
-    """See `Accounts.add_first`."""
+    """Add the first workspace and its key, both or none; False, and nothing is added, if there is a workspace."""
     await database.lock("lock_first", {})
     if await workspaces(database):
         return False
@@ -36,11 +36,11 @@ def _workspace_values(workspace: Workspace) -> Json:
     }
 
 
-async def workspace(database: Database, id_: str) -> Workspace:
-    """See `Accounts.workspace`."""
-    row = await database.row("workspace_read", {"id": id_})
+async def workspace(database: Database, workspace: str) -> Workspace:
+    """One workspace. Raises NotFound."""
+    row = await database.row("workspace_read", {"id": workspace})
     if row is None:
-        raise NotFound(f"there is no workspace {id_}")
+        raise NotFound(f"there is no workspace {workspace}")
     return _workspace(row)
 
 
@@ -49,19 +49,19 @@ def _workspace(row: Row) -> Workspace:
 
 
 async def workspaces(database: Database) -> list[Workspace]:
-    """See `Accounts.workspaces`."""
+    """All workspaces."""
     return [_workspace(row) for row in await database.named("workspaces", {})]
 
 
-async def change_workspace(database: Database, changed: Workspace) -> None:
-    """See `Accounts.change_workspace`."""
-    if not await database.run("workspace_change", _workspace_values(changed)):
-        raise NotFound(f"there is no workspace {changed.id}")
-    await database.run("shares_weight", {"workspace": changed.id, "weight": changed.weight})
+async def change_workspace(database: Database, workspace: Workspace) -> None:
+    """Write name, weight and settings. Raises NotFound."""
+    if not await database.run("workspace_change", _workspace_values(workspace)):
+        raise NotFound(f"there is no workspace {workspace.id}")
+    await database.run("shares_weight", {"workspace": workspace.id, "weight": workspace.weight})
 
 
 async def add_key(database: Database, key: Key) -> None:
-    """See `Accounts.add_key`."""
+    """Add a key. Raises NotFound for an unknown workspace."""
     await database.run(
         "key_new",
         {
@@ -93,28 +93,28 @@ def _key(row: Row) -> Key:
 
 
 async def key_by_digest(database: Database, digest: bytes) -> Key | None:
-    """See `Accounts.key_by_digest`."""
+    """The key with this SHA-256, revoked and expired ones too."""
     row = await database.row("key_by_digest", {"digest": digest})
     return None if row is None else _key(row)
 
 
-async def keys(database: Database, workspace_id: str | None) -> list[Key]:
-    """See `Accounts.keys`."""
-    return [_key(row) for row in await database.named("keys", {"workspace": workspace_id})]
+async def keys(database: Database, workspace: str | None = None) -> list[Key]:
+    """All keys of a workspace."""
+    return [_key(row) for row in await database.named("keys", {"workspace": workspace})]
 
 
 async def revoke_key(database: Database, key: str) -> bool:
-    """See `Accounts.revoke_key`."""
+    """Holds from the next request on; False if there is no such key or it was revoked."""
     return await database.run("key_revoke", {"id": key, "now": micros(await database.now())}) > 0
 
 
 async def touch_keys(database: Database, used: dict[str, datetime]) -> None:
-    """See `Accounts.touch_keys`."""
+    """Write when keys were last used."""
     await database.many("key_touch", [(micros(at), key) for key, at in sorted(used.items())])
 
 
 async def put_agent(database: Database, agent: AgentRecord) -> None:
-    """See `Accounts.put_agent`."""
+    """Add an agent, or replace it."""
     await database.run(
         "agent_put",
         {
@@ -131,54 +131,57 @@ def _agent(row: Row) -> AgentRecord:
     return AgentRecord(row.id, row.workspace, load(row.body), moment(row.created_at), moment(row.updated_at))
 
 
-async def agent(database: Database, workspace_id: str, id_: str) -> AgentRecord:
-    """See `Accounts.agent`."""
-    row = await database.row("agent_read", {"workspace": workspace_id, "id": id_})
+async def agent(database: Database, workspace: str, agent: str) -> AgentRecord:
+    """One agent. Raises NotFound."""
+    row = await database.row("agent_read", {"workspace": workspace, "id": agent})
     if row is None:
-        raise NotFound(f"there is no agent {id_}")
+        raise NotFound(f"there is no agent {agent}")
     return _agent(row)
 
 
-async def agents(database: Database, workspace_id: str) -> list[AgentRecord]:
-    """See `Accounts.agents`."""
-    return [_agent(row) for row in await database.named("agents", {"workspace": workspace_id})]
+async def agents(database: Database, workspace: str) -> list[AgentRecord]:
+    """All agents of a workspace."""
+    return [_agent(row) for row in await database.named("agents", {"workspace": workspace})]
 
 
-async def delete_agent(database: Database, workspace_id: str, id_: str) -> None:
-    """See `Accounts.delete_agent`."""
-    if not await database.run("agent_delete", {"workspace": workspace_id, "id": id_}):
-        raise NotFound(f"there is no agent {id_}")
+async def delete_agent(database: Database, workspace: str, agent: str) -> None:
+    """Delete an agent. Raises NotFound."""
+    if not await database.run("agent_delete", {"workspace": workspace, "id": agent}):
+        raise NotFound(f"there is no agent {agent}")
 
 
-async def block(database: Database, workspace_id: str, refs: Sequence[str], reason: str) -> int:
-    """See `Accounts.block`."""
-    asked = {"workspace": workspace_id, "refs": database.array(list(refs)), "reason": reason}
+async def block(database: Database, workspace: str, refs: Sequence[str], reason: str) -> int:
+    """Never touch these refs again; how many are new."""
+    asked = {"workspace": workspace, "refs": database.array(list(refs)), "reason": reason}
     added = await database.run("block", {**asked, "now": micros(await database.now())})
     if added:
         await database.tell(DROP)
     return added
 
 
-async def unblock(database: Database, workspace_id: str, ref: str) -> bool:
-    """See `Accounts.unblock`."""
-    return await database.run("unblock", {"workspace": workspace_id, "ref": ref}) > 0
+async def unblock(database: Database, workspace: str, ref: str) -> bool:
+    """Allow this ref again; whether it was blocked."""
+    return await database.run("unblock", {"workspace": workspace, "ref": ref}) > 0
 
 
-async def blocked_among(database: Database, workspace_id: str, refs: Sequence[str]) -> set[str]:
-    """See `Accounts.blocked_among`."""
-    asked = {"workspace": workspace_id, "refs": database.array(list(refs))}
+async def blocked_among(database: Database, workspace: str, refs: Sequence[str]) -> set[str]:
+    """Which of these refs are never to be touched."""
+    asked = {"workspace": workspace, "refs": database.array(list(refs))}
     return {ref for (ref,) in await database.rows("blocked_among", asked)}
 
 
-async def blocked(database: Database, workspace_id: str, after: str, limit: int) -> list[Blocked]:
-    """See `Accounts.blocked`."""
-    rows = await database.rows("blocked_page", {"workspace": workspace_id, "after": after, "limit": limit})
+async def blocked(database: Database, workspace: str, *, after: str = "", limit: int = 1000) -> list[Blocked]:
+    """A page of the refs that are never to be touched, in their order."""
+    rows = await database.rows("blocked_page", {"workspace": workspace, "after": after, "limit": limit})
     return [Blocked(ref, reason, moment(at)) for ref, reason, at in rows]
 
 
-async def erase_ref(database: Database, workspace_id: str, ref: str, replacement: str) -> int:
-    """See `Accounts.erase_ref`."""
-    about = {"workspace": workspace_id, "ref": ref}
+async def erase_ref(database: Database, workspace: str, ref: str, replacement: str) -> int:
+    """Erase a person: overwrite ref, input and results of every ended item about `ref`; how many items.
+
+    Raises Conflict `active` if an item about it is waiting or active.
+    """
+    about = {"workspace": workspace, "ref": ref}
     if await database.value("ref_unended", about):
         raise Conflict(
             "an item about this is still waiting or active: cancel its batch, wait for its end, then erase",
@@ -191,7 +194,11 @@ async def erase_ref(database: Database, workspace_id: str, ref: str, replacement
 async def begin_answer(
     database: Database, meaning: Meaning, owner: str, created: str | None
 ) -> KeptAnswer | str | None:
-    """See `Accounts.begin_answer`."""
+    """Begin an idempotent request that will create the object `created`.
+
+    None: go on. A `KeptAnswer`: it was answered before. A str: it was begun by a process that is gone, and would
+    have created that object. Raises Unprocessable (other meaning) or Conflict `still_running`.
+    """
     asked = {"workspace": meaning.workspace, "key": meaning.key}
     facts = {**asked, "route": meaning.route, "digest": meaning.digest, "owner": owner, "created": created}
     row = None
@@ -212,7 +219,7 @@ async def begin_answer(
 
 
 async def keep_answer(database: Database, meaning: Meaning, answer: KeptAnswer | None) -> None:
-    """See `Accounts.keep_answer`."""
+    """Keep the answer for 24 h; None forgets the request, so that it may be tried again."""
     asked = {"workspace": meaning.workspace, "key": meaning.key}
     if answer is None:
         await database.write("answer_forget", asked)

@@ -48,23 +48,27 @@ def folded(name: str) -> str:
 
 
 async def add_asset(database: Database, asset: Asset, owner: str) -> None:
-    """See `Assets.add_asset`."""
+    """Keep a new asset; `owner` is the worker that looks at it."""
     origin = {"name": clean(asset.name), "folded": folded(asset.name), "method": asset.method, "source": asset.source}
     kept = {"owner": owner, "created_at": micros(asset.created_at), "notes": text(asset.notes)}
     await database.write("asset_new", {**_facts(asset), **origin, **kept})
 
 
-async def asset(database: Database, workspace: str, id_: str) -> Asset:
-    """See `Assets.asset`."""
-    row = await database.row("asset_read", {"workspace": workspace, "id": id_})
+async def asset(database: Database, workspace: str, asset: str) -> Asset:
+    """One asset. Raises NotFound."""
+    return await _read(database, workspace, asset)
+
+
+async def _read(database: Database, workspace: str, id: str) -> Asset:
+    row = await database.row("asset_read", {"workspace": workspace, "id": id})
     if row is None:
-        raise NotFound(f"there is no asset {id_}")
+        raise NotFound(f"there is no asset {id}")
     return _asset(row)
 
 
-async def assets_among(database: Database, workspace: str, ids: Sequence[str]) -> dict[str, Asset]:
-    """See `Assets.assets_among`."""
-    asked = {"workspace": workspace, "among": database.array(list(ids))}
+async def assets_among(database: Database, workspace: str, assets: Sequence[str]) -> dict[str, Asset]:
+    """Those of `assets` that the workspace has, by id; at most a few thousand are asked for."""
+    asked = {"workspace": workspace, "among": database.array(list(assets))}
     return {row.id: _asset(row) for row in await database.named("assets_among", asked)}
 
 
@@ -72,13 +76,13 @@ async def assets(
     database: Database,
     workspace: str,
     *,
-    among: Sequence[str] | None,
-    kinds: Sequence[str] | None,
-    name: str | None,
-    offset: int,
-    limit: int,
+    among: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    name: str | None = None,
+    offset: int = 0,
+    limit: int = 20,
 ) -> tuple[list[Asset], int]:
-    """A page of assets; see `Assets.assets`."""
+    """A page, newest first, and how many there are in all. `name` is a part of their names, in any case."""
     asked = {
         "workspace": workspace,
         "among": None if among is None else database.array(list(among)),
@@ -90,25 +94,26 @@ async def assets(
 
 
 async def change_asset(database: Database, asset: Asset) -> None:
-    """See `Assets.change_asset`."""
+    """Write state, size, seconds, kind, facts and error. Raises NotFound if it was deleted meanwhile."""
     if not await database.run("asset_change", _facts(asset)):
         raise NotFound(f"there is no asset {asset.id}")
 
 
-async def annotate_asset(database: Database, workspace: str, id_: str, change: Callable[[Json], Json]) -> None:
-    """See `Assets.annotate_asset`."""
-    which = {"workspace": workspace, "id": id_}
+async def annotate_asset(database: Database, workspace: str, asset: str, change: Callable[[Json], Json]) -> None:
+    """Write what `change` makes of the notes that an owner keeps with an asset. Nobody else changes them meanwhile.
+    `change` may be called more than once. Raises NotFound, and what `change` raises."""
+    which = {"workspace": workspace, "id": asset}
     await database.lock("lock_asset", which)
-    found = await asset(database, workspace, id_)
+    found = await _read(database, workspace, asset)
     await database.write("asset_annotate", {**which, "notes": text(change(found.notes))})
 
 
-async def delete_asset(database: Database, workspace: str, id_: str) -> None:
-    """See `Assets.delete_asset`."""
-    if not await database.run("asset_delete", {"workspace": workspace, "id": id_}):
-        raise NotFound(f"there is no asset {id_}")
+async def delete_asset(database: Database, workspace: str, asset: str) -> None:
+    """Delete an asset. Raises NotFound."""
+    if not await database.run("asset_delete", {"workspace": workspace, "id": asset}):
+        raise NotFound(f"there is no asset {asset}")
 
 
-async def take_over_assets(database: Database, me: str, limit: int) -> list[Asset]:
-    """See `Assets.take_over_assets`."""
+async def take_over_assets(database: Database, me: str, limit: int = 10) -> list[Asset]:
+    """Assets in state `processing` whose owner is dead: from now on `me` looks at them."""
     return [_asset(row) for row in await database.named("assets_take_over", {"me": me, "limit": limit})]

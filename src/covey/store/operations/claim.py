@@ -15,7 +15,7 @@ from covey.store.operations import control
 from covey.store.operations.database import Database, Row, lock, micros, moment, pass_gate
 from covey.store.operations.hot import Hot, hot, save
 from covey.store.operations.written import UNUSED
-from covey.store.ports import Claim
+from covey.store.results import Claim
 
 PROBE_PATIENCE = timedelta(seconds=60)
 """How long a half-open lane waits for the outcome of its probe before it lets another item try."""
@@ -76,7 +76,10 @@ class Refs(NamedTuple):
 
 
 async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
-    """Take one bite of the lane; see `Claims.claim`."""
+    """Take at most `room` items of one batch of the lane, fairly chosen, within every limit.
+
+    Raises Conflict `worker_gone` if the worker was given up.
+    """
     if not await database.value("worker_alive", {"worker": worker}):
         raise Conflict("this worker was given up; its process must end", code="worker_gone")
     await pass_gate(database, lane)

@@ -9,7 +9,7 @@ from covey.domain.run import Json
 from covey.store.operations import reading
 from covey.store.operations.database import Database, key, lock, micros, moment, span_micros
 from covey.store.operations.hot import Hot, hot, save
-from covey.store.ports import Stopped
+from covey.store.results import Stopped
 
 DROP = "drop"
 """What is told to every process: look which runs are to be dropped, or are about what was blocked."""
@@ -41,13 +41,20 @@ def _still_open(batch: Hot, doing: str) -> None:
 
 
 async def _answer(database: Database, batch: Hot) -> Batch:
-    return await reading.batch(database, batch.row.id.hex(), None, moment(batch.now))
+    return await reading.read_batch(database, batch.row.id.hex(), now=moment(batch.now))
 
 
 async def stop(
-    database: Database, batch: str, reason: StopReason, *, abort: bool, message: str | None, actor: str | None
+    database: Database,
+    batch: str,
+    reason: StopReason,
+    *,
+    abort: bool = False,
+    message: str | None = None,
+    actor: str | None = None,
 ) -> Stopped:
-    """Stop a batch; see `Control.stop`."""
+    """Stop a batch: what waits is canceled, what is active goes on, or with `abort` is dropped. A batch that has
+    ended or was stopped before keeps its first reason (a later `abort` still counts)."""
     found = await _known(database, batch)
     first = found.open
     if first:
@@ -93,8 +100,8 @@ async def expire_one(database: Database, batch: Hot) -> None:
     await save(database, [batch])
 
 
-async def pause(database: Database, batch: str, reason: str, actor: str | None) -> Batch:
-    """Pause a batch; see `Control.pause`."""
+async def pause(database: Database, batch: str, reason: str, actor: str | None = None) -> Batch:
+    """Start nothing more of it until it is resumed. Raises Conflict `ended` after the end or a stop."""
     found = await _known(database, batch)
     _still_open(found, "pause")
     if found.row.paused_at is None:
@@ -112,8 +119,8 @@ async def pause_open(database: Database, batch: Hot, reason: str) -> None:
     await database.tell(withdraw(row.id))
 
 
-async def resume(database: Database, batch: str, actor: str | None) -> Batch:
-    """Resume a batch; see `Control.resume`."""
+async def resume(database: Database, batch: str, actor: str | None = None) -> Batch:
+    """Go on with a paused batch. Raises Conflict `ended` after the end or a stop."""
     found = await _known(database, batch)
     _still_open(found, "resume")
     if found.row.paused_at is not None:
@@ -126,8 +133,8 @@ async def resume(database: Database, batch: str, actor: str | None) -> Batch:
     return await _answer(database, found)
 
 
-async def adjust(database: Database, batch: str, changes: Json, actor: str | None) -> Batch:
-    """Change a batch's name or own limits; see `Control.adjust`."""
+async def adjust(database: Database, batch: str, changes: Json, actor: str | None = None) -> Batch:
+    """Change `name`, `cap` or `pace` of a batch that has not ended."""
     found = await _known(database, batch)
     _still_open(found, "change")
     row = found.row
@@ -145,8 +152,8 @@ async def adjust(database: Database, batch: str, changes: Json, actor: str | Non
     return await _answer(database, found)
 
 
-async def drop(database: Database, batch: str, seq: int, actor: str | None) -> bool:
-    """Mark one active item to be dropped; see `Control.drop`."""
+async def drop(database: Database, batch: str, seq: int, actor: str | None = None) -> bool:
+    """Tell the worker of one active item to drop it; False if the item is not active."""
     found = await _known(database, batch)
     if not await database.run("live_drop", {"batch": found.row.id, "seq": seq}):
         return False
@@ -156,8 +163,8 @@ async def drop(database: Database, batch: str, seq: int, actor: str | None) -> b
     return True
 
 
-async def erase_batch(database: Database, batch: str, actor: str | None) -> None:
-    """Hide an ended batch; see `Control.erase_batch`."""
+async def erase_batch(database: Database, batch: str, actor: str | None = None) -> None:
+    """Hide an ended batch at once and let the sweeper remove its data. Raises Conflict `not_ended`."""
     found = await _known(database, batch)
     if found.row.completed_at is None:
         raise Conflict("the batch has not ended: cancel it first, and wait for its active items", code="not_ended")

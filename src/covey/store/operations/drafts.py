@@ -16,7 +16,7 @@ FREE = Prices()
 
 
 async def draft(database: Database, batch: NewBatch, owner: str) -> None:
-    """Begin a draft; see `Drafts.draft`."""
+    """Begin a draft; `owner` is the worker whose death lets it be swept."""
     await database.write(
         "draft_new",
         {
@@ -50,7 +50,7 @@ async def draft(database: Database, batch: NewBatch, owner: str) -> None:
 
 
 async def append(database: Database, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
-    """Add items to a draft; see `Drafts.append`."""
+    """Add items `first_seq …` to a draft, a few hundred at a time. Raises NotFound if it is none."""
     row = await _draft(database, batch)
     rows = [(row.id, first_seq + n, i.custom_id, i.ref, i.zone, i.input) for n, i in enumerate(items)]
     await database.append("items_new", rows)
@@ -65,8 +65,12 @@ async def _draft(database: Database, batch: str) -> Row:
     return row
 
 
-async def accept(database: Database, batch: str, total: int, quota: Quota, actor: str | None) -> Batch:
-    """Make a draft a batch; see `Drafts.accept`. Nobody else accepts in the same workspace meanwhile."""
+async def accept(database: Database, batch: str, total: int, quota: Quota, actor: str | None = None) -> Batch:
+    """Make the draft a batch, in one transaction.
+
+        Raises Conflict: `duplicate_batch` (with `batchId`), `too_many_batches`, `too_many_items`.
+
+    Nobody else accepts in the same workspace meanwhile."""
     row = await _draft(database, batch)
     await database.lock("lock_workspace", {"workspace": row.workspace})
     now = await database.now()
@@ -78,7 +82,7 @@ async def accept(database: Database, batch: str, total: int, quota: Quota, actor
     await database.many("event_new", [event(row, micros(now), "created", actor, {"total": total})])
     await tell_scheduled(database, row.id, micros(now), row.start_at)
     await database.tell(work(row.lane))
-    return await reading.batch(database, batch, None)
+    return await reading.batch(database, batch)
 
 
 async def _check_duplicate(database: Database, row: Row, since: int, quota: Quota) -> None:
@@ -111,7 +115,7 @@ async def _check_quota(database: Database, row: Row, total: int, quota: Quota) -
 
 
 async def discard(database: Database, batch: str) -> None:
-    """Give up a draft; the sweeper removes its items in pieces. See `Drafts.discard`."""
+    """Remove a draft and its items; nothing happens if it is a batch already or unknown."""
     await database.lock("lock_draft", {"batch": key(batch)})
     row = await database.row("draft_row", {"batch": key(batch)})
     if row is not None:

@@ -13,7 +13,7 @@ OUT_OF_ORDER = timedelta(hours=1)
 async def find_fingerprint(
     database: Database, workspace: str, fingerprint: str, lane: str, since: datetime
 ) -> str | None:
-    """See `Reading.find_fingerprint`."""
+    """The newest batch of this fingerprint on this lane that has not ended or was accepted after `since`."""
     asked = {"workspace": workspace, "fingerprint": fingerprint, "lane": lane, "since": micros(since)}
     found = await database.value("find_fingerprint", asked)
     return None if found is None else str(found.hex())
@@ -22,7 +22,8 @@ async def find_fingerprint(
 async def refs_elsewhere(
     database: Database, workspace: str, lane: str, refs: Sequence[str], since: datetime, seconds: float
 ) -> dict[str, str]:
-    """See `Reading.refs_elsewhere`."""
+    """Which of these refs are also in a batch on this lane that has not ended or was accepted after `since`, each with
+    one such batch. Raises Unavailable when that takes longer than `seconds`."""
     await database.end_after(seconds)
     where = {"workspace": workspace, "lane": lane}
     young = first_id(since - OUT_OF_ORDER)

@@ -16,19 +16,23 @@ process ended between the two."""
 EVERY_BATCH = b""
 
 
-async def put_endpoint(database: Database, new: Endpoint, most: int | None) -> Endpoint:
-    """See `Webhooks.put_endpoint`."""
+async def put_endpoint(database: Database, endpoint: Endpoint, most: int | None = None) -> Endpoint:
+    """Create an endpoint unless there is one of this id; the one that is there then.
+
+    Raises Conflict `too_many_endpoints` if the workspace has `most` already (those of single batches, and those
+    without an address, do not count; None: no limit), NotFound if the id is a deleted one's or another workspace's.
+    """
     if most is not None:
-        await _check_room(database, new.workspace, most)
+        await _check_room(database, endpoint.workspace, most)
     made = {
-        "workspace": new.workspace,
-        "style": new.style,
-        "kind": new.kind,
-        "batch": EVERY_BATCH if new.batch is None else key(new.batch),
-        "created_at": micros(new.created_at),
+        "workspace": endpoint.workspace,
+        "style": endpoint.style,
+        "kind": endpoint.kind,
+        "batch": EVERY_BATCH if endpoint.batch is None else key(endpoint.batch),
+        "created_at": micros(endpoint.created_at),
     }
-    await database.write("endpoint_new", {**_changing(new), **made})
-    return await endpoint(database, new.workspace, new.id)
+    await database.write("endpoint_new", {**_changing(endpoint), **made})
+    return await read_endpoint(database, endpoint.workspace, endpoint.id)
 
 
 async def _check_room(database: Database, workspace: str, most: int) -> None:
@@ -43,11 +47,15 @@ async def _check_room(database: Database, workspace: str, most: int) -> None:
 
 
 async def change_endpoint(
-    database: Database, workspace: str, id_: str, change: Callable[[Endpoint], Endpoint]
+    database: Database, workspace: str, endpoint: str, change: Callable[[Endpoint], Endpoint]
 ) -> Endpoint:
-    """See `Webhooks.change_endpoint`."""
-    await database.lock("lock_endpoints", {"endpoints": [id_]})
-    changed = change(await endpoint(database, workspace, id_))
+    """Write what `change` makes of the endpoint as it is; what it is then. Nobody else changes it meanwhile.
+
+    `change` may be called more than once; it makes no request, keeps to what it is given, and leaves id, workspace,
+    style, kind and batch alone. Raises NotFound.
+    """
+    await database.lock("lock_endpoints", {"endpoints": [endpoint]})
+    changed = change(await read_endpoint(database, workspace, endpoint))
     await database.write("endpoint_change", {**_changing(changed), "failing_since": micros(changed.failing_since)})
     return changed
 
@@ -96,20 +104,26 @@ def endpoint_of(row: Row) -> Endpoint:
     )
 
 
-async def endpoint(database: Database, workspace: str, id_: str) -> Endpoint:
-    """See `Webhooks.endpoint`."""
-    row = await database.row("endpoint_read", {"endpoint": id_})
+async def endpoint(database: Database, workspace: str, endpoint: str) -> Endpoint:
+    """One endpoint. Raises NotFound."""
+    return await read_endpoint(database, workspace, endpoint)
+
+
+async def read_endpoint(database: Database, workspace: str, id: str) -> Endpoint:
+    """One endpoint; see `endpoint`."""
+    row = await database.row("endpoint_read", {"endpoint": id})
     if row is None or row.workspace != workspace:
-        raise NotFound(f"there is no endpoint {id_}")
+        raise NotFound(f"there is no endpoint {id}")
     return endpoint_of(row)
 
 
 async def endpoints(database: Database, workspace: str) -> list[Endpoint]:
-    """See `Webhooks.endpoints`."""
+    """All but those of a single batch, oldest first."""
     return [endpoint_of(row) for row in await database.named("endpoints", {"workspace": workspace})]
 
 
-async def delete_endpoint(database: Database, workspace: str, id_: str) -> None:
-    """See `Webhooks.delete_endpoint`. It is hidden at once; the sweeper removes its deliveries in pieces."""
-    await endpoint(database, workspace, id_)
-    await database.write("endpoint_erase", {"endpoint": id_, "now": micros(await database.now())})
+async def delete_endpoint(database: Database, workspace: str, endpoint: str) -> None:
+    """Delete an endpoint with its deliveries: it is hidden at once, and the sweeper removes them in pieces. Raises
+    NotFound."""
+    await read_endpoint(database, workspace, endpoint)
+    await database.write("endpoint_erase", {"endpoint": endpoint, "now": micros(await database.now())})

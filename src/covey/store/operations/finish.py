@@ -15,7 +15,7 @@ from covey.store.operations.database import Database, dump, key, lock, micros, m
 from covey.store.operations.held import release_held
 from covey.store.operations.hot import Hot, hots, save
 from covey.store.operations.written import Ended, Spent, Written, clean, count_end, standing
-from covey.store.ports import FinishReport
+from covey.store.results import FinishReport
 
 LATELY = span_micros(timedelta(minutes=1))
 """So long before a run's start its lane may have worked last, for the run's first return to count against the item."""
@@ -34,7 +34,7 @@ class Hands:
 
 
 async def finish(database: Database, worker: str, finished: Sequence[Finished]) -> FinishReport:
-    """Record runs; see `Finishes.finish`."""
+    """Record runs by the outcome table, fenced by attempt and worker, in one transaction."""
     named: dict[str, list[Finished]] = defaultdict(list)
     for one in finished:
         named[one.batch].append(one)

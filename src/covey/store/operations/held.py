@@ -14,7 +14,10 @@ PIECE = 500
 
 
 async def settle(database: Database, worker: str, hold: Mapping[str, timedelta]) -> int:
-    """Settle some runs of a dead worker; see `Liveness.settle`."""
+    """Settle some of a dead worker's runs by the outcome table; how many are left.
+
+    Their slots stay taken for as long as `hold` says of their lane: a far side may still be busy with them.
+    """
     asked = {"worker": worker, "limit": PIECE}
     seen = {live.batch for live in await database.named("live_of_worker", asked)}
     if not seen:

@@ -9,22 +9,22 @@ from covey.domain.run import Progress
 from covey.store.operations.breakers import write_breaker
 from covey.store.operations.database import Database, Row, key, micros, moment
 from covey.store.operations.telling import tell_holding
-from covey.store.ports import Dropped
+from covey.store.results import Dropped
 
 
 async def in_hand(database: Database, worker: str) -> list[tuple[str, int, int]]:
-    """See `Liveness.in_hand`."""
+    """The runs (batch, seq, attempt) that the store believes in the worker's hands."""
     return [(batch.hex(), seq, attempt) for batch, seq, attempt in await database.rows("in_hand", {"worker": worker})]
 
 
 async def advance(database: Database, worker: str, progress: Sequence[Progress]) -> None:
-    """See `Finishes.advance`."""
+    """Write down how far runs are. One that is not in the worker's hands any more stays as it is."""
     rows = [(one.done, one.whole, key(one.batch), one.seq, one.attempt, worker) for one in progress]
     await database.many("live_advance", rows)
 
 
 async def to_drop(database: Database, worker: str) -> list[Dropped]:
-    """See `Liveness.to_drop`."""
+    """The worker's active runs that it is to drop."""
     return [
         Dropped(batch.hex(), seq, attempt, reason)
         for batch, seq, attempt, reason in await database.rows("to_drop", {"worker": worker})
@@ -32,18 +32,18 @@ async def to_drop(database: Database, worker: str) -> list[Dropped]:
 
 
 async def put_lane(database: Database, lane: Lane) -> None:
-    """See `Lanes.put_lane`."""
+    """Create a lane or change its limits."""
     await database.write("lane_put", {"lane": lane.name, "cap": lane.cap, "pace": lane.pace})
 
 
 async def lane(database: Database, name: str) -> LaneStatus | None:
-    """See `Lanes.lane`."""
+    """A lane as it is now. Raises NotFound."""
     row = await database.row("lane_row", {"lane": name})
     return None if row is None else _status(row)
 
 
 async def lanes(database: Database) -> list[LaneStatus]:
-    """See `Lanes.lanes`."""
+    """All lanes, by name."""
     return [_status(row) for row in await database.named("lanes", {})]
 
 
@@ -61,7 +61,7 @@ def _status(row: Row) -> LaneStatus:
 
 
 async def open_lane(database: Database, name: str, until: datetime, reason: str) -> None:
-    """See `Lanes.open_lane`."""
+    """Open a lane's breaker: nothing starts on it until `until`, then one probe at a time."""
     await database.lock("lock_lanes", {"lanes": [name]})
     now = await database.now()
     before = await database.row("lane_row", {"lane": name})
@@ -71,5 +71,5 @@ async def open_lane(database: Database, name: str, until: datetime, reason: str)
 
 
 async def close_lane(database: Database, name: str) -> None:
-    """See `Lanes.close_lane`."""
+    """Close a lane's breaker."""
     await write_breaker(database, name, FRESH)

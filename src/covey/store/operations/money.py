@@ -64,9 +64,16 @@ def _prices(kept: str) -> Prices:
 
 
 async def usage(
-    database: Database, workspace: str, since: date, until: date, *, day: bool, batch: bool, key: bool
+    database: Database,
+    workspace: str,
+    since: date,
+    until: date,
+    *,
+    day: bool = False,
+    batch: bool = False,
+    key: bool = False,
 ) -> list[UsageLine]:
-    """What was used; see `Usage.usage`."""
+    """What succeeded from `since` to `until` (both included, UTC), summed over what is not asked to be apart."""
     days = {"since": since.toordinal() - _FIRST_DAY, "until": until.toordinal() - _FIRST_DAY}
     apart = {"by_day": int(day), "by_batch": int(batch), "by_key": int(key)}
     return [

@@ -19,18 +19,23 @@ UNENDED_STATES = frozenset(
 )
 
 
-async def batch(
-    database: Database, id_: str, workspace: str | None, now: datetime | None = None, *, bare: bool = False
+async def batch(database: Database, batch: str, workspace: str | None = None, *, bare: bool = False) -> Batch:
+    """One batch. Raises NotFound, also for a batch of another workspace than `workspace`."""
+    return await read_batch(database, batch, workspace, bare=bare)
+
+
+async def read_batch(
+    database: Database, id: str, workspace: str | None = None, now: datetime | None = None, *, bare: bool = False
 ) -> Batch:
-    """One batch; see `Reading.batch`."""
-    row = await _row(database, id_, bare)
+    """One batch as it is at `now` (None: the database's time); see `batch`."""
+    row = await _row(database, id, bare)
     if row is None or (workspace is not None and row.workspace != workspace):
-        raise NotFound(f"there is no batch {id_}")
+        raise NotFound(f"there is no batch {id}")
     return _batch(row, now or await database.now())
 
 
-async def _row(database: Database, id_: str, bare: bool) -> Row | None:
-    return await database.row("batch_facts" if bare else "batch_read", {"batch": key(id_)})
+async def _row(database: Database, id: str, bare: bool) -> Row | None:
+    return await database.row("batch_facts" if bare else "batch_read", {"batch": key(id)})
 
 
 def _batch(row: Row, now: datetime) -> Batch:
@@ -85,14 +90,18 @@ async def batches(
     database: Database,
     workspace: str | None,
     *,
-    kind: str | None,
-    states: Sequence[BatchState] | None,
-    origin: str | None,
-    before: str | None,
-    offset: int,
-    limit: int,
+    kind: str | None = None,
+    states: Sequence[BatchState] | None = None,
+    origin: str | None = "batch",
+    before: str | None = None,
+    offset: int = 0,
+    limit: int = 20,
 ) -> tuple[list[Batch], int]:
-    """A page of batches; see `Reading.batches`. Unended ones are found in their own index, however many ended."""
+    """A page, newest first, and how many there are in all (`origin` None: single ones too).
+
+    `before` is the id of the last batch already seen, and takes the place of `offset`. Batches of a page are bare:
+    their `config` is `b""`. Unended ones are found in their own index, however many ended.
+    """
     now = await database.now()
     asked = {
         "workspace": workspace,
@@ -110,20 +119,21 @@ async def batches(
 
 async def items(
     database: Database,
-    id_: str,
-    state: ItemState | None,
+    batch: str,
+    state: ItemState | None = None,
     *,
-    offset: int,
-    after: int | None,
-    limit: int,
-    bare: bool,
+    offset: int = 0,
+    after: int | None = None,
+    limit: int = 20,
+    bare: bool = False,
 ) -> tuple[Batch, list[Item]]:
-    """A page of items; see `Reading.items`."""
-    row = await _row(database, id_, bare)
+    """Items in the list's order, and the batch as it is in the same snapshot (so counts fit). `after` is the seq
+    of the last item already seen, and takes the place of `offset`."""
+    row = await _row(database, batch, bare)
     if row is None:
-        raise NotFound(f"there is no batch {id_}")
+        raise NotFound(f"there is no batch {batch}")
     found = _batch(row, await database.now())
-    page = {"batch": key(id_), "after": -1 if after is None else after, "offset": 0 if after is not None else offset}
+    page = {"batch": key(batch), "after": -1 if after is None else after, "offset": 0 if after is not None else offset}
     seqs = await _page(database, found, row.cursor, state, {**page, "limit": limit})
     return found, await _items(database, found, seqs, bare=bare)
 
@@ -209,35 +219,35 @@ def _past(row: Row) -> PastRun:
     )
 
 
-async def item(database: Database, id_: str, seq: int) -> Item:
-    """One item with all its runs; see `Reading.item`."""
-    found = await batch(database, id_, None, bare=True)
+async def item(database: Database, batch: str, seq: int) -> Item:
+    """One item with all its runs. Raises NotFound."""
+    found = await read_batch(database, batch, bare=True)
     there = await _items(database, found, [seq])
     if not there:
-        raise NotFound(f"batch {id_} has no item {seq}")
-    earlier = tuple(_past(row) for row in await database.named("runs_earlier", {"batch": key(id_), "seq": seq}))
+        raise NotFound(f"batch {batch} has no item {seq}")
+    earlier = tuple(_past(row) for row in await database.named("runs_earlier", {"batch": key(batch), "seq": seq}))
     one = there[0]
     return Item(**{name: getattr(one, name) for name in Item.__slots__ if name != "earlier"}, earlier=earlier)
 
 
-async def recent(database: Database, id_: str, limit: int) -> list[Item]:
-    """See `Reading.recent`."""
-    found = await batch(database, id_, None, bare=True)
-    seqs = await _seqs(database, "seqs_recent", {"batch": key(id_), "limit": limit})
+async def recent(database: Database, batch: str, limit: int = 10) -> list[Item]:
+    """The succeeded and failed items that ended last, newest first."""
+    found = await read_batch(database, batch, bare=True)
+    seqs = await _seqs(database, "seqs_recent", {"batch": key(batch), "limit": limit})
     place = {seq: n for n, seq in enumerate(seqs)}
     return sorted(await _items(database, found, seqs), key=lambda one: place[one.seq])
 
 
-async def outcomes(database: Database, id_: str) -> dict[str, int]:
-    """See `Reading.outcomes`."""
-    return dict(await database.rows("outcomes", {"batch": key(id_)}))
+async def outcomes(database: Database, batch: str) -> dict[str, int]:
+    """How many items ended with which code."""
+    return dict(await database.rows("outcomes", {"batch": key(batch)}))
 
 
-async def history(database: Database, id_: str) -> list[Event]:
-    """See `Reading.history`."""
+async def history(database: Database, batch: str) -> list[Event]:
+    """What happened to the batch, oldest first."""
     return [
         Event(row.id, row.batch.hex(), moment(row.at), row.type, row.actor, load(row.data))
-        for row in await database.named("history", {"batch": key(id_)})
+        for row in await database.named("history", {"batch": key(batch)})
     ]
 
 
@@ -245,23 +255,23 @@ async def by_ref(
     database: Database,
     workspace: str,
     ref: str,
+    limit: int = 1000,
     *,
-    kind: str | None,
-    states: Sequence[ItemState] | None,
-    offset: int,
-    limit: int,
-    bare: bool,
+    offset: int = 0,
+    kind: str | None = None,
+    states: Sequence[ItemState] | None = None,
+    bare: bool = False,
 ) -> list[Item]:
-    """See `Reading.by_ref`."""
+    """The workspace's items about `ref`, newest batch first; `kind` is that of their batches."""
     page = {"offset": offset, "limit": limit, "inputs": int(not bare)}
     rows = await database.named("items_by_ref", {**_about(database, workspace, ref, kind, states), **page})
     return [_item(row.batch.hex(), row.stopped_at is not None, row) for row in rows]
 
 
 async def count_by_ref(
-    database: Database, workspace: str, ref: str, kind: str | None, states: Sequence[ItemState] | None
+    database: Database, workspace: str, ref: str, *, kind: str | None = None, states: Sequence[ItemState] | None = None
 ) -> int:
-    """See `Reading.count_by_ref`."""
+    """How many items `by_ref` would find without a limit."""
     return int(await database.value("items_by_ref_count", _about(database, workspace, ref, kind, states)))
 
 
@@ -273,14 +283,14 @@ def _about(
 
 
 async def item_totals(database: Database, workspace: str, kind: str) -> dict[ItemState, int]:
-    """See `Reading.item_totals`."""
+    """How many items the workspace's batches of a kind have in every state, single ones too."""
     row = await database.row("item_totals", {"workspace": workspace, "kind": kind})
     return {state: int(getattr(row, state.value)) for state in ItemState}
 
 
-async def recount(database: Database, id_: str) -> dict[str, tuple[int, int]]:
-    """See `Reading.recount`."""
-    row = await database.row("recount", {"batch": key(id_)})
+async def recount(database: Database, batch: str) -> dict[str, tuple[int, int]]:
+    """The counts that do not agree with the rows: name → (kept, counted). Empty is right. Slow."""
+    row = await database.row("recount", {"batch": key(batch)})
     if row is None:
         return {}
     facts = vars(row)

@@ -16,15 +16,17 @@ ROOM_BYTES = 64 * 1024
 
 
 async def check_room(database: Database, worker: str) -> None:
-    """See `Store.check_room`: an idempotent request of no workspace, whose digest no database can compress."""
+    """Write something, and take it back. Raises Unavailable, DatabaseFull.
+
+    It is an idempotent request of no workspace, whose digest no database can compress."""
     row = {"workspace": "", "key": worker}
     facts = {**row, "route": "", "digest": os.urandom(ROOM_BYTES), "owner": worker, "created": None}
     await database.run("answer_begin", {**facts, "now": micros(await database.now())})
     await database.write("answer_forget", row)
 
 
-async def expire(database: Database, limit: int) -> list[str]:
-    """See `Upkeep.expire`."""
+async def expire(database: Database, limit: int = 100) -> list[str]:
+    """Stop the batches whose `expires_at` has passed; the batches."""
     asked = {"now": micros(await database.now()), "limit": limit}
     due = [id_ for (id_,) in await database.rows("expired_batches", asked)]
     if not due:
@@ -36,8 +38,8 @@ async def expire(database: Database, limit: int) -> list[str]:
     return [batch.row.id.hex() for batch in over]
 
 
-async def stop_stranded(database: Database, lanes: Sequence[str], due_before: datetime, limit: int) -> list[str]:
-    """See `Upkeep.stop_stranded`."""
+async def stop_stranded(database: Database, lanes: Sequence[str], due_before: datetime, limit: int = 100) -> list[str]:
+    """Stop (`fail`) the batches that were due before a time and whose lane is none of these; the batches."""
     asked = {"lanes": database.array(list(lanes)), "before": micros(due_before), "limit": limit}
     stranded = [id_ for (id_,) in await database.rows("stranded_batches", asked)]
     if not stranded:
@@ -52,7 +54,7 @@ async def stop_stranded(database: Database, lanes: Sequence[str], due_before: da
 
 
 async def sweep_drafts(database: Database, me: str) -> int:
-    """See `Upkeep.sweep_drafts`."""
+    """Remove drafts whose owner is dead."""
     swept = 0
     for (id_,) in sorted(await database.rows("orphaned_drafts", {"me": me})):
         await database.lock("lock_draft", {"batch": id_})
@@ -62,14 +64,17 @@ async def sweep_drafts(database: Database, me: str) -> int:
     return swept
 
 
-async def next_erased(database: Database, after: str | None) -> str | None:
-    """See `Upkeep.next_erased`."""
+async def next_erased(database: Database, after: str | None = None) -> str | None:
+    """The batch that was erased first, or next after the batch `after`, of those whose rows are still there; None
+    if there is none, or if `after` is gone."""
     found: bytes | None = await database.value("erased_next", {"after": None if after is None else key(after)})
     return None if found is None else found.hex()
 
 
-async def sweep_erased(database: Database, limit: int, batch: str | None) -> list[str]:
-    """See `Upkeep.sweep_erased`."""
+async def sweep_erased(database: Database, limit: int = 500, batch: str | None = None) -> list[str]:
+    """Remove a piece of the rows of an erased batch (None: of whichever were erased first); the batches now gone
+    entirely. Nothing knows of a batch's files any more when its rows are gone, so they have to go before. What
+    still waits to be told of them stays."""
     gone: list[str] = []
     if not await database.alone("sweep_erased"):
         return gone
@@ -87,8 +92,8 @@ async def sweep_erased(database: Database, limit: int, batch: str | None) -> lis
     return gone
 
 
-async def sweep_leftovers(database: Database, limit: int) -> int:
-    """See `Upkeep.sweep_leftovers`."""
+async def sweep_leftovers(database: Database, limit: int = 500) -> int:
+    """Remove what stopped batches left deferred, slots held past their time, idempotency answers past 24 h."""
     if not await database.alone("sweep_leftovers"):
         return 0
     swept, stopped = 0, await database.rows("leftover_batches", {})
@@ -111,8 +116,8 @@ async def _release_past(database: Database, now: datetime, limit: int) -> int:
     return await release_held(database, past)
 
 
-async def retire_batches(database: Database, limit: int) -> int:
-    """See `Upkeep.retire_batches`."""
+async def retire_batches(database: Database, limit: int = 100) -> int:
+    """Erase the batches that have ended and whose time to be deleted has come."""
     now = micros(await database.now())
     old = await database.rows("old_batches", {"now": now, "limit": limit})
     for (id_,) in old:

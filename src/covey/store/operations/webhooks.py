@@ -7,8 +7,8 @@ from typing import Any
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import Delivery, DeliveryState
 from covey.store.operations.database import Database, Row, key, load, micros, moment
-from covey.store.operations.endpoints import endpoint, endpoint_of
-from covey.store.ports import Due, Tried
+from covey.store.operations.endpoints import endpoint_of, read_endpoint
+from covey.store.results import Due, Tried
 
 AT_ONCE = 4
 QUICK_AT_ONCE = 16
@@ -37,10 +37,15 @@ async def claim_deliveries(
     lease: timedelta,
     limit: int,
     busy: Mapping[str, int],
-    quick: Set[str],
-    resting: Set[str],
+    *,
+    quick: Set[str] = frozenset(),
+    resting: Set[str] = frozenset(),
 ) -> list[Due]:
-    """See `Webhooks.claim_deliveries`. Endpoints get their turns one by one, those that fail last: however many
+    """Take deliveries that are due, of every endpoint only so many that with those in `busy` (endpoint → how many
+        are on their way) each has at most a few, those in `quick` some more, those in `resting` none. Each is due again
+        after `lease`, whatever becomes of the taker.
+
+    Endpoints get their turns one by one, those that fail last: however many
     deliveries wait for one, another's are not kept waiting by them."""
     now = await database.now()
     asked = {"now": micros(now), "most": QUICK_AT_ONCE, "limit": limit + len(busy.keys() | resting)}
@@ -69,7 +74,10 @@ def _shares(room: Mapping[str, tuple[bool, int]], limit: int, taken: int) -> dic
 
 
 async def settle_deliveries(database: Database, tries: Sequence[tuple[str, Tried]]) -> None:
-    """See `Webhooks.settle_deliveries`. A try whose delivery has ended meanwhile, or whose endpoint is deleted, changes
+    """Write what tries came to, by the id of their deliveries. An endpoint that answered 410, or had no success for
+        too long, is switched off.
+
+    A try whose delivery has ended meanwhile, or whose endpoint is deleted, changes
     nothing. The endpoints are locked first, by all that change them and their deliveries, in one order."""
     asked = sorted({key(id_) for id_, _ in tries})
     to: dict[bytes, str] = dict(await database.each("deliveries_to", [(id_,) for id_ in asked]))
@@ -116,11 +124,15 @@ async def _give_up(database: Database, id_: str, now: datetime, limit: int) -> i
     return await database.run("deliveries_fail", piece)
 
 
-async def delivery(database: Database, workspace: str, id_: str) -> Delivery:
-    """See `Webhooks.delivery`."""
-    row = await database.row("delivery_read", {"id": key(id_)})
+async def delivery(database: Database, workspace: str, delivery: str) -> Delivery:
+    """One delivery. Raises NotFound."""
+    return await _read(database, workspace, delivery)
+
+
+async def _read(database: Database, workspace: str, id: str) -> Delivery:
+    row = await database.row("delivery_read", {"id": key(id)})
     if row is None or row.workspace != workspace:
-        raise NotFound(f"there is no delivery {id_}")
+        raise NotFound(f"there is no delivery {id}")
     return _delivery(row)
 
 
@@ -147,13 +159,13 @@ async def deliveries(
     database: Database,
     workspace: str,
     *,
-    endpoint: str | None,
-    batch: str | None,
-    state: DeliveryState | None,
-    before: str | None,
-    limit: int,
+    endpoint: str | None = None,
+    batch: str | None = None,
+    state: DeliveryState | None = None,
+    before: str | None = None,
+    limit: int = 20,
 ) -> list[Delivery]:
-    """See `Webhooks.deliveries`."""
+    """A page, newest first; `before` is the id of the last one already seen."""
     page: dict[str, Any] = {"workspace": workspace, "state": state and state.value, "limit": limit}
     page["before"] = None if before is None else key(before)
     if batch is not None:
@@ -165,35 +177,38 @@ async def deliveries(
     return [_delivery(row) for row in rows]
 
 
-async def send_one_again(database: Database, workspace: str, endpoint_id: str, id_: str) -> int:
-    """Have one delivery sent again, unless it waits anyway; how many. Raises as `send_again` does."""
-    await _that_is_on(database, workspace, endpoint_id)
-    found = await delivery(database, workspace, id_)
-    if found.endpoint != endpoint_id:
-        raise NotFound(f"there is no delivery {id_} for this endpoint")
-    return await database.run("delivery_again", {"id": key(id_), "now": micros(await database.now())})
+async def send_one_again(database: Database, workspace: str, endpoint: str, delivery: str) -> int:
+    """Have one delivery sent again, unless it waits anyway; how many. Raises NotFound, and Conflict `endpoint_off`."""
+    await _lock_enabled(database, workspace, endpoint)
+    found = await _read(database, workspace, delivery)
+    if found.endpoint != endpoint:
+        raise NotFound(f"there is no delivery {delivery} for this endpoint")
+    return await database.run("delivery_again", {"id": key(delivery), "now": micros(await database.now())})
 
 
-async def send_again(
-    database: Database, workspace: str, endpoint_id: str, since: datetime, until: datetime | None
+async def send_chunk_again(
+    database: Database, workspace: str, endpoint: str, since: datetime, until: datetime | None
 ) -> tuple[int, datetime]:
     """Have some of the endpoint's deliveries that failed between two times (`until` None: now) sent again; how many,
     and the later time, to go on with. Raises NotFound, and Conflict `endpoint_off`."""
-    await _that_is_on(database, workspace, endpoint_id)
+    await _lock_enabled(database, workspace, endpoint)
     now = await database.now()
     until = now if until is None else until
-    piece = {"now": micros(now), "since": micros(since), "until": micros(until), "limit": PIECE}
-    return await database.run("deliveries_again", {"endpoint": endpoint_id, **piece}), until
+    chunk = {"now": micros(now), "since": micros(since), "until": micros(until), "limit": PIECE}
+    return await database.run("deliveries_again", {"endpoint": endpoint, **chunk}), until
 
 
-async def _that_is_on(database: Database, workspace: str, id_: str) -> None:
-    await database.lock("lock_endpoints", {"endpoints": [id_]})
-    if (await endpoint(database, workspace, id_)).off_at is not None:
+async def _lock_enabled(database: Database, workspace: str, id: str) -> None:
+    """Lock an endpoint that is not switched off."""
+    await database.lock("lock_endpoints", {"endpoints": [id]})
+    if (await read_endpoint(database, workspace, id)).off_at is not None:
         raise Conflict("the endpoint is switched off: switch it on first", code="endpoint_off")
 
 
-async def sweep_deliveries(database: Database, before: datetime, limit: int) -> int:
-    """See `Webhooks.sweep_deliveries`."""
+async def sweep_deliveries(database: Database, before: datetime, limit: int = 500) -> int:
+    """Remove a piece of the deliveries that ended before a time, or whose endpoint was deleted, and give up those
+    that wait for one that is switched off; how many. The endpoint of a batch that is gone goes once nothing waits
+    for it."""
     if not await database.alone("sweep_deliveries"):
         return 0
     swept = await database.run("deliveries_old", {"ended_before": micros(before), "limit": limit})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from covey.store.operations.database import Database, micros, moment
-from covey.store.ports import WorkerInfo
+from covey.store.results import WorkerInfo
 
 
 async def enlist(database: Database, worker: str) -> None:

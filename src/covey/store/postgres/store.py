@@ -13,14 +13,14 @@ from covey.domain.liveness import FREE_SECONDS
 from covey.store.migrate import StoreError
 from covey.store.operations import drafts, workers
 from covey.store.operations.database import moment
-from covey.store.operations.store import Operation, OperationStore
-from covey.store.ports import Claim, WorkerInfo
 from covey.store.postgres.connection import Connection, lent, make_pool
 from covey.store.postgres.failures import retried, unavailable
 from covey.store.postgres.life import LOCK_CLASS
 from covey.store.postgres.lives import Lives
 from covey.store.postgres.schema import migrate
 from covey.store.postgres.transaction import Transaction, statements
+from covey.store.results import Claim, WorkerInfo
+from covey.store.store import Operation, Store
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ ATTEMPTS = 5
 """So often a transaction is tried that others were in the way of."""
 
 
-class PostgresStore(OperationStore):
-    """A database that any number of processes share. Implements `covey.store.ports.Store`."""
+class PostgresStore(Store):
+    """A database that any number of processes share. Implements `covey.store.store.Store`."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class PostgresStore(OperationStore):
         with self._writing():
             return await self._repeated("begin_write", operation)
 
-    async def _look(self, operation: Operation[T]) -> T:
+    async def _read(self, operation: Operation[T]) -> T:
         return await self._repeated("begin_read", operation)
 
     async def _page(self, operation: Operation[T]) -> T:

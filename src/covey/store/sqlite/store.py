@@ -15,8 +15,7 @@ from covey.domain.clock import Clock
 from covey.store.migrate import StoreError
 from covey.store.operations import workers
 from covey.store.operations.database import Database as Operating
-from covey.store.operations.store import Operation, OperationStore
-from covey.store.ports import WorkerInfo
+from covey.store.results import WorkerInfo
 from covey.store.sqlite.checkpoints import Checkpoints
 from covey.store.sqlite.connection import connect, migrate
 from covey.store.sqlite.copies import copy_database
@@ -26,12 +25,13 @@ from covey.store.sqlite.reader import Reader
 from covey.store.sqlite.transaction import Transaction, completed
 from covey.store.sqlite.writer import Writer
 from covey.store.statements import statements
+from covey.store.store import Operation, Store
 
 T = TypeVar("T")
 
 
-class SqliteStore(OperationStore):
-    """A database in one file, owned by one process. Implements `covey.store.ports.Store`."""
+class SqliteStore(Store):
+    """A database in one file, owned by one process. Implements `covey.store.store.Store`."""
 
     def __init__(self, path: Path, clock: Clock, heard: Callable[[str], None] = lambda hint: None) -> None:
         """`path` is the database file; its folder must exist. `heard` gets the hints, all of this process."""
@@ -86,7 +86,7 @@ class SqliteStore(OperationStore):
         with self._writing():
             return await self.writer.run(self._on(operation), urgent=urgent, rows=rows)
 
-    async def _look(self, operation: Operation[T]) -> T:
+    async def _read(self, operation: Operation[T]) -> T:
         return await self._reader.run(self._on(operation))
 
     async def _page(self, operation: Operation[T]) -> T:
