@@ -113,7 +113,7 @@ async def stops(folder: Path, items: int) -> dict[str, float]:
     taken = []
     for batch in batches:
         began = time.perf_counter()
-        await store.stop(batch, StopReason.cancel)
+        await store.stop("workspace", batch, StopReason.cancel)
         taken.append(time.perf_counter() - began)
     await store.close()
     return {"commit": commit * 1e3, "stop": statistics.median(taken) * 1e3, "look": look * 1e3}

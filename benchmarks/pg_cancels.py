@@ -60,7 +60,7 @@ async def canceled(store: PostgresStore, empty: psycopg.AsyncConnection, batch: 
     began = time.perf_counter()
     await empty.execute(EMPTY)
     between = time.perf_counter()
-    stopped = await store.stop(batch, StopReason.cancel)
+    stopped = await store.stop("workspace", batch, StopReason.cancel)
     took, at = time.perf_counter() - between, time.monotonic()
     counts = stopped.batch.counts
     return Cancel(batch, at, took, between - began, counts.active, counts.canceled)

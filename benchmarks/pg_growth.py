@@ -106,7 +106,7 @@ async def made(server: PostgresServer, size: int) -> Database:
     work = await fill(store, url, ROUNDS * BITE, (1, 1))
     cancels = [await fill(store, url, EACH, (1, 1)) for _ in range(CANCELS)]
     for batch in (work, *cancels):
-        await store.pause(batch, "benchmark")
+        await store.pause("workspace", batch, "benchmark")
     await analyzed(url)
     print(f"{size:,} items in {time.monotonic() - began:.0f} s", flush=True)
     return Database(size, url, store, load, work, cancels)
@@ -158,7 +158,7 @@ async def measure(database: Database, number: int) -> None:
     took["status"].append((looked - ended) * 1e3)
     if number < CANCELS:
         began = time.perf_counter()
-        await store.stop(database.cancels[number], StopReason.cancel)
+        await store.stop("workspace", database.cancels[number], StopReason.cancel)
         took["cancel"].append((time.perf_counter() - began) * 1e3)
 
 
@@ -181,8 +181,8 @@ async def run(server: PostgresServer, minutes: float, sizes: list[int]) -> bool:
             flush=True,
         )
         for database in databases:
-            await database.store.pause(database.load, "benchmark")
-            await database.store.resume(database.work)
+            await database.store.pause("workspace", database.load, "benchmark")
+            await database.store.resume("workspace", database.work)
             sweeper = Sweeper(database.store, SystemClock(), Hints(), WORKER, ["lane"], forget)
             sweeper.start()
             stack.push_async_callback(sweeper.stop)

@@ -27,9 +27,9 @@ from covey.api.app import document
 from covey.api.keys import make_key
 from covey.domain.account import Role, Workspace
 from covey.domain.clock import SystemClock
-from covey.store.store import Store
 from covey.store.postgres.store import PostgresStore
 from covey.store.sqlite import SqliteStore
+from covey.store.store import Store
 from tests.postgres_server import PostgresServer
 
 SECONDS = 20 * 60

@@ -345,6 +345,6 @@ async def test_after_a_restore_batches_of_calls_wait_for_somebody_to_look() -> N
         found = await store.batch(call)
         assert (found.state.value, found.pause_reason) == ("paused", "restored")
         assert (await store.batch(ended)).state.value == "canceled"
-        await store.resume(call)
+        await store.resume("w", call)
         assert (await scene.take()).batch == call
         assert await store.recount(call) == {}

@@ -36,8 +36,8 @@ from covey.engine.submission import Submission
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind
-from covey.store.store import Store
 from covey.store.sqlite import SqliteStore
+from covey.store.store import Store
 from tests.api.document import declared
 from tests.conformance.databases import DATABASES
 from tests.patience import PATIENCE

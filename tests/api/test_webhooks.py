@@ -303,7 +303,7 @@ async def test_what_was_not_asked_for_is_shown_as_skipped(house: House) -> None:
         await store.change_endpoint(
             "ws-one", made["id"], lambda held: replace(held, events=("batch.canceled", "analyze.batch.expired"))
         )
-        await store.stop(batch.id, StopReason.cancel)
+        await store.stop("ws-one", batch.id, StopReason.cancel)
         loop.look()
         async with patience():
             while (told := (await house.json(f"{path}/deliveries"))["deliveries"])[0]["state"] == "waiting":

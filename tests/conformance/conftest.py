@@ -99,7 +99,8 @@ class Scene:
 
     async def stop(self, batch: str, *, abort: bool = False) -> Batch:
         """Cancel a batch."""
-        return (await self.store.stop(batch, StopReason.cancel, abort=abort)).batch
+        workspace = (await self.store.batch(batch)).workspace
+        return (await self.store.stop(workspace, batch, StopReason.cancel, abort=abort)).batch
 
 
 def numbers(counts: Counts) -> tuple[int, int, int, int, int]:

@@ -74,8 +74,8 @@ async def test_nothing_starts_before_its_time(scene: Scene) -> None:
     claim = await scene.store.claim(WORKER, "lane", 9)
     assert (claim.bite, claim.again_at) == (None, scene.after(60))
     assert (await scene.store.batch(batch)).state is BatchState.scheduled
-    await scene.store.pause(batch, "p")
-    await scene.store.resume(batch)
+    await scene.store.pause("w", batch, "p")
+    await scene.store.resume("w", batch)
     scene.clock.advance(59.9)
     assert await scene.claim() is None
     scene.clock.advance(0.1)
@@ -86,13 +86,13 @@ async def test_nothing_starts_before_its_time(scene: Scene) -> None:
 async def test_nothing_starts_while_paused_and_the_rest_after(scene: Scene) -> None:
     batch = await scene.submit(3)
     bite = await scene.take(1)
-    await scene.store.pause(batch, "p")
+    await scene.store.pause("w", batch, "p")
     assert await scene.claim() is None
     await scene.finish(bite, Retry(scene.now, Failed("x", "")))
     assert await scene.claim() is None
-    await scene.store.adjust(batch, {"cap": 9})
+    await scene.store.adjust("w", batch, {"cap": 9})
     assert await scene.claim() is None
-    await scene.store.resume(batch)
+    await scene.store.resume("w", batch)
     assert seqs(await scene.claim()) == [1, 2]
 
 

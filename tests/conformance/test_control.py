@@ -26,7 +26,7 @@ async def mixed(scene: Scene) -> str:
 
 async def test_a_stop_counts_exactly(scene: Scene) -> None:
     batch = await mixed(scene)
-    stopped = await scene.store.stop(batch, StopReason.cancel, message="enough", actor="key")
+    stopped = await scene.store.stop("w", batch, StopReason.cancel, message="enough", actor="key")
     assert stopped.first
     assert numbers(stopped.batch.counts) == (0, 2, 1, 1, 6)
     assert (stopped.batch.state, stopped.batch.stopped_at) == (BatchState.stopping, scene.now)
@@ -46,8 +46,8 @@ async def test_a_stop_counts_exactly(scene: Scene) -> None:
 
 async def test_a_second_stop_gets_the_same_answer_and_the_first_reason_stays(scene: Scene) -> None:
     batch = await mixed(scene)
-    first = await scene.store.stop(batch, StopReason.cancel, message="enough")
-    second = await scene.store.stop(batch, StopReason.expire, message="other")
+    first = await scene.store.stop("w", batch, StopReason.cancel, message="enough")
+    second = await scene.store.stop("w", batch, StopReason.expire, message="other")
     assert (first.first, second.first) == (True, False)
     assert first.batch == second.batch
 
@@ -85,7 +85,7 @@ async def test_stopping_what_has_ended_changes_nothing(scene: Scene) -> None:
     batch = await scene.submit(1)
     await scene.one(Succeeded("good"))
     before = await scene.store.batch(batch)
-    stopped = await scene.store.stop(batch, StopReason.cancel, abort=True)
+    stopped = await scene.store.stop("w", batch, StopReason.cancel, abort=True)
     assert (stopped.first, stopped.batch) == (False, before)
     assert before.state is BatchState.completed
 
@@ -104,7 +104,7 @@ async def test_abort_counts_later_too(scene: Scene) -> None:
     bite = await scene.take(2)
     await scene.stop(batch)
     scene.clock.advance(3)
-    later = await scene.store.stop(batch, StopReason.budget, abort=True)
+    later = await scene.store.stop("w", batch, StopReason.budget, abort=True)
     assert (later.first, later.batch.stop_reason, later.batch.aborted_at) == (False, StopReason.cancel, scene.now)
     await scene.finish(bite, Retry(scene.now, Failed("busy", "")), seqs=[0])
     await scene.finish(bite, Aborted("aborted"), seqs=[1])
@@ -115,21 +115,21 @@ async def test_abort_counts_later_too(scene: Scene) -> None:
 async def test_runs_of_an_expired_batch_are_dropped_as_such(scene: Scene) -> None:
     batch = await scene.submit(2)
     await scene.take(1)
-    await scene.store.stop(batch, StopReason.expire, abort=True)
+    await scene.store.stop("w", batch, StopReason.expire, abort=True)
     assert await scene.store.to_drop(WORKER) == [Dropped(batch, 0, 1, "expired")]
 
 
 async def test_pause_and_resume(scene: Scene) -> None:
     batch = await scene.submit(3)
     await scene.take(1)
-    paused = await scene.store.pause(batch, "lunch", "key")
+    paused = await scene.store.pause("w", batch, "lunch", "key")
     assert (paused.state, paused.paused_at, paused.pause_reason) == (BatchState.paused, scene.now, "lunch")
     scene.clock.advance(9)
-    assert await scene.store.pause(batch, "other") == (await scene.store.batch(batch))
+    assert await scene.store.pause("w", batch, "other") == (await scene.store.batch(batch))
     assert (await scene.store.batch(batch)).pause_reason == "lunch"
-    resumed = await scene.store.resume(batch, "key")
+    resumed = await scene.store.resume("w", batch, "key")
     assert (resumed.state, resumed.paused_at, resumed.pause_reason) == (BatchState.running, None, None)
-    await scene.store.resume(batch)
+    await scene.store.resume("w", batch)
     events = [(event.type, event.actor) for event in await scene.store.history(batch)]
     assert events[2:] == [("paused", "key"), ("resumed", "key")]
 
@@ -137,14 +137,14 @@ async def test_pause_and_resume(scene: Scene) -> None:
 async def test_a_paused_batch_ends_when_its_last_run_does(scene: Scene) -> None:
     batch = await scene.submit(1)
     bite = await scene.take()
-    await scene.store.pause(batch, "p")
+    await scene.store.pause("w", batch, "p")
     assert (await scene.finish(bite)).ended == (batch,)
     assert (await scene.store.batch(batch)).state is BatchState.completed
 
 
 async def test_a_paused_batch_may_be_stopped(scene: Scene) -> None:
     batch = await scene.submit(4)
-    await scene.store.pause(batch, "p")
+    await scene.store.pause("w", batch, "p")
     assert numbers((await scene.stop(batch)).counts) == (0, 0, 0, 0, 4)
 
 
@@ -154,9 +154,9 @@ async def test_nothing_is_left_to_pause_resume_or_change_after_the_end(scene: Sc
     bite = await scene.take()
     await (scene.finish(bite) if end == "completed" else scene.stop(batch))
     for doing in (
-        scene.store.pause(batch, "p"),
-        scene.store.resume(batch),
-        scene.store.adjust(batch, {"cap": 1}),
+        scene.store.pause("w", batch, "p"),
+        scene.store.resume("w", batch),
+        scene.store.adjust("w", batch, {"cap": 1}),
     ):
         with pytest.raises(Conflict) as refused:
             await doing
@@ -165,7 +165,7 @@ async def test_nothing_is_left_to_pause_resume_or_change_after_the_end(scene: Sc
 
 async def test_changes_are_kept_and_written_down(scene: Scene) -> None:
     batch = await scene.submit(3, name="old", cap=5, pace=2.0)
-    changed = await scene.store.adjust(batch, {"name": "new", "pace": 4.0}, "key")
+    changed = await scene.store.adjust("w", batch, {"name": "new", "pace": 4.0}, "key")
     assert (changed.name, changed.cap, changed.pace) == ("new", 5, 4.0)
     event = (await scene.store.history(batch))[-1]
     assert (event.type, event.actor, event.data) == ("changed", "key", {"name": "new", "pace": 4.0})
@@ -174,9 +174,9 @@ async def test_changes_are_kept_and_written_down(scene: Scene) -> None:
 async def test_one_active_item_may_be_dropped(scene: Scene) -> None:
     batch = await scene.submit(3, max_tries=3)
     bite = await scene.take(2)
-    assert await scene.store.drop(batch, 1, "key")
-    assert not await scene.store.drop(batch, 2)
-    assert not await scene.store.drop(batch, 99)
+    assert await scene.store.drop("w", batch, 1, "key")
+    assert not await scene.store.drop("w", batch, 2)
+    assert not await scene.store.drop("w", batch, 99)
     assert await scene.store.to_drop(WORKER) == [Dropped(batch, 1, 1, "aborted")]
     await scene.finish(bite, Retry(scene.after(1), Failed("busy", "")))
     assert await scene.store.to_drop(WORKER) == []
@@ -192,7 +192,7 @@ async def test_a_dropped_item_never_starts_again_whatever_its_run_came_to(scene:
     """Its run may have come back by itself, or ended so that another try is due, before anybody could tell it."""
     batch = await scene.submit(1, max_tries=3)
     bite = await scene.take(1)
-    assert await scene.store.drop(batch, 0)
+    assert await scene.store.drop("w", batch, 0)
     await scene.finish(bite, outcome)
     assert (await scene.store.item(batch, 0)).state is ItemState.canceled
     scene.clock.advance(60)
@@ -203,7 +203,7 @@ async def test_a_dropped_run_that_is_lost_is_not_repeated(scene: Scene) -> None:
     batch = await scene.submit(2, repeatable=True)
     await scene.store.enlist("doomed")
     await scene.take(2, worker="doomed")
-    assert await scene.store.drop(batch, 0)
+    assert await scene.store.drop("w", batch, 0)
     await scene.bury("doomed")
     assert await scene.store.settle("doomed", {}) == 0
     assert [(await scene.store.item(batch, seq)).state for seq in (0, 1)] == [ItemState.canceled, ItemState.waiting]
@@ -220,13 +220,13 @@ async def _told(scene: Scene, *hints: str) -> None:
 async def test_whatever_takes_runs_back_is_told_to_every_process(scene: Scene) -> None:
     """What was handed out and has not started is withdrawn by that: by whomever it is held, whoever gave the order."""
     batch = await mixed(scene)
-    await scene.store.pause(batch, "asked")
+    await scene.store.pause("w", batch, "asked")
     await _told(scene, f"withdraw:{batch}")
-    await scene.store.drop(batch, 3)
+    await scene.store.drop("w", batch, 3)
     await _told(scene, "drop")
-    await scene.store.stop(batch, StopReason.cancel)
+    await scene.store.stop("w", batch, StopReason.cancel)
     await _told(scene, f"withdraw:{batch}")
-    await scene.store.stop(batch, StopReason.cancel, abort=True)
+    await scene.store.stop("w", batch, StopReason.cancel, abort=True)
     await _told(scene, "drop")
     assert await scene.store.block("w", ["somebody"], "asked") == 1
     await _told(scene, "drop")
@@ -247,14 +247,14 @@ async def test_an_erased_batch_is_hidden_at_once_and_removed_in_pieces(scene: Sc
     other = await scene.submit(1)
     await scene.finish(await scene.take(3))
     with pytest.raises(Conflict) as refused:
-        await scene.store.erase_batch(batch)
+        await scene.store.erase_batch("w", batch)
     assert refused.value.code == "not_ended"
     await scene.stop(batch)
-    await scene.store.erase_batch(batch, "key")
+    await scene.store.erase_batch("w", batch, "key")
     with pytest.raises(NotFound):
         await scene.store.batch(batch)
     with pytest.raises(NotFound):
-        await scene.store.erase_batch(batch)
+        await scene.store.erase_batch("w", batch)
     found, total = await scene.store.batches("w")
     assert ([one.id for one in found], total) == ([other], 1)
 
@@ -275,12 +275,30 @@ async def test_every_order_wants_a_batch_that_is_there(scene: Scene) -> None:
     await scene.store.draft(draft, WORKER)
     for id_ in (scene.new().id, draft.id, "nonsense"):
         for doing in (
-            scene.store.stop(id_, StopReason.cancel),
-            scene.store.pause(id_, "p"),
-            scene.store.resume(id_),
-            scene.store.adjust(id_, {}),
-            scene.store.drop(id_, 0),
-            scene.store.erase_batch(id_),
+            scene.store.stop("w", id_, StopReason.cancel),
+            scene.store.pause("w", id_, "p"),
+            scene.store.resume("w", id_),
+            scene.store.adjust("w", id_, {}),
+            scene.store.drop("w", id_, 0),
+            scene.store.erase_batch("w", id_),
         ):
             with pytest.raises(NotFound):
                 await doing
+
+
+async def test_a_batch_of_another_workspace_is_not_there(scene: Scene) -> None:
+    batch = await scene.submit(3)
+    await scene.take(1)
+    before, store = await scene.store.batch(batch), scene.store
+    for order in (
+        lambda: store.stop("v", batch, StopReason.cancel, abort=True),
+        lambda: store.pause("v", batch, "p"),
+        lambda: store.resume("v", batch),
+        lambda: store.adjust("v", batch, {"cap": 1, "name": "theirs"}),
+        lambda: store.drop("v", batch, 0),
+        lambda: store.erase_batch("v", batch),
+    ):
+        with pytest.raises(NotFound):
+            await order()
+    assert await store.batch(batch) == before
+    assert await store.to_drop(WORKER) == []

@@ -28,7 +28,7 @@ async def tell(scene: Scene, times: int, workspace: str = "w") -> None:
     """Let so many things happen to a batch of the workspace."""
     batch = await scene.submit(1, workspace=workspace)
     for n in range(times):
-        await (scene.store.resume(batch) if n % 2 else scene.store.pause(batch, "p"))
+        await (scene.store.resume("w", batch) if n % 2 else scene.store.pause("w", batch, "p"))
 
 
 async def claim(scene: Scene, limit: int = 100, busy: dict[str, int] | None = None) -> list[Due]:
@@ -289,10 +289,10 @@ async def test_pages_are_newest_first(scene: Scene) -> None:
         await listens(scene, name)
     batch = await scene.submit(1)
     for n in range(6):
-        await (scene.store.resume(batch) if n % 2 else scene.store.pause(batch, "p"))
+        await (scene.store.resume("w", batch) if n % 2 else scene.store.pause("w", batch, "p"))
         scene.clock.advance(1)
     other = await scene.submit(1)
-    await scene.store.pause(other, "p")
+    await scene.store.pause("w", other, "p")
     seen = [one.id for one in await scene.store.deliveries("w")]
     assert len(seen) == 14
     assert seen == sorted(seen, reverse=True)
@@ -403,16 +403,16 @@ async def test_what_waits_of_a_deleted_batch_is_still_delivered(scene: Scene) ->
     await listens(scene)
     batch = await scene.submit(1)
     await listens(scene, "own", batch=batch)
-    await scene.store.pause(batch, "p")
+    await scene.store.pause("w", batch, "p")
     before = {due.endpoint.id: due.delivery.id for due in await claim(scene)}
     await scene.store.settle_deliveries([(id_, FINE) for id_ in before.values()])
-    await scene.store.resume(batch)
+    await scene.store.resume("w", batch)
     given_up = [due.delivery.id for due in await claim(scene)]
     await scene.store.settle_deliveries([(id_, refused(scene, None)) for id_ in given_up])
     await scene.stop(batch)
     ends = {due.endpoint.id: due.delivery.id for due in await claim(scene)}
     await scene.store.settle_deliveries([(id_, refused(scene, 3600)) for id_ in ends.values()])
-    await scene.store.erase_batch(batch)
+    await scene.store.erase_batch("w", batch)
     while batch not in await scene.store.sweep_erased(1):
         pass
     await scene.store.sweep_deliveries(scene.after(-1))
@@ -439,7 +439,7 @@ async def test_the_endpoint_of_a_deleted_batch_goes_with_its_last_delivery(scene
     batch = await scene.submit(1)
     await listens(scene, "own", batch=batch)
     await scene.stop(batch)
-    await scene.store.erase_batch(batch)
+    await scene.store.erase_batch("w", batch)
     while batch not in await scene.store.sweep_erased():
         pass
     for _ in range(3):
@@ -461,14 +461,14 @@ async def test_the_endpoint_of_a_deleted_batch_goes_with_its_last_delivery(scene
 async def test_an_endpoint_that_was_off_goes_with_its_batch(scene: Scene) -> None:
     batch = await scene.submit(1)
     await listens(scene, "own", batch=batch)
-    await scene.store.pause(batch, "p")
+    await scene.store.pause("w", batch, "p")
     [due] = await claim(scene)
     await scene.store.settle_deliveries([(due.delivery.id, GONE)])
     scene.clock.advance(LATE_COMERS.total_seconds())
     await scene.store.sweep_deliveries(scene.after(-7200))
     await scene.stop(batch)
     assert (await the(scene, "own")).off_at is not None
-    await scene.store.erase_batch(batch)
+    await scene.store.erase_batch("w", batch)
     while batch not in await scene.store.sweep_erased():
         pass
     await scene.store.sweep_deliveries(scene.after(-7200))

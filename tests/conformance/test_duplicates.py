@@ -38,7 +38,7 @@ async def test_a_list_that_waits_for_its_start_counts_and_a_draft_does_not(scene
     scene.clock.advance(2 * 24 * 3600)
     assert await found(scene, "a", "b") == {"a": waits}
     await scene.stop(waits)
-    await scene.store.erase_batch(waits)
+    await scene.store.erase_batch("w", waits)
     assert await found(scene, "a", "b") == {}
 
 

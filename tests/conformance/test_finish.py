@@ -253,7 +253,7 @@ async def test_a_batch_that_fails_alike_thirty_times_pauses_itself(scene: Scene)
     event = (await scene.store.history(batch))[-1]
     assert (event.type, event.data) == ("paused", {"reason": "failing", "code": "declined"})
     await scene.finish(bite, FAILED, seqs=[30])
-    await scene.store.resume(batch)
+    await scene.store.resume("w", batch)
     for seq in range(31, 40):
         assert (await scene.finish(bite, FAILED, seqs=[seq])).paused == ()
 
@@ -339,7 +339,7 @@ async def test_late_truth_may_come_after_the_end_and_from_nobody_else(scene: Sce
 async def test_a_stopped_batch_ends_in_the_state_of_its_reason(scene: Scene, reason: StopReason) -> None:
     batch = await scene.submit(2)
     bite = await scene.take(1)
-    await scene.store.stop(batch, reason)
+    await scene.store.stop("w", batch, reason)
     assert (await scene.store.batch(batch)).state is BatchState.stopping
     await scene.finish(bite, SUCCEEDED)
     state = {"cancel": "canceled", "budget": "canceled", "expire": "expired", "fail": "failed"}[reason.value]

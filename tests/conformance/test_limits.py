@@ -94,10 +94,10 @@ async def test_a_cap_may_change_on_the_way(scene: Scene) -> None:
     batch = await scene.submit(50, cap=2)
     await scene.take()
     assert await scene.claim() is None
-    changed = await scene.store.adjust(batch, {"cap": 5})
+    changed = await scene.store.adjust("w", batch, {"cap": 5})
     assert changed.cap == 5
     assert len(seqs(await scene.claim())) == 3
-    await scene.store.adjust(batch, {"cap": None})
+    await scene.store.adjust("w", batch, {"cap": None})
     assert len(seqs(await scene.claim())) == 45
 
 
@@ -120,13 +120,13 @@ async def test_a_new_name_lends_no_start_and_a_new_pace_holds_at_once(scene: Sce
     batch = await scene.submit(100, pace=1)
     await scene.take()
     for name in ("a", "b"):
-        assert (await scene.store.adjust(batch, {"name": name})).name == name
+        assert (await scene.store.adjust("w", batch, {"name": name})).name == name
         assert await scene.claim() is None
     scene.clock.advance(0.5)
-    await scene.store.adjust(batch, {"pace": 4})
+    await scene.store.adjust("w", batch, {"pace": 4})
     assert len(seqs(await scene.claim())) == 1
     scene.clock.advance(0.1)
-    await scene.store.adjust(batch, {"pace": 0.1})
+    await scene.store.adjust("w", batch, {"pace": 0.1})
     scene.clock.advance(9)
     assert await scene.claim() is None
     scene.clock.advance(2)
@@ -246,7 +246,7 @@ async def test_who_can_start_nothing_leaves_all_to_the_others(scene: Scene) -> N
     for n in range(20):
         await scene.submit(10, workspace=f"later{n}", start_at=scene.after(60))
     paused = await scene.submit(10, workspace="paused")
-    await scene.store.pause(paused, "p")
+    await scene.store.pause("w", paused, "p")
     stopped = await scene.submit(10, workspace="stopped")
     await scene.take(1)
     await scene.stop(stopped)

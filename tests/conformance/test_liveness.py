@@ -165,7 +165,7 @@ async def test_a_batch_at_its_own_cap_goes_on_after_its_worker_died(scene: Scene
 async def test_settling_the_last_run_ends_the_batch(scene: Scene) -> None:
     batch = await scene.submit(1)
     await scene.take(worker="doomed")
-    await scene.store.stop(batch, StopReason.expire)
+    await scene.store.stop("w", batch, StopReason.expire)
     await die(scene, hold=600)
     assert (await scene.store.batch(batch)).state is BatchState.expired
 

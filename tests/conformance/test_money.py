@@ -85,9 +85,9 @@ async def test_a_batch_that_cannot_pay_for_one_item_never_starts(scene: Scene) -
 
 async def test_nor_does_one_that_was_paused_meanwhile(scene: Scene) -> None:
     batch = await priced(scene, 2, max_cost=299)
-    await scene.store.pause(batch, "p")
+    await scene.store.pause("w", batch, "p")
     assert await scene.claim() is None
-    await scene.store.resume(batch)
+    await scene.store.resume("w", batch)
     assert await scene.claim() is None
     assert (await scene.store.batch(batch)).stop_reason is StopReason.budget
 
@@ -120,7 +120,7 @@ async def test_deferred_items_are_what_a_budget_stops_too(scene: Scene) -> None:
 async def test_the_smaller_of_money_and_cap_counts(scene: Scene) -> None:
     batch = await priced(scene, 10, max_cost=1200, cap=2)
     assert seqs(await scene.take()) == [0, 1]
-    await scene.store.adjust(batch, {"cap": 9})
+    await scene.store.adjust("w", batch, {"cap": 9})
     assert seqs(await scene.take()) == [2, 3]
     assert await scene.claim() is None
 

@@ -134,7 +134,7 @@ async def in_every_state(scene: Scene) -> dict[BatchState, str]:
     await new(BatchState.queued)
     await started(BatchState.running)
     await started(BatchState.paused)
-    await scene.store.pause(made[BatchState.paused], "p")
+    await scene.store.pause("w", made[BatchState.paused], "p")
     await started(BatchState.stopping)
     await scene.stop(made[BatchState.stopping])
     for state, reason in (
@@ -142,7 +142,7 @@ async def in_every_state(scene: Scene) -> dict[BatchState, str]:
         (BatchState.expired, StopReason.expire),
         (BatchState.failed, StopReason.fail),
     ):
-        await scene.store.stop(await new(state), reason)
+        await scene.store.stop("w", await new(state), reason)
     await new(BatchState.completed, 1)
     await scene.one(Succeeded("good"), lane="lane-completed")
     return made

@@ -96,11 +96,11 @@ async def test_pause_and_resume_are_told_once_each(scene: Scene) -> None:
     await listens(scene)
     batch = await scene.submit(2)
     for _ in range(2):
-        await scene.store.pause(batch, "lunch")
+        await scene.store.pause("w", batch, "lunch")
     [pause] = await scene.store.deliveries("w")
     assert (pause.type, pause.data["data"]) == ("batch.paused", {"reason": "lunch"})
     for _ in range(2):
-        await scene.store.resume(batch)
+        await scene.store.resume("w", batch)
     assert await told(scene) == {"batch.paused": 1, "batch.resumed": 1}
 
 
@@ -117,7 +117,7 @@ async def test_of_a_stop_its_end_is_told(scene: Scene, reason: StopReason, type_
     await listens(scene)
     batch = await scene.submit(5)
     bite = await scene.take(2)
-    await scene.store.stop(batch, reason)
+    await scene.store.stop("w", batch, reason)
     assert await told(scene) == {"batch.started": 1}
     await scene.finish(bite)
     assert await told(scene, items=False) == {"batch.started": 1, type_: 1}
@@ -186,7 +186,7 @@ async def test_a_silent_far_side_is_told_once_for_each_opening(scene: Scene) -> 
     for _ in range(8):
         await scene.claim(1)
     assert (await scene.store.batch(full)).started_at is not None
-    await scene.store.pause(paused, "p")
+    await scene.store.pause("w", paused, "p")
     await scene.stop(stopped)
     for _ in range(3):
         await scene.store.open_lane("lane", scene.after(10), "no answer")
@@ -242,7 +242,7 @@ async def test_an_endpoint_of_a_batch_hears_of_no_other_and_goes_with_it(scene: 
     assert await scene.store.endpoints("w") == []
     due = await scene.store.claim_deliveries(timedelta(seconds=45), 9, {})
     await scene.store.settle_deliveries([(one.delivery.id, Tried(200, None, None)) for one in due])
-    await scene.store.erase_batch(mine)
+    await scene.store.erase_batch("w", mine)
     while mine not in await scene.store.sweep_erased(2):
         pass
     await scene.store.sweep_deliveries(scene.now)
@@ -258,14 +258,14 @@ async def test_what_is_rolled_back_was_not_told(scene: Scene, store: Store) -> N
     batch = await scene.submit(1)
 
     async def broken(database: operating.Database) -> None:
-        await control.pause(database, batch, "p", None)
+        await control.pause(database, "w", batch, "p")
         raise Conflict("something else went wrong")
 
     with pytest.raises(Conflict):
         await store._write(broken)
     assert (await store.batch(batch)).paused_at is None
     assert await told(scene) == {}
-    await store.pause(batch, "p")
+    await store.pause("w", batch, "p")
     assert await told(scene) == {"batch.paused": 1}
 
 
@@ -276,7 +276,7 @@ async def test_what_does_not_fit_on_the_disk_was_not_told(scene: Scene, database
     batches = [await scene.submit(1) for _ in range(6)]
 
     def pause(batch: str) -> Any:
-        return lambda: store.pause(batch, "p" * 1000)
+        return lambda: store.pause("w", batch, "p" * 1000)
 
     results = await database.full_disk(store, [pause(batch) for batch in batches])
     for batch, result in zip(batches, results, strict=True):

@@ -20,7 +20,7 @@ async def test_what_a_stopped_batch_still_does_ends_with_its_time(scene: Scene) 
     call = await scene.submit(3, expires_at=scene.after(10), workspace="w2")
     await scene.take(1)
     for batch in (harmless, call):
-        await scene.store.stop(batch, StopReason.cancel)
+        await scene.store.stop("w", batch, StopReason.cancel)
     scene.clock.advance(11)
     assert await scene.store.expire() == [harmless]
     assert await scene.store.expire() == []
@@ -32,7 +32,7 @@ async def test_batches_expire_when_their_time_is_over(scene: Scene) -> None:
     short = await scene.submit(3, expires_at=scene.after(10))
     long = await scene.submit(3, expires_at=scene.after(20))
     paused = await scene.submit(3, expires_at=scene.after(10))
-    await scene.store.pause(paused, "p")
+    await scene.store.pause("w", paused, "p")
     assert await scene.store.expire() == []
     scene.clock.advance(10)
     assert set(await scene.store.expire()) == {short, paused}
@@ -143,7 +143,7 @@ async def test_erased_batches_wait_in_the_order_in_which_they_were_erased(scene:
     erased = [made[1], made[2], made[0]]
     for batch in erased:
         await scene.stop(batch)
-        await scene.store.erase_batch(batch)
+        await scene.store.erase_batch("w", batch)
         scene.clock.advance(1)
     await scene.submit(1)
     assert [await scene.store.next_erased(after) for after in (None, *erased)] == [*erased, None]

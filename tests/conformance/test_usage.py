@@ -106,7 +106,7 @@ async def test_a_lost_run_that_failed_after_all_is_not_used(scene: Scene) -> Non
 async def test_usage_stays_when_its_batch_is_gone(scene: Scene) -> None:
     batch = await scene.submit(1)
     await scene.one(GOOD)
-    await scene.store.erase_batch(batch)
+    await scene.store.erase_batch("w", batch)
     while batch not in await scene.store.sweep_erased():
         pass
     with pytest.raises(NotFound):

@@ -95,7 +95,7 @@ async def tell(house: House, times: int, workspace: str = "w") -> None:
     """Let so many things happen to a batch of the workspace."""
     batch = await house.submit(1, workspace=workspace)
     for n in range(times):
-        await (house.store.resume(batch) if n % 2 else house.store.pause(batch, "p"))
+        await (house.store.resume("w", batch) if n % 2 else house.store.pause("w", batch, "p"))
 
 
 async def settled(deliveries: Deliveries) -> None:
@@ -326,6 +326,6 @@ async def test_what_is_told_in_this_process_is_sent_soon(house: House, wire: Wir
     deliveries.seconds = 3600.0  # type: ignore[misc]
     deliveries.start()
     batch = await house.submit(1)
-    await house.store.pause(batch, "p")
+    await house.store.pause("w", batch, "p")
     house.hints.told()
     await wire.reached("fine", 1)

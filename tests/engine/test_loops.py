@@ -231,8 +231,8 @@ async def test_a_sweep_removes_what_is_old_with_its_files(house: House) -> None:
 async def test_a_sweep_goes_on_though_files_cannot_be_removed(house: House) -> None:
     batch = await house.submit(1)
     expiring = await house.submit(1, expires_at=house.clock.now() + timedelta(seconds=5))
-    await house.store.stop(batch, StopReason.cancel)
-    await house.store.erase_batch(batch)
+    await house.store.stop("w", batch, StopReason.cancel)
+    await house.store.erase_batch("w", batch)
     shelf = Shelf()
     shelf.broken = True
     sweep = sweeper(house, shelf)

@@ -181,7 +181,7 @@ async def test_runs_are_told_to_drop(house: House) -> None:
         await house.dispatcher.round()
     kept = next(run for run in house.dispatcher.runs.values() if run.batch == other)
     dropped = [run for run in house.dispatcher.runs.values() if run.batch == batch]
-    await house.store.stop(batch, StopReason.cancel, abort=True)
+    await house.store.stop("w", batch, StopReason.cancel, abort=True)
     await house.worker.drop_round()
     assert [(run.dropped.is_set(), run.drop_reason) for run in dropped] == [(True, "aborted")] * 2
     assert not kept.dropped.is_set()

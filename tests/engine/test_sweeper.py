@@ -48,8 +48,8 @@ async def rows(house: House, batch: str) -> int:
 async def erased(house: House, items: int = 1) -> str:
     """A batch that was deleted."""
     batch = await house.submit(items)
-    await house.store.stop(batch, StopReason.cancel)
-    await house.store.erase_batch(batch)
+    await house.store.stop("w", batch, StopReason.cancel)
+    await house.store.erase_batch("w", batch)
     house.clock.advance(0.001)
     return batch
 

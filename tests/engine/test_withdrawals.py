@@ -116,7 +116,7 @@ async def test_a_stop_is_answered_when_what_had_not_started_is_canceled(scene: S
     batch = await scene.house.submit(20)
     await scene.handed_out(20)
     await scene.start(0, 1)
-    stopped = await scene.orders.stop(batch, StopReason.cancel)
+    stopped = await scene.orders.stop("w", batch, StopReason.cancel)
     counts = stopped.batch.counts
     assert stopped.first
     assert (counts.active, counts.canceled) == (2, 18)
@@ -128,7 +128,7 @@ async def test_with_abort_what_has_started_is_dropped_and_what_had_not_is_cancel
     batch = await scene.house.submit(5)
     await scene.handed_out(5)
     await scene.start(3)
-    counts = (await scene.orders.stop(batch, StopReason.cancel, abort=True)).batch.counts
+    counts = (await scene.orders.stop("w", batch, StopReason.cancel, abort=True)).batch.counts
     assert (counts.active, counts.canceled) == (1, 4)
     await scene.worker.drop_round()
     assert scene.room.inside[3].drop_reason == "aborted"
@@ -138,11 +138,11 @@ async def test_a_pause_is_answered_when_what_had_not_started_waits_again(scene: 
     batch = await scene.house.submit(5)
     await scene.handed_out(5)
     await scene.start(2)
-    paused = await scene.orders.pause(batch, "asked")
+    paused = await scene.orders.pause("w", batch, "asked")
     assert (paused.state, paused.counts.active, paused.counts.waiting) == (BatchState.paused, 1, 4)
     item = await scene.house.store.item(batch, 0)
     assert (item.state, item.reason, item.tries, item.earlier) == (ItemState.waiting, "not_started", 0, ())
-    await scene.house.store.resume(batch)
+    await scene.house.store.resume("w", batch)
     await scene.handed_out(4)
     assert {run.attempt for run in scene.room.waiting.values()} == {2}
 
@@ -150,7 +150,7 @@ async def test_a_pause_is_answered_when_what_had_not_started_waits_again(scene: 
 async def test_one_item_that_is_dropped_before_its_start_never_starts(scene: Scene) -> None:
     batch = await scene.house.submit(3)
     await scene.handed_out(3)
-    assert await scene.orders.drop(batch, 1)
+    assert await scene.orders.drop("w", batch, 1)
     assert (await scene.house.store.item(batch, 1)).state is ItemState.canceled
     assert scene.room.seqs == [0, 2]
     assert (await scene.worker.dispatchers[LANE].round()) is None
@@ -187,7 +187,7 @@ async def test_what_another_process_stops_is_taken_back_here(scene: Scene) -> No
     batch, other = await scene.house.submit(3), await scene.house.submit(2, workspace="other")
     for waiting in (2, 5):
         await scene.handed_out(waiting)
-    await scene.house.store.stop(batch, StopReason.cancel)
+    await scene.house.store.stop("w", batch, StopReason.cancel)
     scene.hints.heard(f"withdraw:{batch}")
     async with asyncio.timeout(10):
         while (await scene.house.store.batch(batch)).counts.active:
@@ -201,7 +201,7 @@ async def test_an_order_does_not_wait_for_ever(scene: Scene, monkeypatch: pytest
     scene.room.deaf = True
     batch = await scene.house.submit(2)
     await scene.handed_out(2)
-    counts = (await scene.orders.stop(batch, StopReason.cancel)).batch.counts
+    counts = (await scene.orders.stop("w", batch, StopReason.cancel)).batch.counts
     assert (counts.active, counts.canceled) == (2, 0)
     fates = [run.withdraw() for run in scene.room.waiting.values()]
     await scene.start(0, 1)
@@ -215,9 +215,9 @@ async def test_several_orders_wait_for_the_same_runs(scene: Scene, monkeypatch: 
     await scene.handed_out(1)
     with monkeypatch.context() as short:
         short.setattr(withdrawals, "WAIT_SECONDS", 0.01)
-        await scene.orders.pause(batch, "asked")
+        await scene.orders.pause("w", batch, "asked")
     monkeypatch.setattr(withdrawals, "WAIT_SECONDS", 60)
-    stopping = asyncio.create_task(scene.orders.stop(batch, StopReason.cancel))
+    stopping = asyncio.create_task(scene.orders.stop("w", batch, StopReason.cancel))
     await scene.start(0)
     assert (await asyncio.wait_for(stopping, 10)).batch.counts.active == 1
 
@@ -238,7 +238,7 @@ async def test_a_claim_on_its_way_brings_nothing_that_starts(scene: Scene, monke
     batch = await scene.house.submit(4)
     claiming = asyncio.create_task(scene.worker.dispatchers[LANE].round())
     await held.wait()
-    stopping = asyncio.create_task(scene.orders.stop(batch, StopReason.cancel))
+    stopping = asyncio.create_task(scene.orders.stop("w", batch, StopReason.cancel))
     on_its_way = scene.worker.dispatchers[LANE]._unanswered
     assert on_its_way is not None
     async with asyncio.timeout(10):
@@ -265,7 +265,7 @@ async def test_a_claim_without_an_answer_holds_no_order_up(scene: Scene, monkeyp
     monkeypatch.setattr(scene.house.store, "claim", lost)
     claiming = asyncio.create_task(scene.worker.dispatchers[LANE].round())
     await asyncio.sleep(0)
-    stopping = asyncio.create_task(scene.orders.stop(batch, StopReason.cancel))
+    stopping = asyncio.create_task(scene.orders.stop("w", batch, StopReason.cancel))
     async with asyncio.timeout(10):
         while scene.room.waiting:
             await asyncio.sleep(0)
@@ -286,7 +286,7 @@ async def test_an_order_that_is_written_is_answered_whatever_becomes_of_the_data
 
     with monkeypatch.context() as fault:
         fault.setattr(scene.house.store, "batch", away)
-        stopped = await scene.orders.stop(batch, StopReason.cancel)
+        stopped = await scene.orders.stop("w", batch, StopReason.cancel)
     assert (stopped.first, stopped.batch.counts.active) == (True, 2)
     assert (await scene.house.store.batch(batch)).counts.canceled == 2
 
@@ -296,8 +296,8 @@ async def test_what_is_taken_back_again_and_again_is_no_standstill(scene: Scene)
     batch = await scene.house.submit(3)
     for _ in range(LAPS + 5):
         await scene.handed_out(3)
-        await scene.orders.pause(batch, "asked")
-        await scene.house.store.resume(batch)
+        await scene.orders.pause("w", batch, "asked")
+        await scene.house.store.resume("w", batch)
     lane = await scene.house.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is None
@@ -312,4 +312,4 @@ async def test_what_ended_in_between_is_known(scene: Scene) -> None:
     run.started = scene.house.clock.monotonic()
     assert fate.result() is True
     assert run.withdraw() is fate
-    await scene.orders.stop(batch, StopReason.cancel)
+    await scene.orders.stop("w", batch, StopReason.cancel)

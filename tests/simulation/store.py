@@ -92,6 +92,7 @@ class SimulatedStore(Store):
 
     async def stop(
         self,
+        workspace: str,
         batch: str,
         reason: StopReason,
         *,
@@ -100,19 +101,19 @@ class SimulatedStore(Store):
         actor: str | None = None,
     ) -> Stopped:
         self._wrote = partial(self._ledger.stopped, batch)
-        return await super().stop(batch, reason, abort=abort, message=message, actor=actor)
+        return await super().stop(workspace, batch, reason, abort=abort, message=message, actor=actor)
 
-    async def pause(self, batch: str, reason: str, actor: str | None = None) -> Batch:
+    async def pause(self, workspace: str, batch: str, reason: str, actor: str | None = None) -> Batch:
         self._wrote = partial(self._ledger.paused, batch, reason)
-        return await super().pause(batch, reason, actor)
+        return await super().pause(workspace, batch, reason, actor)
 
-    async def resume(self, batch: str, actor: str | None = None) -> Batch:
+    async def resume(self, workspace: str, batch: str, actor: str | None = None) -> Batch:
         self._wrote = partial(self._ledger.paused, batch, None)
-        return await super().resume(batch, actor)
+        return await super().resume(workspace, batch, actor)
 
-    async def drop(self, batch: str, seq: int, actor: str | None = None) -> bool:
+    async def drop(self, workspace: str, batch: str, seq: int, actor: str | None = None) -> bool:
         self._wrote = partial(self._ledger.taken_back.dropped, batch, seq)
-        return await super().drop(batch, seq, actor)
+        return await super().drop(workspace, batch, seq, actor)
 
     async def settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
         self._wrote = partial(self._ledger.settled, worker)

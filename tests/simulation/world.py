@@ -202,6 +202,7 @@ class World:
         self.far_side = FarSide(script.seed)
         self.nodes: list[Node] = []
         self.names: dict[int, str] = {}
+        self.workspaces: dict[str, str] = {}
         self._hint_dice = Random(script.seed + 5)
 
     def _notify(self, hint: str) -> None:
@@ -362,6 +363,7 @@ class World:
                     break
             await asyncio.sleep(0.3)
         self.names[act.number] = id_
+        self.workspaces[id_] = act.workspace
 
     def _came_to_be(self, batch: str) -> bool:
         query = "SELECT 1 FROM batches WHERE id = ? AND accepted_at IS NOT NULL"
@@ -406,18 +408,18 @@ class World:
         try:
             match what:
                 case "stop" | "abort":
-                    await orders.stop(batch, StopReason.cancel, abort=what == "abort")
+                    await orders.stop(self.workspaces[batch], batch, StopReason.cancel, abort=what == "abort")
                     answered(None)
                 case "pause":
-                    await orders.pause(batch, "asked")
+                    await orders.pause(self.workspaces[batch], batch, "asked")
                     answered(None)
                 case "resume":
-                    await store.resume(batch)
+                    await store.resume(self.workspaces[batch], batch)
                 case "drop":
-                    if await orders.drop(batch, seq):
+                    if await orders.drop(self.workspaces[batch], batch, seq):
                         answered(seq)
                 case "erase":
-                    await store.erase_batch(batch)
+                    await store.erase_batch(self.workspaces[batch], batch)
         except Unavailable:
             return False
         except CoveyError:

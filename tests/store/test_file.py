@@ -106,10 +106,10 @@ async def test_unended_batches_come_back_paused_but_what_may_be_repeated(scene: 
     claim = await back.claim("worker", "lane", 10)
     assert claim.bite is not None
     assert claim.bite.batch == films
-    await back.resume(calls)
+    await back.resume("w", calls)
     assert seqs((await back.claim("worker", "lane", 10)).bite) == [0, 1, 2]
     with pytest.raises(Conflict):
-        await back.resume(ended)
+        await back.resume("w", ended)
     await back.close()
 
 

@@ -34,8 +34,8 @@ from covey.engine.submission import Submission
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Settings
-from covey.store.store import Store
 from covey.store.sqlite.copies import copy_database
+from covey.store.store import Store
 
 from ..postgres_server import PostgresServer, newest_of_the_wheel
 

@@ -171,7 +171,7 @@ async def ending(life: Life, release: asyncio.Event) -> None:
     await life.to_calls("cancelled", method="DELETE")
     await life.calls("failed", 4, scheduledAt=(life.clock.now() + timedelta(hours=1)).isoformat())
     failed = life.facts.names["calls.failed"].removeprefix("batch_")
-    await life.server.store.stop(failed, StopReason.fail, message="the configuration cannot be read")
+    await life.server.store.stop(WORKSPACE, failed, StopReason.fail, message="the configuration cannot be read")
     await life.calls("recorded", [ANSWERS], agentId=life.facts.names["agent.short"], trunk="demo")
     await _single(life, "done", callback_url=life.facts.names["url.callback"])
     await life.until(

@@ -167,7 +167,7 @@ class Dispatcher:
         try:
             config = self._frozen(bite)
         except ValueError:
-            await self._give_up(bite.batch, "The batch's stored configuration cannot be read")
+            await self._give_up(bite.workspace, bite.batch, "The batch's stored configuration cannot be read")
             config = {}
         ahead = self._ahead.of(asked, self._clock.monotonic(), bite.now)
         for claimed in bite.runs:
@@ -230,7 +230,7 @@ class Dispatcher:
         try:
             return await self._runner.run(run)
         except CannotGoOn as error:
-            await self._give_up(run.batch, str(error))
+            await self._give_up(run.workspace, run.batch, str(error))
             return Returned(NOT_STARTED, str(error))
         except (Exception, asyncio.CancelledError):
             if _is_cancelled():
@@ -238,11 +238,11 @@ class Dispatcher:
             log.exception("a runner failed", batch=run.batch, item=run.item, attempt=run.attempt)
             return INTERNAL_ERROR
 
-    async def _give_up(self, batch: str, why: str) -> None:
+    async def _give_up(self, workspace: str, batch: str, why: str) -> None:
         """Stop a batch that no wait will help (contract 12.18). Its run is given back afterwards, and so canceled."""
         log.error("a batch cannot go on", batch=batch, why=why)
         try:
-            await self._store.stop(batch, StopReason.fail, message=why)
+            await self._store.stop(workspace, batch, StopReason.fail, message=why)
         except (Unavailable, NotFound) as error:  # if it is still there, it is stopped when it is claimed again
             log.warning("it could not be stopped", batch=batch, why=error.message)
         except Exception:

@@ -27,18 +27,20 @@ class Orders:
         self._hints = hints
         self._withdrawals = withdrawals
 
-    async def stop(self, batch: str, reason: StopReason, *, abort: bool = False, actor: str | None = None) -> Stopped:
+    async def stop(
+        self, workspace: str, batch: str, reason: StopReason, *, abort: bool = False, actor: str | None = None
+    ) -> Stopped:
         """Stop a batch; see `Control.stop`. The answer has the counts after what had not started came back."""
-        stopped = await self._store.stop(batch, reason, abort=abort, actor=actor)
+        stopped = await self._store.stop(workspace, batch, reason, abort=abort, actor=actor)
         return replace(stopped, batch=await self._take_back_batch(stopped.batch, abort=abort))
 
-    async def pause(self, batch: str, reason: str, actor: str | None = None) -> Batch:
+    async def pause(self, workspace: str, batch: str, reason: str, actor: str | None = None) -> Batch:
         """Pause a batch; see `Control.pause`. The answer has the counts after what had not started came back."""
-        return await self._take_back_batch(await self._store.pause(batch, reason, actor))
+        return await self._take_back_batch(await self._store.pause(workspace, batch, reason, actor))
 
-    async def drop(self, batch: str, seq: int, actor: str | None = None) -> bool:
+    async def drop(self, workspace: str, batch: str, seq: int, actor: str | None = None) -> bool:
         """Drop one active item; see `Control.drop`. If it had not started it has ended when this returns."""
-        dropped = await self._store.drop(batch, seq, actor)
+        dropped = await self._store.drop(workspace, batch, seq, actor)
         if dropped:
             await self._take_back(of_item(batch, seq), abort=True)
         return dropped

@@ -140,7 +140,8 @@ class Reconciler:
         for batch in sorted(lost):
             log.critical("the database lost what it had acknowledged: the batch is paused", batch=batch)
             try:
-                await self._store.pause(batch, LOST_COMMITS)
+                found = await self._store.batch(batch)
+                await self._store.pause(found.workspace, batch, LOST_COMMITS)
             except Conflict:
                 log.warning("it has ended or was stopped already", batch=batch)
         self._strange -= runs

@@ -34,8 +34,8 @@ async def live(lab: Lab) -> str:
     """One batch that ends, held in its middle, paused and resumed; one that is cancelled; two tasks. The first's id."""
     held = await lab.create("hello", "fail", "hold")
     await lab.echo.holding(1)
-    await lab.services.store.pause(held["batch_id"], "by hand")
-    await lab.services.store.resume(held["batch_id"])
+    await lab.services.store.pause("ws-one", held["batch_id"], "by hand")
+    await lab.services.store.resume("ws-one", held["batch_id"])
     stopped = await lab.create("hold", "hold")
     await lab.echo.holding(3)
     answer = await lab.client.post(f"{BATCHES}/{stopped['batch_id']}/cancel")

@@ -121,7 +121,7 @@ async def test_a_batch_is_paused_and_goes_on(lab: Lab) -> None:
 async def test_a_stopped_batch_cannot_be_turned(lab: Lab, reason: StopReason, word: str) -> None:
     made = await lab.create("hold")
     await lab.echo.holding(1)
-    await lab.services.store.stop(made["batch_id"], reason)
+    await lab.services.store.stop("ws-one", made["batch_id"], reason)
     for ended in (False, True):
         for turn in ("pause", "resume"):
             answer = await lab.client.post(f"{BATCHES}/{made['batch_id']}/{turn}")

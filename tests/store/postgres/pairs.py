@@ -328,8 +328,8 @@ ACTS: dict[str, Act] = {
     "truth": lambda store, names: store.finish(DOOMED, [names.run(0)]),
     "both truths": lambda store, names: store.finish(DOOMED, [names.run(0, names.older), names.run(0)]),
     "advance": lambda store, names: store.advance(WORKER, [Progress(names.batch, 3, 1, 1.0, 2.0)]),
-    "stop": lambda store, names: store.stop(names.batch, StopReason.cancel, abort=True),
-    "pause": lambda store, names: store.pause(names.batch, "p"),
+    "stop": lambda store, names: store.stop("w", names.batch, StopReason.cancel, abort=True),
+    "pause": lambda store, names: store.pause("w", names.batch, "p"),
     "settle": lambda store, names: store.settle(DOOMED, {"lane": timedelta(minutes=10)}),
     "declare": lambda store, names: store.dead_workers(next(iter(store.lives._lives))),
     "expire": lambda store, names: store.expire(),
@@ -340,7 +340,7 @@ ACTS: dict[str, Act] = {
     "accept the twin": lambda store, names: store.accept(names.twin, 1, LIKE_NO_OTHER),
     "discard": lambda store, names: store.discard(names.draft),
     "sweep drafts": lambda store, names: store.sweep_drafts("me"),
-    "erase": lambda store, names: store.erase_batch(names.batch),
+    "erase": lambda store, names: store.erase_batch("w", names.batch),
     "sweep": lambda store, names: store.sweep_erased(),
     "sweep leftovers": lambda store, names: store.sweep_leftovers(),
 }
@@ -407,9 +407,9 @@ async def erased(scene: Scene) -> Names:
     older = await ended(scene)
     scene.clock.advance(1)
     names = await ended(scene)
-    await scene.store.erase_batch(names.batch)
+    await scene.store.erase_batch("w", names.batch)
     scene.clock.advance(1)
-    await scene.store.erase_batch(older.batch)
+    await scene.store.erase_batch("w", older.batch)
     return replace(names, older=older.batch)
 
 

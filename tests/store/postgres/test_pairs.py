@@ -236,7 +236,7 @@ async def test_a_stop_waits_for_one_claim_and_not_for_all_that_queue(pair: Pair)
     for n in range(3):
         queue.append(asyncio.ensure_future(pair.other.claim(WORKER, "lane", 1)))
         await pair.so_many_wait(n + 1)
-    stop = asyncio.ensure_future(pair.other.stop(pair.names.batch, StopReason.cancel))
+    stop = asyncio.ensure_future(pair.other.stop("w", pair.names.batch, StopReason.cancel))
     await pair.so_many_wait(4)
     gate.go.set()
     assert (await first).bite is not None

@@ -55,7 +55,7 @@ async def erase_person(services: Services, workspace: str, number: str, actor: s
         await services.recordings.delete(names)
         done.recordings += len(names)
         done.calls += await services.store.erase_ref(workspace, number, ERASED)
-        await _erase_singles(services.store, {item.batch for item in items}, actor)
+        await _erase_singles(services.store, workspace, {item.batch for item in items}, actor)
         if not await services.store.by_ref(workspace, number, limit=1):
             break
     await services.forget_clips(workspace)
@@ -86,14 +86,14 @@ async def _recordings(store: Store, item: Item) -> list[str]:
     return [str(run.result["recording"]) for run in runs if run.result.get("recording")]
 
 
-async def _erase_singles(store: Store, batches: set[str], actor: str) -> None:
+async def _erase_singles(store: Store, workspace: str, batches: set[str], actor: str) -> None:
     """A single call's batch goes as a whole if it holds what somebody gave for this one person."""
     for ident in sorted(batches):
         batch = await store.batch(ident)
         if batch.origin == "single":
             held = orjson.loads(batch.config)
             if held.get("metadata") or held.get("callback_url"):
-                await store.erase_batch(ident, actor)
+                await store.erase_batch(workspace, ident, actor)
 
 
 async def _erase_skipped(services: Services, workspace: str, number: str) -> int:

@@ -212,7 +212,9 @@ async def cancel(
         raise BadRequest(f"active: {active[:40]!r} is not hangup")
     batch = await find(ctx, batchId)
     try:
-        stopped = await ctx.services.orders.stop(batch.id, StopReason.cancel, abort=active == "hangup", actor=ctx.actor)
+        stopped = await ctx.services.orders.stop(
+            ctx.workspace, batch.id, StopReason.cancel, abort=active == "hangup", actor=ctx.actor
+        )
     except NotFound:
         raise words.no_batch(batchId) from None
     return Answer(_cancelled(stopped.batch, stopped.first))
@@ -247,7 +249,7 @@ async def delete_data(ctx: Ctx, batchId: BatchId) -> Response:
     """Removes an ended batch with its calls, transcripts and recordings. Cannot be undone."""
     batch = await find(ctx, batchId)
     try:
-        await ctx.services.store.erase_batch(batch.id, ctx.actor)
+        await ctx.services.store.erase_batch(ctx.workspace, batch.id, ctx.actor)
     except NotFound:
         raise words.no_batch(batchId) from None
     answer: out.Done = {"id": batchId, "message": "The batch is deleted; its files follow"}
@@ -263,7 +265,7 @@ async def pause(ctx: Ctx, batchId: BatchId) -> Response:
     batch = await find(ctx, batchId)
 
     async def work(_: str) -> Answer:
-        return await _shown(ctx, await ctx.services.orders.pause(batch.id, "paused", ctx.actor))
+        return await _shown(ctx, await ctx.services.orders.pause(ctx.workspace, batch.id, "paused", ctx.actor))
 
     return await once(ctx, {}, work)
 
@@ -274,7 +276,7 @@ async def resume(ctx: Ctx, batchId: BatchId) -> Response:
     batch = await find(ctx, batchId)
 
     async def work(_: str) -> Answer:
-        resumed = await ctx.services.store.resume(batch.id, ctx.actor)
+        resumed = await ctx.services.store.resume(ctx.workspace, batch.id, ctx.actor)
         ctx.services.hints.work(resumed.lane)
         return await _shown(ctx, resumed)
 
@@ -295,7 +297,7 @@ async def change(ctx: Ctx, batchId: BatchId, body: Change) -> Response:
         raise BadRequest("The body changes nothing; it takes name, maxConcurrent and callsPerSecond")
     names = {"maxConcurrent": "cap", "callsPerSecond": "pace"}
     changed = await ctx.services.store.adjust(
-        batch.id, {names.get(name, name): value for name, value in given.items()}, ctx.actor
+        ctx.workspace, batch.id, {names.get(name, name): value for name, value in given.items()}, ctx.actor
     )
     ctx.services.hints.work(changed.lane)
     return await _shown(ctx, changed)

@@ -134,7 +134,7 @@ async def hang_up(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
     batch, item = found
 
     async def work(_: str) -> Answer:
-        if not await ctx.services.orders.drop(batch.id, item.seq, ctx.actor):
+        if not await ctx.services.orders.drop(ctx.workspace, batch.id, item.seq, ctx.actor):
             raise Conflict("The call is not active, so there is nothing to hang up", code="not_active")
         answer: out.Done = {"id": jobId, "message": "The call is being hung up"}
         return Answer(answer)

@@ -203,7 +203,7 @@ async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
 
     async def work(_: str) -> Answer:
         try:
-            stopped = await ctx.services.orders.stop(batch.id, StopReason.cancel, actor=ctx.actor)
+            stopped = await ctx.services.orders.stop(ctx.workspace, batch.id, StopReason.cancel, actor=ctx.actor)
         except NotFound:
             raise words.nothing_of(batch_id, COLLECTION) from None
         came_too_late = batch.ended or stopped.batch.stop_reason is not StopReason.cancel
@@ -225,7 +225,9 @@ async def pause(ctx: Ctx, batch_id: BatchId) -> Response:
     """Covey's own: nothing more of it starts until it is resumed; what is being processed goes on. Once more it answers
     the same; a batch that has ended or was canceled is a 409."""
     batch = await find(ctx, batch_id)
-    return await _turned(ctx, batch, "pause", lambda: ctx.services.orders.pause(batch.id, "paused", ctx.actor))
+    return await _turned(
+        ctx, batch, "pause", lambda: ctx.services.orders.pause(ctx.workspace, batch.id, "paused", ctx.actor)
+    )
 
 
 @router.post(
@@ -238,7 +240,7 @@ async def resume(ctx: Ctx, batch_id: BatchId) -> Response:
     """Covey's own: goes on with a paused batch, as those of a restored database are. One that is not paused answers the
     same; a batch that has ended or was canceled is a 409."""
     batch = await find(ctx, batch_id)
-    return await _turned(ctx, batch, "resume", lambda: ctx.services.store.resume(batch.id, ctx.actor))
+    return await _turned(ctx, batch, "resume", lambda: ctx.services.store.resume(ctx.workspace, batch.id, ctx.actor))
 
 
 async def _turned(ctx: Context, batch: Batch, doing: str, turn: Callable[[], Awaitable[Batch]]) -> Answer:
@@ -269,7 +271,7 @@ async def delete(ctx: Ctx, batch_id: BatchId) -> Response:
     """Removes an ended batch with its tasks and results. Its assets stay, and so does what was charged."""
     batch = await find(ctx, batch_id)
     try:
-        await ctx.services.store.erase_batch(batch.id, ctx.actor)
+        await ctx.services.store.erase_batch(ctx.workspace, batch.id, ctx.actor)
     except NotFound:
         raise words.nothing_of(batch_id, COLLECTION) from None
     except Conflict:

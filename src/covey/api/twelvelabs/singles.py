@@ -118,4 +118,4 @@ async def ended(ctx: Context, batch: str, within: timedelta | None = None) -> tu
 
 async def stop(ctx: Context, batch: str, *, abort: bool = True) -> Batch:
     """End a single task; what is being processed is dropped, or without `abort` goes on to its end."""
-    return (await ctx.services.orders.stop(batch, StopReason.cancel, abort=abort, actor=ctx.actor)).batch
+    return (await ctx.services.orders.stop(ctx.workspace, batch, StopReason.cancel, abort=abort, actor=ctx.actor)).batch

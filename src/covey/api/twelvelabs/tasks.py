@@ -159,7 +159,7 @@ async def delete(ctx: Ctx, task_id: TaskId) -> Response:
     try:
         if item.state is ItemState.waiting:
             await singles.stop(ctx, batch.id, abort=False)  # it may have started since it was looked at
-        await store.erase_batch(batch.id, ctx.actor)
+        await store.erase_batch(ctx.workspace, batch.id, ctx.actor)
     except NotFound:
         raise words.nothing_of(task_id, "tasks") from None
     except Conflict:

@@ -25,11 +25,11 @@ def work(lane: str) -> str:
     return f"work:{lane}"
 
 
-async def _known(database: Database, batch: str) -> Hot:
+async def _known(database: Database, workspace: str, batch: str) -> Hot:
     id_ = key(batch)
     now = await lock(database, [id_])
     found = await hot(database, id_, micros(now))
-    if found is None or found.row.erased_at is not None:
+    if found is None or found.row.workspace != workspace or found.row.erased_at is not None:
         raise NotFound(f"there is no batch {batch}")
     return found
 
@@ -46,6 +46,7 @@ async def _answer(database: Database, batch: Hot) -> Batch:
 
 async def stop(
     database: Database,
+    workspace: str,
     batch: str,
     reason: StopReason,
     *,
@@ -55,7 +56,7 @@ async def stop(
 ) -> Stopped:
     """Stop a batch: what waits is canceled, what is active goes on, or with `abort` is dropped. A batch that has
     ended or was stopped before keeps its first reason (a later `abort` still counts)."""
-    found = await _known(database, batch)
+    found = await _known(database, workspace, batch)
     first = found.open
     if first:
         await stop_open(database, found, reason, message=message, actor=actor)
@@ -100,9 +101,9 @@ async def expire_one(database: Database, batch: Hot) -> None:
     await save(database, [batch])
 
 
-async def pause(database: Database, batch: str, reason: str, actor: str | None = None) -> Batch:
+async def pause(database: Database, workspace: str, batch: str, reason: str, actor: str | None = None) -> Batch:
     """Start nothing more of it until it is resumed. Raises Conflict `ended` after the end or a stop."""
-    found = await _known(database, batch)
+    found = await _known(database, workspace, batch)
     _still_open(found, "pause")
     if found.row.paused_at is None:
         await pause_open(database, found, reason)
@@ -119,9 +120,9 @@ async def pause_open(database: Database, batch: Hot, reason: str) -> None:
     await database.tell(withdraw(row.id))
 
 
-async def resume(database: Database, batch: str, actor: str | None = None) -> Batch:
+async def resume(database: Database, workspace: str, batch: str, actor: str | None = None) -> Batch:
     """Go on with a paused batch. Raises Conflict `ended` after the end or a stop."""
-    found = await _known(database, batch)
+    found = await _known(database, workspace, batch)
     _still_open(found, "resume")
     if found.row.paused_at is not None:
         found.row.paused_at, found.row.streak, found.row.streak_code = None, 0, None
@@ -133,9 +134,9 @@ async def resume(database: Database, batch: str, actor: str | None = None) -> Ba
     return await _answer(database, found)
 
 
-async def adjust(database: Database, batch: str, changes: Json, actor: str | None = None) -> Batch:
+async def adjust(database: Database, workspace: str, batch: str, changes: Json, actor: str | None = None) -> Batch:
     """Change `name`, `cap` or `pace` of a batch that has not ended."""
-    found = await _known(database, batch)
+    found = await _known(database, workspace, batch)
     _still_open(found, "change")
     row = found.row
     values: dict[str, Any] = {"cap": row.cap, "pace": row.pace, **{k: v for k, v in changes.items() if k != "name"}}
@@ -152,9 +153,9 @@ async def adjust(database: Database, batch: str, changes: Json, actor: str | Non
     return await _answer(database, found)
 
 
-async def drop(database: Database, batch: str, seq: int, actor: str | None = None) -> bool:
+async def drop(database: Database, workspace: str, batch: str, seq: int, actor: str | None = None) -> bool:
     """Tell the worker of one active item to drop it; False if the item is not active."""
-    found = await _known(database, batch)
+    found = await _known(database, workspace, batch)
     if not await database.run("live_drop", {"batch": found.row.id, "seq": seq}):
         return False
     found.event("item_aborted", actor, {"seq": seq})
@@ -163,9 +164,9 @@ async def drop(database: Database, batch: str, seq: int, actor: str | None = Non
     return True
 
 
-async def erase_batch(database: Database, batch: str, actor: str | None = None) -> None:
+async def erase_batch(database: Database, workspace: str, batch: str, actor: str | None = None) -> None:
     """Hide an ended batch at once and let the sweeper remove its data. Raises Conflict `not_ended`."""
-    found = await _known(database, batch)
+    found = await _known(database, workspace, batch)
     if found.row.completed_at is None:
         raise Conflict("the batch has not ended: cancel it first, and wait for its active items", code="not_ended")
     await database.write("batch_erase", {"batch": found.row.id, "now": found.now})
