@@ -23,7 +23,7 @@ from benchmarks.upload import BYTES, SETTINGS, big_list, memory
 from covey.client import CoveyClient, StartOptions
 from covey.client.errors import ApiError
 
-CHECK = "covey.calls.intake.child"
+CHECK = "covey.calls.intake.checker"
 SAME = StartOptions(allow_duplicate=True)
 SMALL = 40
 GONE_AFTER_SECONDS = 3.0

@@ -22,12 +22,12 @@ from covey.domain.batch import NewBatch, NewItem, Quota, StopReason
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run, Succeeded
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.connection import connect
+from covey.store.sqlite.transaction import connect
 from covey.store.statements import statements
 
 ITEMS = 100_000

@@ -28,8 +28,8 @@ from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.domain.run import NOT_STARTED, Bite, Finished, Outcome, Returned, Succeeded
-from covey.engine.hints import Hints
 from covey.engine.sweeper import Sweeper
+from covey.engine.wakeups import Hints
 from covey.store.postgres.store import PostgresStore
 
 MINUTES = 10.0

@@ -23,8 +23,8 @@ import psycopg
 from covey.domain.batch import NewBatch, Quota
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
-from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run, Succeeded
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.postgres.store import PostgresStore

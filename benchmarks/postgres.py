@@ -28,8 +28,8 @@ from covey.domain.batch import NewBatch, NewItem, Quota
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run, Succeeded
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.postgres.store import PostgresStore

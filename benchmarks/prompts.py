@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.analysis import cards
-from covey.analysis.assetfiles import AssetFiles
 from covey.analysis.backend import Answer, Ask
 from covey.analysis.config import Mode, Wanted
-from covey.analysis.facts import FactsBook, Progress
-from covey.analysis.local import LocalFacts
+from covey.analysis.localfacts.backend import LocalFacts
+from covey.analysis.localfacts.cache import FactsBook, Progress
 from covey.analysis.media import Decoder, Facts
+from covey.analysis.storage import AssetFiles
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.settings import Analysis

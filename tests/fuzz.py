@@ -24,7 +24,7 @@ import httpx2 as httpx
 from benchmarks.serving import served
 
 from covey.api.app import document
-from covey.api.keys import make_key
+from covey.api.kit.auth import make_key
 from covey.domain.account import Role, Workspace
 from covey.domain.clock import SystemClock
 from covey.store.postgres.store import PostgresStore

@@ -21,13 +21,13 @@ import yaml  # type: ignore[import-untyped]
 from pydantic import BaseModel
 
 from covey.cli.commands import app
-from covey.connections import ConnectionLimits
 from covey.domain.lane import Lane
 from covey.domain.liveness import FROZEN_SECONDS
-from covey.engine.finisher import STOP_SECONDS
+from covey.engine.completer import STOP_SECONDS
 from covey.engine.worker import DROP_PATIENCE_SECONDS
 from covey.metrics import Metrics
-from covey.server import HURRY_SECONDS
+from covey.server.connections import ConnectionLimits
+from covey.server.process import HURRY_SECONDS
 from covey.settings import DEMO, Settings, Trunk, TrunkKind
 from covey.store.postgres.store import PostgresStore
 from covey.store.results import Claim

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from covey.subprocesses import start_process
+from covey.processes.start import start_process
 from tests.patience import patience
 
 PIPES = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}

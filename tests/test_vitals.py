@@ -14,7 +14,7 @@ from benchmarks.serving import ServerProcess
 from structlog.testing import capture_logs
 
 from covey.metrics import Metrics
-from covey.vitals import LoopLag, ServiceManager
+from covey.server.vitals import LoopLag, ServiceManager
 
 from .clock import ManualClock
 

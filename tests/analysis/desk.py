@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from covey.analysis.assetfiles import AssetFiles
+from covey.analysis.assets import Intake
 from covey.analysis.backend import Answer, Ask, Backend
 from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
-from covey.analysis.intake import Intake
 from covey.analysis.media import Decoder
 from covey.analysis.runner import AnalysisRunner
+from covey.analysis.storage import AssetFiles
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id

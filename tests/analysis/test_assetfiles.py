@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from covey.analysis.assetfiles import AssetFiles, FilesUnavailable
+from covey.analysis.storage import AssetFiles, FilesUnavailable
+from covey.disk import NoRoom, room
 from covey.domain.ids import new_id
-from covey.room import NoRoom, room
 
 
 def _ident() -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from covey.analysis.facts import FactsBook, Progress
-from covey.analysis.local import LocalFacts
+from covey.analysis.localfacts.backend import LocalFacts
+from covey.analysis.localfacts.cache import FactsBook, Progress
 from covey.analysis.media import Decoder, Facts, Undecodable
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import Asset

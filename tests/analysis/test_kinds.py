@@ -2,7 +2,7 @@
 
 import pytest
 
-from covey.analysis.kinds import kind_of
+from covey.analysis.file_types import kind_of
 
 MP4, QT, M4A = b"\0\0\0\x20ftypisom", b"\0\0\0\x14ftypqt  ", b"\0\0\0\x20ftypM4A "
 

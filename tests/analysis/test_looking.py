@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from covey.analysis.looking import Looker
+from covey.analysis.inspection import Looker
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import AssetState
 from covey.fetch import Fetcher

@@ -13,8 +13,8 @@ from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
 from covey.domain.batch import NewBatch, NewItem, Quota
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.engine.hints import Hints
 from covey.engine.runner import Blame, Failed, Returned
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from tests.analysis.desk import SAID, WORKSPACE, Desk, open_desk

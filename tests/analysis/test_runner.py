@@ -14,11 +14,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from covey.analysis import runner as module
-from covey.analysis.assetfiles import FilesUnavailable
 from covey.analysis.backend import Again, Answer, Ask, Busy, Down, Refused, Unsure
 from covey.analysis.config import Mode
-from covey.analysis.facts import FactsBook
-from covey.analysis.local import LocalFacts
+from covey.analysis.localfacts.backend import LocalFacts
+from covey.analysis.localfacts.cache import FactsBook
+from covey.analysis.storage import FilesUnavailable
 from covey.domain.asset import Asset, AssetState
 from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Retry, Returned, Succeeded
 from tests.analysis.desk import SAID, WORKSPACE, Desk, Say, open_desk

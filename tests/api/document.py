@@ -8,8 +8,8 @@ import httpx2 as httpx
 import orjson
 from jsonschema import Draft202012Validator
 
+from covey.api.app import DIALECTS
 from covey.api.app import document as made
-from covey.api.trillet.routing import first_name
 
 
 @cache
@@ -26,7 +26,7 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 def operation(method: str, path: str) -> Any:
     """What the document says of a request; None if it knows no such route. HEAD is as GET, of which it says nothing."""
-    path, method = first_name(path), "GET" if method == "HEAD" else method
+    path, method = DIALECTS.documented_path(path), "GET" if method == "HEAD" else method
     for pattern, template in _patterns():
         if pattern.fullmatch(path) and method.lower() in document()["paths"][template]:
             return document()["paths"][template][method.lower()]

@@ -15,14 +15,14 @@ import httpx2 as httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from covey.analysis.assetfiles import AssetFiles
-from covey.analysis.intake import Intake
+from covey.analysis.assets import Intake
 from covey.analysis.media import Decoder
+from covey.analysis.storage import AssetFiles
 from covey.api.app import create_app, routes
-from covey.api.keys import make_key
-from covey.api.services import Services
-from covey.api.trillet.agentfile import freeze
-from covey.api.trillet.starting import retry_plan
+from covey.api.kit.auth import make_key
+from covey.api.kit.services import Services
+from covey.api.trillet.agents import freeze
+from covey.api.trillet.submit import retry_plan
 from covey.calls.config import KIND, CallsConfig, Row
 from covey.calls.recordings import Recordings
 from covey.domain.account import Role, Workspace
@@ -31,8 +31,8 @@ from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.domain.run import Bite, Claimed, Failed, Finished, Outcome, Succeeded
-from covey.engine.hints import Hints
 from covey.engine.submission import Submission
+from covey.engine.wakeups import Hints
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind

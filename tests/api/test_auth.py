@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from covey.api.app import routes
-from covey.api.auth import PUBLIC, is_admin
-from covey.api.keys import make_key, well_formed
-from covey.api.trillet.routing import SECOND_NAMES
-from covey.api.twelvelabs.shapes import speaks
+from covey.api.app import DIALECTS, routes
+from covey.api.kit.auth import PUBLIC, is_admin, make_key, well_formed
+from covey.api.trillet.dialect import SECOND_NAMES
 from covey.domain.account import Role
 from tests.api.house import PREFIX, House, open_house
 
@@ -63,7 +61,7 @@ async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
         ):
             answer = await lenient.client.request(method, path, headers=headers)
             assert answer.status_code == status, (method, path)
-            shape = {"error", "code", "message"} if speaks(path) else {"error", "message"}
+            shape = {"error", "code", "message"} if not DIALECTS.of(path).names_workspace else {"error", "message"}
             assert method == "HEAD" or set(answer.json()) == shape
         if is_admin(path):
             answer = await lenient.client.request(method, path, headers=lenient.headers())
@@ -73,7 +71,7 @@ async def test_every_route_refuses_every_wrong_key(lenient: House) -> None:
         second = await lenient.client.request(method, path, headers=nowhere)
         assert first.status_code == second.status_code == 403, (method, path)
         assert first.content == second.content
-        if not speaks(path):  # there the key alone names the workspace
+        if DIALECTS.of(path).names_workspace:  # there the key alone names the workspace
             empty = await lenient.client.request(method, path, headers={**own, "x-workspace-id": ""})
             assert empty.status_code == 400
             assert method == "HEAD" or "x-workspace-id" in empty.json()["message"]

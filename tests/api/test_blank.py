@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from covey.api.auth import is_admin
-from covey.api.blank import EMPTY_FROM_SDK, MAY_BE_EMPTY
+from covey.api.kit.auth import is_admin
+from covey.api.kit.blank import EMPTY_FROM_SDK, MAY_BE_EMPTY
 from tests.api.document import document
 from tests.api.house import PEOPLE, PREFIX, House
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from covey.analysis.assetfiles import FilesUnavailable
+from covey.analysis.storage import FilesUnavailable
 from tests.api.house import BUSY, PREFIX, House, succeeded
 
 PRICES = {"calls": {"perItem": "0.5", "perSecond": "0.01"}}

@@ -25,7 +25,7 @@ def checks_of(pid: int) -> set[int]:
     return {
         int(child)
         for child in children
-        if b"covey.calls.intake.child" in _read(Path(f"/proc/{child.decode()}/cmdline"))
+        if b"covey.calls.intake.checker" in _read(Path(f"/proc/{child.decode()}/cmdline"))
     }
 
 

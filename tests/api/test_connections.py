@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from covey.api.app import document
-from covey.connections import REFUSED_BYTES, ConnectionLimits
 from covey.domain.account import AgentRecord
+from covey.server.connections import REFUSED_BYTES, ConnectionLimits
 from tests.api.house import House
 from tests.api.test_door import chunk, request, served
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from covey.api.app import document as made
-from covey.api.auth import PUBLIC
-from covey.api.page import html, markdown
+from covey.api.kit.auth import PUBLIC
+from covey.api.kit.reference import html, markdown
 from tests.api.document import document
 
 DOCS = Path(__file__).parents[2] / "docs"

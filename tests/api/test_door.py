@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from covey.connections import ConnectionLimits
 from covey.domain.errors import Unavailable
-from covey.server import _bind, http_config
+from covey.server.connections import ConnectionLimits
+from covey.server.process import _bind, http_config
 from tests.api.house import PREFIX, House, open_house
 from tests.patience import PATIENCE
 

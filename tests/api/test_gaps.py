@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from covey.calls.config import CallsConfig, RetryPlan
-from covey.cli.times import wire_gap
+from covey.cli.arguments import wire_gap
 from covey.domain.account import AgentRecord
 from covey.domain.ids import new_id
 from tests.api.house import AGENT, House

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import phonenumbers
 import pytest
 
-from covey.api.auth import is_admin
+from covey.api.kit.auth import is_admin
 from covey.domain.account import Workspace
 from covey.settings import Settings
 from covey.settings.regions import REGIONS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from covey.api.services import voice_check
+from covey.api.kit.services import voice_check
 from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.domain.batch import BatchState
 from covey.domain.errors import Unavailable

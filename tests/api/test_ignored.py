@@ -9,7 +9,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from covey.api.auth import PUBLIC, is_admin
+from covey.api.kit.auth import PUBLIC, is_admin
 from tests.api.house import PEOPLE, PREFIX, House
 from tests.api.test_blank import operations
 

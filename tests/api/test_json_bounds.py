@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.api.auth import is_admin
-from covey.api.jsontext import MOST_DEPTH, MOST_VALUES, Unfit, crowded, read_json
+from covey.api.kit.auth import is_admin
+from covey.api.kit.json_text import MOST_DEPTH, MOST_VALUES, Unfit, crowded, read_json
 from covey.calls.config import CallsConfig
 from covey.domain.account import AgentRecord
 from covey.domain.asset import Asset, AssetState

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from covey.api.app import routes
-from covey.api.routing import documented
+from covey.api.kit.openapi import documented
 from tests.api.house import House
 from tests.api.test_door import served
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from covey.api.house import erasing
-from covey.calls.files import skipped_path
+from covey.api.covey import erasing
+from covey.calls.paths import skipped_path
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.domain.run import Retry

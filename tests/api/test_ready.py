@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from covey.assembly import LAG_SECONDS, LAGGED_SECONDS, running
+from covey.server.assembly import LAG_SECONDS, LAGGED_SECONDS, running
+from covey.server.vitals import LoopLag
 from covey.settings import Analysis, Settings
-from covey.vitals import LoopLag
 from tests.api.house import House
 from tests.clock import ManualClock
 

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from covey.api.auth import is_admin
+from covey.api.kit.auth import is_admin
 from tests.api.document import document
 from tests.api.furnished import furnish, good, order
 from tests.api.house import House, open_house

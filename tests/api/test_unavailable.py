@@ -12,17 +12,17 @@ import httpx2 as httpx
 import pytest
 
 from covey.api.app import create_app
-from covey.api.house import health
-from covey.api.services import Services
+from covey.api.covey import health
+from covey.api.kit.services import Services
 from covey.calls.recordings import Recordings
 from covey.domain.errors import Unavailable
-from covey.engine.hints import Hints
 from covey.engine.submission import Submission
+from covey.engine.wakeups import Hints
 from covey.metrics import Metrics
 from covey.settings import Settings
 from covey.store.postgres.connection import WAIT_SECONDS
 from covey.store.postgres.store import PostgresStore
-from covey.store.store import Store
+from covey.store.store import Store, StoreMethod
 from tests.api.document import document
 from tests.api.house import AGENT, PEOPLE, House, MovingClock
 from tests.patience import patience
@@ -98,8 +98,9 @@ def break_down(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     async def away(*_: object, **__: object) -> None:
         raise Unavailable("FATAL: the database at db.example.org is shutting down")
 
-    for name, _ in inspect.getmembers(store, inspect.iscoroutinefunction):
-        if not name.startswith("_") and name not in (*DOOR, "close"):
+    for name, method in inspect.getmembers(type(store)):
+        asks = inspect.iscoroutinefunction(method) or isinstance(method, StoreMethod)
+        if asks and not name.startswith("_") and name not in (*DOOR, "close"):
             monkeypatch.setattr(store, name, away)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from covey.api.prices import money, prices_of
+from covey.api.kit.money import money, prices_of
 from covey.domain.account import Workspace
 from covey.domain.clock import SystemClock
 from covey.domain.usage import Units

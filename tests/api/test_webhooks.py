@@ -16,11 +16,10 @@ import pytest
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from covey.api.webhooks.events import KNOWN, TASK_WORDS
-from covey.api.webhooks.rendering import Rendering
+from covey.api.webhooks.bodies import rendering
 from covey.api.webhooks.routes import sender_of
-from covey.api.webhooks.sealing import SealBroken, Sealer
-from covey.api.webhooks.secrets import callbacks_id, valid_secrets
+from covey.api.webhooks.schemas import KNOWN, TASK_WORDS
+from covey.api.webhooks.secrets import SealBroken, Sealer, callbacks_id, valid_secrets
 from covey.api.webhooks.signing import Style
 from covey.domain.batch import NewBatch, NewItem, StopReason
 from covey.domain.errors import BadRequest
@@ -223,7 +222,7 @@ async def test_the_words_of_the_other_api(
     one = Delivery(
         "a" * 24, held.id, "ws-one", "b" * 18 + "0" * 6, None, type_, NOW, data, DeliveryState.waiting, 1, None
     )
-    message = await Rendering(house.services.store).message(Due(one, held))
+    message = await rendering(house.services.store).message(Due(one, held))
     assert (message and message.type) == word
     if message and origin == "single":
         assert json.loads(message.body)["data"]["status"] == word.rpartition(".")[2] if word else False

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from covey.api.house.workers import worker_out
+from covey.api.covey.workers import worker_out
 from covey.domain.clock import SystemClock
 from covey.store.results import WorkerInfo
 from tests.api.house import WORKER, House

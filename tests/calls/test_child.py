@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from covey.calls.child import ChildFailed, ChildProcess, ChildRefused
+from covey.processes.child import ChildFailed, ChildProcess, ChildRefused
 
 MODULE = """
 import os, sys, time
-from covey.calls.child import ChildRefused, serve
+from covey.processes.child import ChildRefused, serve
 
 def answer(header, body):
     match header["do"]:
@@ -40,7 +40,7 @@ if __name__ == "__main__":
 
 PARENT = """
 import asyncio
-from covey.calls.child import ChildProcess
+from covey.processes.child import ChildProcess
 
 async def main():
     header, _ = await ChildProcess("answers").ask({"do": "echo"})

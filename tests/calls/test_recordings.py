@@ -8,8 +8,7 @@ from typing import Any
 import obstore
 import pytest
 
-from covey.calls.keeper import Keeper
-from covey.calls.recordings import Recordings
+from covey.calls.recordings import Keeper, Recordings
 from covey.domain.clock import SystemClock
 
 BATCH = "6b02ed612dff3a54bd000000"

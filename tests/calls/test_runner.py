@@ -21,8 +21,8 @@ from covey.domain.ids import new_id
 from covey.domain.item import ItemState
 from covey.domain.lane import Lane
 from covey.domain.run import LICENCE_SECONDS
-from covey.engine.hints import Hints
 from covey.engine.runner import Failed, Returned, Run
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.settings import LEAST_GAP

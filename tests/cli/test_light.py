@@ -16,8 +16,8 @@ SERVERS = (
     "covey.calls",
     "covey.domain",
     "covey.settings",
-    "covey.assembly",
-    "covey.server",
+    "covey.server.assembly",
+    "covey.server.process",
 )
 
 

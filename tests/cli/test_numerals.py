@@ -7,8 +7,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
+from covey.cli.arguments import real, whole
 from covey.cli.commands import app
-from covey.cli.numerals import real, whole
 
 LOCAL = {"port", "health-port"}
 """Options of a process on this machine."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from covey.calls.trunks.demo.behaviours import TABLE
-from covey.cli.demo.house import own_environment
+from covey.cli.demo.environment import own_environment
 from covey.cli.demo.proof import WITNESSED, prove
 
 YES = {"behaviour": "says_yes", "said": ["yes please"], "answered_at": 1.0, "code": 200, "ended_by": "caller"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from covey.cli.exits import Exit
-from covey.cli.uploading import LONGEST_CUSTOM_ID, custom_ids
+from covey.cli.uploads import LONGEST_CUSTOM_ID, custom_ids
 from tests.api.twelvelabs import clips
 
 from .conftest import Command, clean_environment

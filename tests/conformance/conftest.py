@@ -31,6 +31,8 @@ class Scene:
     database: Database
     heard: list[str] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    workspaces: dict[str, str] = field(default_factory=dict)
+    """The workspace of each batch."""
     _names: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -56,6 +58,7 @@ class Scene:
         await self.store.append(new.id, 0, rows)
         await self.store.accept(new.id, len(rows), quota, actor)
         self.batches.append(new.id)
+        self.workspaces[new.id] = new.workspace
         return new.id
 
     async def claim(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> Bite | None:
@@ -99,8 +102,7 @@ class Scene:
 
     async def stop(self, batch: str, *, abort: bool = False) -> Batch:
         """Cancel a batch."""
-        workspace = (await self.store.batch(batch)).workspace
-        return (await self.store.stop(workspace, batch, StopReason.cancel, abort=abort)).batch
+        return (await self.store.stop(self.workspaces[batch], batch, StopReason.cancel, abort=abort)).batch
 
 
 def numbers(counts: Counts) -> tuple[int, int, int, int, int]:

@@ -115,7 +115,7 @@ async def test_blocked_refs(scene: Scene) -> None:
 async def test_erasing_a_person_overwrites_what_is_about_them(scene: Scene) -> None:
     batch = await scene.submit(refs("p", "q", "p"), max_tries=2)
     elsewhere = await scene.submit(refs("p"), workspace="other")
-    await scene.store.pause("w", elsewhere, "p")
+    await scene.store.pause("other", elsewhere, "p")
     bite = await scene.take()
     secret = Failed("declined", "They said: secret", {"text": "secret"})
     await scene.finish(bite, Retry(scene.now, secret), seqs=[0])

@@ -165,18 +165,18 @@ async def test_a_batch_that_is_not_self_pausing_goes_on_to_its_end(scene: Scene)
 async def test_hopeless_probes_pause_no_batch_but_their_own(scene: Scene) -> None:
     bystander = await scene.submit(5, workspace="other")
     beside = await scene.take(1)
-    await scene.store.pause("w", bystander, "p")
+    await scene.store.pause("other", bystander, "p")
     batch = await opened(scene)
     for _ in range(3):
         await probe(scene, DOWN)
-    await scene.store.resume("w", bystander)
-    await scene.store.pause("w", bystander, "p")
+    await scene.store.resume("other", bystander)
+    await scene.store.pause("other", bystander, "p")
     until = (await lane(scene)).open_until
     assert until is not None
     scene.clock.advance((until - scene.now).total_seconds())
     last = await scene.take(1)
     await scene.finish(last, DOWN)
-    await scene.store.resume("w", bystander)
+    await scene.store.resume("other", bystander)
     await scene.finish(beside, DOWN)
     assert (await scene.store.batch(batch)).paused_at is not None
     assert (await scene.store.batch(bystander)).paused_at is None

@@ -11,8 +11,8 @@ import pytest
 from covey.domain.account import Workspace
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import DeliveryState, Endpoint
+from covey.store.operations.deliveries import AT_ONCE, FAILING_WITHIN, LATE_COMERS, LOOKED_AT_EVERY, QUICK_AT_ONCE
 from covey.store.operations.endpoints import ORPHANED
-from covey.store.operations.webhooks import AT_ONCE, FAILING_WITHIN, LATE_COMERS, LOOKED_AT_EVERY, QUICK_AT_ONCE
 from covey.store.results import Due, Tried
 
 from .conftest import Scene
@@ -28,7 +28,7 @@ async def tell(scene: Scene, times: int, workspace: str = "w") -> None:
     """Let so many things happen to a batch of the workspace."""
     batch = await scene.submit(1, workspace=workspace)
     for n in range(times):
-        await (scene.store.resume("w", batch) if n % 2 else scene.store.pause("w", batch, "p"))
+        await (scene.store.resume(workspace, batch) if n % 2 else scene.store.pause(workspace, batch, "p"))
 
 
 async def claim(scene: Scene, limit: int = 100, busy: dict[str, int] | None = None) -> list[Due]:

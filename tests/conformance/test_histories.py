@@ -148,11 +148,11 @@ class Histories(History):
     async def _stop(self, model: ModelBatch, reason: StopReason, *, abort: bool) -> None:
         self.closed.discard(model.id)
         first = model.open
-        stopped = await self.store.stop("w", model.id, reason, abort=abort)
+        stopped = await self.store.stop(self.workspace, model.id, reason, abort=abort)
         model.stop(reason, abort=abort)
         assert stopped.first == first
         assert model.agrees(stopped.batch.counts)
-        again = await self.store.stop("w", model.id, reason, abort=abort)
+        again = await self.store.stop(self.workspace, model.id, reason, abort=abort)
         assert (again.first, again.batch.counts) == (False, stopped.batch.counts)
 
     @precondition(lambda self: self.batches)
@@ -164,9 +164,9 @@ class Histories(History):
         if order == "cap" and cap is not None and cap < model.count("active"):
             return
         orders: dict[str, Callable[[], Awaitable[Batch]]] = {
-            "pause": lambda: self.store.pause("w", model.id, "p"),
-            "resume": lambda: self.store.resume("w", model.id),
-            "cap": lambda: self.store.adjust("w", model.id, {"cap": cap}),
+            "pause": lambda: self.store.pause(self.workspace, model.id, "p"),
+            "resume": lambda: self.store.resume(self.workspace, model.id),
+            "cap": lambda: self.store.adjust(self.workspace, model.id, {"cap": cap}),
         }
         if not model.open:
             with pytest.raises(Conflict):
@@ -185,7 +185,7 @@ class Histories(History):
         self.run(self._drop(keys[pick % len(keys)]))
 
     async def _drop(self, key: Key) -> None:
-        assert await self.store.drop("w", key[0], key[1])
+        assert await self.store.drop(self.workspace, key[0], key[1])
         self.batches[key[0]].items[key[1]].dropped = True
         told = {(one.batch, one.seq, one.attempt) for one in await self.store.to_drop(self.worker)}
         assert told == {

@@ -246,7 +246,7 @@ async def test_who_can_start_nothing_leaves_all_to_the_others(scene: Scene) -> N
     for n in range(20):
         await scene.submit(10, workspace=f"later{n}", start_at=scene.after(60))
     paused = await scene.submit(10, workspace="paused")
-    await scene.store.pause("w", paused, "p")
+    await scene.store.pause("paused", paused, "p")
     stopped = await scene.submit(10, workspace="stopped")
     await scene.take(1)
     await scene.stop(stopped)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from covey.domain.webhook import DeliveryState
-from covey.store.operations.database import Params
+from covey.store.operations.transaction import Params
 from covey.store.postgres.transaction import Transaction
 from covey.store.sqlite import SqliteStore
 

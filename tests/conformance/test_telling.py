@@ -11,8 +11,7 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import is_id
 from covey.domain.run import Blame, Failed, Retry, Succeeded
 from covey.domain.webhook import BATCH_EVENTS, ITEM_EVENTS, DeliveryState, Endpoint
-from covey.store.operations import control
-from covey.store.operations import database as operating
+from covey.store.operations import control, transaction
 from covey.store.results import Tried
 from covey.store.store import Store
 
@@ -257,7 +256,7 @@ async def test_what_is_rolled_back_was_not_told(scene: Scene, store: Store) -> N
     await listens(scene)
     batch = await scene.submit(1)
 
-    async def broken(database: operating.Database) -> None:
+    async def broken(database: transaction.Database) -> None:
         await control.pause(database, "w", batch, "p")
         raise Conflict("something else went wrong")
 

@@ -20,7 +20,7 @@ async def test_what_a_stopped_batch_still_does_ends_with_its_time(scene: Scene) 
     call = await scene.submit(3, expires_at=scene.after(10), workspace="w2")
     await scene.take(1)
     for batch in (harmless, call):
-        await scene.store.stop("w", batch, StopReason.cancel)
+        await scene.stop(batch)
     scene.clock.advance(11)
     assert await scene.store.expire() == [harmless]
     assert await scene.store.expire() == []

@@ -10,8 +10,8 @@ from covey.domain.batch import NewBatch, NewItem, Quota
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.engine.dispatcher import Dispatcher
-from covey.engine.hints import Hints
 from covey.engine.runner import Outcome, Run
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.results import WorkerInfo

@@ -9,7 +9,7 @@ import pytest
 from covey.domain.errors import Unavailable
 from covey.domain.webhook import BATCH_EVENTS, DeliveryState, Endpoint
 from covey.engine.deliveries import MOST_AT_ONCE, REST, Deliveries
-from covey.store.operations.webhooks import AT_ONCE, QUICK_AT_ONCE
+from covey.store.operations.deliveries import AT_ONCE, QUICK_AT_ONCE
 from covey.store.results import Due, Tried
 from tests.patience import patience
 
@@ -95,7 +95,7 @@ async def tell(house: House, times: int, workspace: str = "w") -> None:
     """Let so many things happen to a batch of the workspace."""
     batch = await house.submit(1, workspace=workspace)
     for n in range(times):
-        await (house.store.resume("w", batch) if n % 2 else house.store.pause("w", batch, "p"))
+        await (house.store.resume(workspace, batch) if n % 2 else house.store.pause(workspace, batch, "p"))
 
 
 async def settled(deliveries: Deliveries) -> None:

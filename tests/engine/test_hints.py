@@ -2,7 +2,7 @@
 
 import pytest
 
-from covey.engine.hints import Hints
+from covey.engine.wakeups import Hints
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from covey.domain.item import ItemState
-from covey.engine.liveness import Settler
+from covey.engine.rescuer import Settler
 
 from .conftest import LANE, House
 

@@ -13,7 +13,7 @@ from covey.domain.run import Finished, Progress
 from covey.engine.runner import Aborted, Failed, Outcome, Succeeded
 from covey.store.results import FinishReport
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Database
 
 from ..patience import PATIENCE
 from .conftest import LANE, House

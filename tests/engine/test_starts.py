@@ -6,9 +6,9 @@ import pytest
 
 from covey.domain.batch import BatchState
 from covey.domain.lane import START_SLACK, Lane
-from covey.engine.ahead import Ahead
+from covey.engine.backoff import FIRST_REST, LAPS, MORE_LAPS
+from covey.engine.clock_offset import Ahead
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
-from covey.engine.standstill import FIRST_REST, LAPS, MORE_LAPS
 from covey.store.results import Claim
 
 from .conftest import LANE, House, beside_another

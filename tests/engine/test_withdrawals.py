@@ -10,10 +10,10 @@ from covey.domain.errors import Unavailable
 from covey.domain.item import ItemState
 from covey.domain.lane import Lane
 from covey.engine import withdrawals
-from covey.engine.hints import Hints
+from covey.engine.backoff import LAPS
 from covey.engine.orders import Orders
 from covey.engine.runner import Failed, Outcome, Run
-from covey.engine.standstill import LAPS
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.store.results import Claim
 

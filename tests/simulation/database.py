@@ -14,10 +14,8 @@ from typing import Any
 
 import apsw
 
-from covey.store.operations.database import Params, Values
-from covey.store.sqlite.connection import connect, migrate
-from covey.store.sqlite.database import Database
-from covey.store.sqlite.transaction import Transaction
+from covey.store.operations.transaction import Params, Values
+from covey.store.sqlite.transaction import Database, Transaction, connect, migrate
 from covey.store.statements import statements
 
 from .loop import Loop, ProcessClock

@@ -6,7 +6,7 @@ again, which is done too: every so often, and at the end.
 
 from typing import Any
 
-from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Database
 
 TRIGGERS = """
 CREATE TEMP TABLE IF NOT EXISTS seen (

@@ -10,7 +10,7 @@ from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.domain.liveness import Look, Observer
 from covey.domain.run import Finished
-from covey.store.operations.database import micros
+from covey.store.operations.transaction import micros
 from covey.store.results import Claim, FinishReport, Stopped, WorkerInfo
 from covey.store.store import Operation, Store
 

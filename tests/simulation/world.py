@@ -19,11 +19,11 @@ from covey.domain.batch import NewBatch, NewItem, Quota, StopReason
 from covey.domain.errors import Conflict, CoveyError, NotFound, Unavailable
 from covey.domain.lane import Lane
 from covey.engine import sweeper
-from covey.engine.hints import Hints
-from covey.engine.liveness import Settler
 from covey.engine.orders import Orders
+from covey.engine.rescuer import Settler
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.loop import Loop as EngineLoop
 from covey.metrics import Metrics

@@ -12,7 +12,7 @@ import apsw
 import psycopg
 
 from covey.store.postgres.schema import migrate
-from covey.store.sqlite import connection as sqlite
+from covey.store.sqlite import transaction
 
 from ..postgres_server import session_server
 
@@ -74,8 +74,8 @@ async def fresh_postgres() -> list[str]:
 def fresh_sqlite() -> list[str]:
     """The same of the other store."""
     with tempfile.TemporaryDirectory() as folder:
-        database = sqlite.connect(Path(folder) / "covey.db", {})
-        sqlite.migrate(database)
+        database = transaction.connect(Path(folder) / "covey.db", {})
+        transaction.migrate(database)
         try:
             return of_sqlite(database.connection)
         finally:

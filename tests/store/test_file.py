@@ -12,9 +12,8 @@ from covey.domain.lane import Lane
 from covey.domain.run import Aborted, Failed, Outcome, Retry, Succeeded
 from covey.store.migrate import StoreError, migrations, pending
 from covey.store.sqlite import SqliteStore, copy_database, restore
-from covey.store.sqlite.connection import PACKAGE
-from covey.store.sqlite.database import Database
 from covey.store.sqlite.lock import OwnerLock
+from covey.store.sqlite.transaction import PACKAGE, Database
 
 from ..clock import ManualClock
 from ..conformance.conftest import Scene, numbers, seqs

@@ -8,9 +8,9 @@ import pytest
 
 from covey.domain.batch import NewItem
 from covey.domain.run import Failed, Retry
-from covey.store.operations.database import micros
+from covey.store.operations.transaction import micros
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Database
 from covey.store.statements import statements
 
 from ..conformance.conftest import Scene

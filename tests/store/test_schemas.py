@@ -15,7 +15,7 @@ import pytest
 from covey.store.migrate import migrations
 from covey.store.postgres.connection import PACKAGE
 from covey.store.postgres.schema import migrate
-from covey.store.sqlite.connection import PACKAGE as SQLITE
+from covey.store.sqlite.transaction import PACKAGE as SQLITE
 
 from ..postgres_server import session_server
 from .schemas import fresh_postgres, fresh_sqlite, of_postgres, of_sqlite, written

@@ -13,8 +13,7 @@ import pytest
 from covey.domain.errors import CoveyError, DatabaseFull, Unavailable
 from covey.domain.lane import Lane
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.database import Database
-from covey.store.sqlite.transaction import Transaction, completed
+from covey.store.sqlite.transaction import Database, Transaction, completed
 
 from ..clock import ManualClock
 from ..conformance.conftest import Scene, numbers

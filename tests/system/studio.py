@@ -11,12 +11,12 @@ from typing import Any
 from covey.analysis.config import lane_of
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.api.app import create_app, routes
-from covey.assembly import Server, running
 from covey.cli.local.firststart import first_account
 from covey.client import CoveyClient
 from covey.client.analysis import AnalysisBatch
 from covey.domain.clock import SystemClock
 from covey.domain.lane import LaneStatus
+from covey.server.assembly import Server, running
 from covey.settings import Analysis, Limits, Model, ModelKind, Settings
 from tests.api.twelvelabs.shelf import listening
 from tests.conformance.databases import template

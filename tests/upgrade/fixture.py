@@ -20,21 +20,21 @@ from typing import Any
 import httpx2 as httpx
 import psycopg
 
-from covey.analysis.assetfiles import AssetFiles
-from covey.analysis.intake import Intake
+from covey.analysis.assets import Intake
 from covey.analysis.media import Decoder
+from covey.analysis.storage import AssetFiles
 from covey.api.app import create_app, routes
-from covey.api.services import Services
-from covey.calls.files import recording_spool, recordings_folder
+from covey.api.kit.services import Services
+from covey.calls.paths import recording_spool, recordings_folder
 from covey.calls.recordings import Recordings
-from covey.database import FILE, opened
 from covey.domain.clock import SystemClock
-from covey.engine.hints import Hints
 from covey.engine.submission import Submission
+from covey.engine.wakeups import Hints
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
+from covey.server.database import FILE, opened
 from covey.settings import Settings
-from covey.store.sqlite.copies import copy_database
+from covey.store.sqlite.backup import copy_database
 from covey.store.store import Store
 
 from ..postgres_server import PostgresServer, newest_of_the_wheel

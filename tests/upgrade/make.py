@@ -22,14 +22,14 @@ from benchmarks.webhooks import Receiver
 
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.api.app import create_app, routes
-from covey.api.keys import make_key
-from covey.assembly import Server, running
+from covey.api.kit.auth import make_key
 from covey.domain.account import Role, Workspace
 from covey.domain.batch import StopReason
 from covey.logging import setup_logging
+from covey.server.assembly import Server, running
 from covey.settings import Settings
 from covey.store.migrate import migrations
-from covey.store.sqlite.connection import PACKAGE
+from covey.store.sqlite.transaction import PACKAGE
 
 from ..analysis.openai.stub import Stub, answer, error, held
 from ..api.twelvelabs.shelf import listening

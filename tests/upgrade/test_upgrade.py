@@ -16,12 +16,12 @@ from benchmarks.webhooks import Receiver
 from standardwebhooks import Webhook
 
 from covey.api.app import create_app, routes
-from covey.assembly import running
 from covey.cli.local.database import recount
-from covey.database import FILE
 from covey.domain import liveness
 from covey.domain.run import DO_NOT_CALL
 from covey.logging import setup_logging
+from covey.server.assembly import running
+from covey.server.database import FILE
 from covey.settings import Settings
 from covey.store.store import Store
 

@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from covey.analysis.assetfiles import AssetFiles
 from covey.analysis.backend import Refused
 from covey.analysis.encoded import decoded
-from covey.analysis.kinds import HEAD, IMAGE, kind_of
-from covey.analysis.looking import UNAVAILABLE, again_of, unfetched
+from covey.analysis.file_types import HEAD, IMAGE, kind_of
+from covey.analysis.inspection import UNAVAILABLE, again_of, unfetched
+from covey.analysis.storage import AssetFiles
+from covey.disk import room
 from covey.domain.asset import Asset, AssetState
 from covey.fetch import Fetcher, FetchError
-from covey.room import room
 
 INVALID = "parameter_invalid"
 

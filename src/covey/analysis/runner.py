@@ -13,16 +13,16 @@ from typing import Protocol, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from covey.analysis.assetfiles import FilesUnavailable
 from covey.analysis.backend import Again, Answer, Ask, Backend, Busy, Down, Refused, Unsure
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
 from covey.analysis.schema import SchemaError, check_request_schema
+from covey.analysis.storage import FilesUnavailable
+from covey.disk import NoRoom
 from covey.domain.asset import Asset, AssetState
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.domain.run import NOT_STARTED
 from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Outcome, Retry, Returned, Run, Succeeded
-from covey.room import NoRoom
 from covey.settings import Analysis
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ ABORTED_CODES = {"expired": "batch_processing_timeout", "aborted": "user_cancele
 
 
 class Files(Protocol):
-    """Where the bytes of assets are; `covey.analysis.assetfiles.AssetFiles` is the real one."""
+    """Where the bytes of assets are; `covey.analysis.storage.AssetFiles` is the real one."""
 
     def local(self, asset: str) -> AbstractAsyncContextManager[Path]:
         """A file on this machine with an asset's bytes. Raises FileNotFoundError."""
@@ -58,7 +58,7 @@ class Files(Protocol):
 
 
 class Shelf(Protocol):
-    """The workspace's assets; `covey.analysis.intake.Intake` is the real one."""
+    """The workspace's assets; `covey.analysis.assets.Intake` is the real one."""
 
     async def ready_asset(self, workspace: str, asset: str) -> Asset | None:
         """The asset once it was looked at; None if there is none any more."""

@@ -6,14 +6,14 @@ from importlib.util import find_spec
 
 import structlog
 
-from covey.analysis.assetfiles import AssetFiles
+from covey.analysis.assets import Intake, Shelf
 from covey.analysis.backend import Backend
 from covey.analysis.config import lane_of
-from covey.analysis.facts import FactsBook
-from covey.analysis.intake import Intake, Shelf
-from covey.analysis.local import LocalFacts
+from covey.analysis.localfacts.backend import LocalFacts
+from covey.analysis.localfacts.cache import FactsBook
 from covey.analysis.media import Decoder
 from covey.analysis.runner import AnalysisRunner
+from covey.analysis.storage import AssetFiles
 from covey.domain.clock import Clock
 from covey.fetch import Fetcher
 from covey.settings import Model, ModelKind, Settings, SettingsError
@@ -74,6 +74,6 @@ def _can_be(name: str, model: Model) -> bool:
 def _backend(name: str, model: Model, book: FactsBook, decoder: Decoder) -> Backend:
     if model.kind is ModelKind.local_facts:
         return LocalFacts(book)
-    from covey.analysis.openai import OpenAiBackend  # with the SDK, which costs a start two seconds
+    from covey.analysis.openai import OpenAiBackend
 
     return OpenAiBackend(name, model, decoder)

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 
 from covey.api.app import document
-from covey.api.page import markdown
+from covey.api.kit.reference import markdown
 
 
 def main(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The application: the door, and behind it the routes."""
+"""The application: the middleware, and behind it the routes of each dialect. The one place that knows them all."""
 
 import asyncio
 from pathlib import Path
@@ -9,24 +9,32 @@ from fastapi import APIRouter, FastAPI, Response
 from starlette.types import ASGIApp
 
 from covey import private
-from covey.api import documents, errors
-from covey.api.auth import Gate
-from covey.api.door import Door
-from covey.api.errors import Answer
-from covey.api.house import admin, blocklists, health, people, trunks, usage, workers
-from covey.api.page import html
-from covey.api.routing import LiteralPaths, ProbeRoute, documented
-from covey.api.services import Services
-from covey.api.trillet import agents, batches, calls, exporting, history, routing, single
-from covey.api.twelvelabs import analyze, assets, multipart, shapes, tasks
+from covey.api.covey import admin, blocklists, health, people, trunks, usage, workers
+from covey.api.covey.dialect import Covey
+from covey.api.kit import errors
+from covey.api.kit import openapi as documents
+from covey.api.kit.auth import Gate
+from covey.api.kit.dialect import Dialects
+from covey.api.kit.errors import Answer
+from covey.api.kit.openapi import LiteralPaths, ProbeRoute, documented
+from covey.api.kit.reference import html
+from covey.api.kit.services import Services
+from covey.api.middleware import Door
+from covey.api.trillet import agents, batches, calls, export, history, single
+from covey.api.trillet.dialect import PREFIX as CALLS_PREFIX
+from covey.api.trillet.dialect import Trillet
+from covey.api.twelvelabs import analyze, assets, multipart, tasks
 from covey.api.twelvelabs import batches as analysis_batches
-from covey.api.webhooks import resending
+from covey.api.twelvelabs.dialect import PREFIX as ANALYSIS_PREFIX
+from covey.api.twelvelabs.dialect import TwelveLabs
+from covey.api.webhooks import deliveries
 from covey.api.webhooks import routes as webhooks
 
 TITLE = "Covey"
 VERSION = "0.1.0"
 
-FAMILY = (batches.router, exporting.router, calls.router)
+DIALECTS = Dialects(Covey(), [Trillet(), TwelveLabs()])
+FAMILY = (batches.router, export.router, calls.router)
 
 
 _PAGE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -42,23 +50,23 @@ def create_app(services: Services, app: FastAPI | None = None) -> ASGIApp:
     _empty(services.spool)
     limits = services.settings.limits
     gate = Gate(services.store, services.clock, limits.failed_authentications_per_second, limits.requests_per_minute)
-    return Door(LiteralPaths(app or routes()), gate, services)
+    return Door(LiteralPaths(app or routes()), DIALECTS, gate, services)
 
 
 def routes() -> FastAPI:
     """The framework's application with every route, and no services yet."""
     app = _without_routes()
     for router in FAMILY:
-        app.include_router(router, prefix=routing.PREFIX)
+        app.include_router(router, prefix=CALLS_PREFIX)
     app.include_router(agents.router)
     app.include_router(single.router)
     app.include_router(history.router, prefix=history.PREFIX)
     for router in (history.recordings, people.router, trunks.router, admin.router, workers.router, health.router):
         app.include_router(router)
-    for router in (webhooks.router, resending.router, usage.router, blocklists.router):
+    for router in (webhooks.router, deliveries.router, usage.router, blocklists.router):
         app.include_router(router)
     for router in (analysis_batches.router, tasks.router, analyze.router, multipart.router, assets.router):
-        app.include_router(router, prefix=shapes.PREFIX)
+        app.include_router(router, prefix=ANALYSIS_PREFIX)
     app.include_router(_pages(app))
     _prepare(app)
     return app
@@ -92,7 +100,7 @@ def document() -> bytes:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    return documents.describe(documented(app), TITLE, VERSION)
+    return documents.describe(documented(app), DIALECTS, TITLE, VERSION)
 
 
 def _pages(app: FastAPI) -> APIRouter:

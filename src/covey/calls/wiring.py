@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covey.calls.call import Trunk
-from covey.calls.files import open_calls_folder, recording_spool, recordings_folder
+from covey.calls.paths import open_calls_folder, recording_spool, recordings_folder
 from covey.calls.recordings import Recordings
 from covey.calls.runner import CallRunner, Manners
 from covey.calls.speech import Recognizer, Synthesizer
@@ -72,7 +72,7 @@ def call_parts(settings: Settings, clock: Clock, metrics: Metrics, keep_open: Se
 def _synthesizer(calls: Calls) -> Synthesizer:
     if calls.speech_url is None:
         return EspeakSynthesizer()
-    from covey.calls.speech.openai import OpenAiSynthesizer  # with numpy, which costs a start 0.2 s
+    from covey.calls.speech.openai import OpenAiSynthesizer
 
     key = calls.speech_key.get_secret_value() if calls.speech_key else None
     return OpenAiSynthesizer(calls.speech_url, key, calls.speech_model)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 
-from covey.cli import times
+from covey.cli import arguments
 from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, YesFlag, put, put_json, put_table, say, when
 from covey.cli.session import confirm, leave, talk
@@ -85,7 +85,7 @@ def create_key(
     role: Annotated[str, typer.Option(help="read, operate, or admin (the whole server).")] = "operate",
     name: Annotated[str, typer.Option(help="What it is for.")] = "key",
     expires: Annotated[
-        datetime | None, typer.Option(parser=times.moment, metavar="TIME", help="It ends then, as +90d.")
+        datetime | None, typer.Option(parser=arguments.moment, metavar="TIME", help="It ends then, as +90d.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from covey.cli import ids
+from covey.cli import arguments
 from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, YesFlag, clean, put, put_json, put_table, say, when
 from covey.cli.session import confirm, leave, talk
@@ -44,7 +44,7 @@ def show(agent: TheAgent, as_json: JsonFlag = False) -> None:
     """Show everything an agent has, as JSON."""
 
     async def work(client: CoveyClient) -> None:
-        put_json((await client.agents.get(await ids.agent_id(client, agent))).raw)
+        put_json((await client.agents.get(await arguments.agent_id(client, agent))).raw)
 
     talk(work, as_json=as_json)
 
@@ -89,7 +89,7 @@ def update(
         leave("Say what to change: a file, or options such as --greeting.", Exit.usage)
 
     async def work(client: CoveyClient) -> None:
-        _tell(await client.agents.update(await ids.agent_id(client, agent), body), as_json=as_json)
+        _tell(await client.agents.update(await arguments.agent_id(client, agent), body), as_json=as_json)
 
     talk(work, as_json=as_json)
 
@@ -100,7 +100,7 @@ def delete(agent: TheAgent, yes: YesFlag = False, as_json: JsonFlag = False) -> 
     confirm(f"Delete the agent {agent}?", yes=yes)
 
     async def work(client: CoveyClient) -> str:
-        found = await ids.agent_id(client, agent)
+        found = await arguments.agent_id(client, agent)
         await client.agents.delete(found)
         return found
 

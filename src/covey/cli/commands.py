@@ -11,20 +11,20 @@ import typer
 from covey.cli import (
     accounts,
     agents,
+    control,
     demo,
     local,
-    looking,
+    login,
     people,
-    remote,
     serve,
-    starting,
-    stopping,
+    show,
+    submit,
     videos,
-    watching,
+    watch,
     webhooks,
-    worker,
     workers,
 )
+from covey.cli import serve as worker
 from covey.cli.exits import Exit
 from covey.cli.session import Command, Commands
 from covey.cli.version import print_version
@@ -67,14 +67,14 @@ def _add(panel: str, **commands: Callable[..., Any]) -> None:
 _add(SERVER, serve=serve.serve, demo=demo.demo, init=local.init, config=local.config, doctor=local.doctor)
 _add(SERVER, worker=worker.worker, workers=workers.workers, migrate=local.migrate)
 _add(SERVER, backup=local.backup, restore=local.restore)
-_add(START, submit=starting.submit, call=starting.call, validate=starting.validate, template=starting.template)
+_add(START, submit=submit.submit, call=submit.call, validate=submit.validate, template=submit.template)
 _add(START, analyze=videos.analyze)
-_add(WATCH, watch=watching.watch, show=looking.show, list=looking.list_batches, items=looking.items)
-_add(WATCH, export=looking.export, results=videos.results, usage=webhooks.usage)
-_add(STOP, cancel=stopping.cancel, hang_up=stopping.hang_up, pause=stopping.pause, resume=stopping.resume)
-_add(STOP, limit=stopping.limit, retry=stopping.retry)
+_add(WATCH, watch=watch.watch, show=show.show, list=show.list_batches, items=show.items)
+_add(WATCH, export=show.export, results=videos.results, usage=webhooks.usage)
+_add(STOP, cancel=control.cancel, hang_up=control.hang_up, pause=control.pause, resume=control.resume)
+_add(STOP, limit=control.limit, retry=control.retry)
 _add(PEOPLE, person=people.person)
-_add(SETUP, login=remote.login)
+_add(SETUP, login=login.login)
 app.add_typer(people.dnc, name="dnc", rich_help_panel=PEOPLE)
 app.add_typer(agents.app, name="agents", rich_help_panel=SETUP)
 app.add_typer(videos.app, name="assets", rich_help_panel=SETUP)

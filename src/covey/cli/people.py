@@ -8,7 +8,7 @@ import typer
 from covey.cli.exits import Exit
 from covey.cli.output import JsonFlag, YesFlag, clean, put_facts, put_json, put_table, say, say_table, when
 from covey.cli.session import SHOWN_ROWS, confirm, leave, say_rows, talk
-from covey.cli.starting import Column, Encoding, Region, upload_bar
+from covey.cli.submit import Column, Encoding, Region, upload_bar
 from covey.client import BlockedList, Blocking, CoveyClient
 from covey.client.reading import items
 

@@ -1,4 +1,4 @@
-"""serve: the server itself."""
+"""serve and worker: the server itself, and a process that only runs batches."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from covey.cli.local import ConfigFile
 
 if TYPE_CHECKING:
+    from covey.server.assembly import Server
     from covey.settings import Settings
 
 
@@ -21,7 +22,7 @@ def serve(
     """Run the server. Ctrl-C or SIGTERM lets active calls end first; a second one hangs up."""
     from covey.cli.local.firststart import announce
     from covey.cli.local.settings import load
-    from covey.server import serve
+    from covey.server.process import serve
 
     named = {"host": host, "port": port, "data": data}
     settings = load(file).model_copy(update={name: value for name, value in named.items() if value is not None})
@@ -40,7 +41,7 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
     from covey.cli.session import leave
     from covey.domain.errors import Unavailable
     from covey.logging import setup_logging
-    from covey.server import GivenUp
+    from covey.server.process import GivenUp
     from covey.settings import SettingsError
     from covey.store.migrate import StoreError
 
@@ -58,3 +59,29 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
         leave(error.message, Exit.unreachable)
     except GivenUp as error:
         leave(str(error), Exit.failed)
+
+
+def worker(
+    file: ConfigFile = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Answer /livez, /readyz and /metrics here, whatever the settings say."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="The data folder, whatever the settings say.", file_okay=False)
+    ] = None,
+) -> None:
+    """Run batches without an API, beside other processes on one PostgreSQL. Ends as `serve` does."""
+    from covey.cli.local.settings import load
+    from covey.server.process import work
+
+    named = {"worker_port": port, "data": data}
+    settings = load(file).model_copy(update={name: value for name, value in named.items() if value is not None})
+    run(settings, lambda chosen: work(chosen, _announce))
+
+
+def _announce(server: "Server", address: str | None) -> None:
+    from covey.cli.output import say
+
+    where = "" if address is None else f" How it is: {address}/readyz."
+    say(f"Worker {server.worker.id} is at work; Ctrl-C ends it.{where}")

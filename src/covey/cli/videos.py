@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from covey.cli.arguments import whole
 from covey.cli.exits import Exit
-from covey.cli.numerals import whole
 from covey.cli.output import (
     JsonFlag,
     YesFlag,
@@ -27,10 +27,10 @@ from covey.cli.output import (
     when,
 )
 from covey.cli.session import confirm, leave, taking, talk
-from covey.cli.starting import MaxCost
-from covey.cli.uploading import added, named_videos
+from covey.cli.submit import MaxCost
+from covey.cli.uploads import added, named_videos
 from covey.cli.view import state_in_list
-from covey.cli.watching import follow
+from covey.cli.watch import follow
 from covey.client import CoveyClient
 from covey.client.analysis import AnalysisBatch, Asset, StartedAnalysis
 

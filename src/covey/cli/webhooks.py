@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from covey.cli import times
+from covey.cli import arguments
+from covey.cli.arguments import whole
 from covey.cli.exits import Exit
-from covey.cli.numerals import whole
 from covey.cli.output import JsonFlag, YesFlag, clean, put, put_facts, put_json, put_table, say
 from covey.cli.session import confirm, talk
 from covey.client import CoveyClient
@@ -142,7 +142,7 @@ def resend(
     endpoint: TheEndpoint,
     delivery: Annotated[str | None, typer.Argument(help="One delivery; without it all that failed.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(parser=times.moment, metavar="TIME", help="Only what failed since.")
+        datetime | None, typer.Option(parser=arguments.moment, metavar="TIME", help="Only what failed since.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -161,8 +161,8 @@ def resend(
 
 
 def usage(
-    since: Annotated[date | None, typer.Option(parser=times.day, metavar="DAY", help="First day, UTC.")] = None,
-    until: Annotated[date | None, typer.Option(parser=times.day, metavar="DAY", help="Last day.")] = None,
+    since: Annotated[date | None, typer.Option(parser=arguments.day, metavar="DAY", help="First day, UTC.")] = None,
+    until: Annotated[date | None, typer.Option(parser=arguments.day, metavar="DAY", help="Last day.")] = None,
     by: Annotated[list[str] | None, typer.Option(help="Apart by day, batch or key; repeatable.")] = None,
     as_json: JsonFlag = False,
 ) -> None:

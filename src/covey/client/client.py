@@ -11,9 +11,9 @@ from covey.client.accounts import Agents, DoNotCall, Keys, People, Workers, Work
 from covey.client.analysis import Analyses, Assets
 from covey.client.batches import Batches
 from covey.client.calls import Calls
-from covey.client.house import Usage, Webhooks
 from covey.client.profile import Profile, load_profile
 from covey.client.transport import ATTEMPTS, Transport
+from covey.client.webhooks import Usage, Webhooks
 
 
 class CoveyClient:

@@ -13,10 +13,10 @@ from covey.domain.batch import StopReason
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound, Unavailable
 from covey.domain.run import INTERNAL_ERROR, LICENCE_SECONDS, NOT_STARTED, Bite, Claimed, Finished, Outcome, Returned
-from covey.engine.ahead import WRONG_SECONDS, Ahead
-from covey.engine.hints import Hints
+from covey.engine.backoff import Standstill
+from covey.engine.clock_offset import WRONG_SECONDS, Ahead
 from covey.engine.runner import CannotGoOn, Run, Runner
-from covey.engine.standstill import Standstill
+from covey.engine.wakeups import Hints
 from covey.metrics import Metrics
 from covey.store.results import Claim
 from covey.store.store import Store

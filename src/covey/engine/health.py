@@ -11,8 +11,8 @@ from datetime import timedelta
 import structlog
 
 from covey.domain.clock import Clock
-from covey.engine.hints import Hints
 from covey.engine.runner import Runner
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.loop import Loop
 from covey.store.store import Lanes

@@ -12,7 +12,7 @@ from dataclasses import replace
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import NotFound, Unavailable
 from covey.engine.dispatcher import Which
-from covey.engine.hints import Hints
+from covey.engine.wakeups import Hints
 from covey.engine.withdrawals import Withdrawals, of_batch, of_item, of_refs
 from covey.store.results import Stopped
 from covey.store.store import Store

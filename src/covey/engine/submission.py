@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from covey.domain.batch import Batch, NewBatch, NewItem, Quota
 from covey.domain.errors import Unavailable
-from covey.engine.hints import Hints
+from covey.engine.wakeups import Hints
 from covey.store.store import Drafts
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.webhook import DELIVERIES_KEPT
-from covey.engine.hints import Hints
+from covey.engine.wakeups import Hints
 from covey.loop import Loop
 from covey.store.store import Store, Upkeep
 

@@ -12,12 +12,12 @@ import structlog
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.domain.run import Finished, Progress
+from covey.engine.backoff import alone
+from covey.engine.completer import Finisher
 from covey.engine.dispatcher import Dispatcher, RunKey
-from covey.engine.finisher import Finisher
-from covey.engine.hints import Hints
 from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
-from covey.engine.standstill import alone
+from covey.engine.wakeups import Hints
 from covey.engine.withdrawals import Withdrawals, of_batch, of_refs
 from covey.metrics import Metrics
 from covey.store.results import FinishReport

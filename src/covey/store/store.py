@@ -15,7 +15,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from covey.domain.errors import DatabaseFull
 from covey.store import operations
-from covey.store.operations.database import Database
+from covey.store.operations.transaction import Database
 from covey.store.results import WorkerInfo
 
 P = ParamSpec("P")
@@ -58,7 +58,7 @@ class Transactions(ABC):
         """Run `operation`, which only reads and may take its time, in one snapshot."""
 
 
-class _Method(Generic[P, T]):
+class StoreMethod(Generic[P, T]):
     """A store's method that is made of an operation, with the operation's own signature."""
 
     def __init__(self, operation: Wanted[P, T]) -> None:
@@ -84,7 +84,7 @@ class _Method(Generic[P, T]):
         raise NotImplementedError
 
 
-class write(_Method[P, T]):
+class write(StoreMethod[P, T]):
     """A method that writes. `urgent` ones go first; `rows` is about how many rows it writes, or the name of the
     parameter that says it, by its value or its length."""
 
@@ -109,7 +109,7 @@ class write(_Method[P, T]):
         return value if isinstance(value, int) else len(value)
 
 
-class read(_Method[P, T]):
+class read(StoreMethod[P, T]):
     """A method that reads a few rows."""
 
     def _run(
@@ -118,7 +118,7 @@ class read(_Method[P, T]):
         return store._read(operation)
 
 
-class page(_Method[P, T]):
+class page(StoreMethod[P, T]):
     """A method that reads and may take its time: no quick read ever waits behind it."""
 
     def _run(
@@ -183,7 +183,7 @@ class Liveness(Transactions):
     async def workers(self) -> list[WorkerInfo]:
         """Every worker that is known, the living first; the dead are forgotten after a while."""
 
-    settle = write(operations.held.settle, rows=operations.held.PIECE)
+    settle = write(operations.settle.settle, rows=operations.settle.PIECE)
     in_hand = read(operations.lanes.in_hand)
     to_drop = read(operations.lanes.to_drop)
 
@@ -278,12 +278,12 @@ class Webhooks(Transactions):
     endpoint = read(operations.endpoints.endpoint)
     endpoints = read(operations.endpoints.endpoints)
     delete_endpoint = write(operations.endpoints.delete_endpoint)
-    claim_deliveries = write(operations.webhooks.claim_deliveries, rows="limit")
-    settle_deliveries = write(operations.webhooks.settle_deliveries, rows="tries")
-    delivery = read(operations.webhooks.delivery)
-    deliveries = page(operations.webhooks.deliveries)
-    send_one_again = write(operations.webhooks.send_one_again)
-    _send_chunk_again = write(operations.webhooks.send_chunk_again, rows=operations.webhooks.PIECE)
+    claim_deliveries = write(operations.deliveries.claim_deliveries, rows="limit")
+    settle_deliveries = write(operations.deliveries.settle_deliveries, rows="tries")
+    delivery = read(operations.deliveries.delivery)
+    deliveries = page(operations.deliveries.deliveries)
+    send_one_again = write(operations.deliveries.send_one_again)
+    _send_chunk_again = write(operations.deliveries.send_chunk_again, rows=operations.deliveries.PIECE)
 
     async def send_again(self, workspace: str, endpoint: str, since: datetime) -> int:
         """Have all of the endpoint's deliveries that failed since a time sent again, in pieces; how many. Raises
@@ -295,13 +295,13 @@ class Webhooks(Transactions):
             sent += chunk
         return sent
 
-    sweep_deliveries = write(operations.webhooks.sweep_deliveries, rows="limit")
+    sweep_deliveries = write(operations.deliveries.sweep_deliveries, rows="limit")
 
 
 class Usage(Transactions):
     """What was used. It stays when batches are deleted."""
 
-    usage = page(operations.money.usage)
+    usage = page(operations.usage.usage)
 
 
 class Store(

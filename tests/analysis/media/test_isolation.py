@@ -20,10 +20,10 @@ from tests.patience import PATIENCE, patience
 ATTEMPTS = """
 import os, socket, sys
 from pathlib import Path
-from covey.analysis.media import rights
+from covey.analysis.media import sandbox
 own = open(sys.argv[1], "rb")
-assert rights.limit(1 << 30, 60)
-held = rights.confine(rights.libraries())
+assert sandbox.limit(1 << 30, 60)
+held = sandbox.confine(sandbox.libraries())
 assert all(held.values()), held
 def refused(attempt):
     try:
@@ -48,14 +48,14 @@ thread.start(); thread.join()
 # Each tries something on its parent that does no harm: signal 0, limits that are read, values that it has already.
 REACHES = """
 import ctypes, errno, fcntl, os, resource, signal, sys
-from covey.analysis.media import filtering, rights
+from covey.analysis.media import filtering, sandbox
 other, libc = os.getppid(), ctypes.CDLL(None, use_errno=True)
 one, _ = os.pipe()
 mask = os.sched_getaffinity(other)
 nice = os.getpriority(os.PRIO_PROCESS, other)
 signalled = ctypes.create_string_buffer(b"\\0" * 8 + b"\\xff" * 4, 128)
 if sys.argv[1] == "confined":
-    assert all(rights.confine(rights.libraries()).values())
+    assert all(sandbox.confine(sandbox.libraries()).values())
 def call(name, *arguments):
     ctypes.set_errno(0)
     if libc.syscall(filtering.number(name), *arguments) < 0:
@@ -95,8 +95,8 @@ for name, attempt in attempts.items():
 
 MAY_STILL = """
 import os, resource, signal
-from covey.analysis.media import rights
-assert all(rights.confine(rights.libraries()).values())
+from covey.analysis.media import sandbox
+assert all(sandbox.confine(sandbox.libraries()).values())
 most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (10, most))
 assert resource.prlimit(os.getpid(), resource.RLIMIT_NOFILE) == (10, most)
@@ -189,7 +189,7 @@ def test_what_is_tried_on_a_parent_works_for_a_process_that_is_not_confined() ->
 def test_processes_do_not_hold_where_limits_of_others_can_be_reached() -> None:
     """A filter as it was before it looked at arguments is found out by the probe."""
     lax = "from covey.analysis.media import filtering; filtering.OWN.clear(); "
-    asks = "from covey.analysis.media import rights; print(rights.confine(rights.libraries())[rights.PROCESSES])"
+    asks = "from covey.analysis.media import sandbox; print(sandbox.confine(sandbox.libraries())[sandbox.PROCESSES])"
     done = subprocess.run([sys.executable, "-c", lax + asks], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -214,7 +214,7 @@ def test_an_ordinary_user_is_confined_as_well() -> None:
         folder = Path(name)
         source = Path(covey.__file__).parent
         shutil.copytree(source / "analysis", folder / "libraries" / "covey" / "analysis")
-        shutil.copy(source / "subprocesses.py", folder / "libraries" / "covey")
+        shutil.copytree(source / "processes", folder / "libraries" / "covey" / "processes")
         (folder / "libraries" / "covey" / "__init__.py").touch()
         (folder / "assets").mkdir()
         (folder / "assets" / "own").write_text("own words")

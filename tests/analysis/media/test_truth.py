@@ -105,7 +105,7 @@ COLOURS = {
 def test_colours_have_their_names(colour: str) -> None:
     import cv2
 
-    from covey.analysis.media.colours import areas
+    from covey.analysis.media.shots import areas
 
     picture = np.asarray(Image.new("RGB", (8, 8), colour))
     assert areas(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)) == {COLOURS[colour]: 64}  # type: ignore[arg-type]

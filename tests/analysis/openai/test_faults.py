@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import pytest
 
 from covey.analysis.backend import Again, Busy, Down, Refused, Unsure
+from covey.analysis.openai.endpoint import REPLY_BYTES
 from covey.analysis.openai.faults import seconds_to_wait
-from covey.analysis.openai.transport import REPLY_BYTES
 from tests.analysis.openai.conftest import IN_SCHEMA, KEY, Asks, Backends
 from tests.analysis.openai.stub import (
     TRANSCRIPTIONS,

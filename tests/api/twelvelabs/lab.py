@@ -16,14 +16,14 @@ import httpx2 as httpx
 
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, lane_of
 from covey.api.app import create_app, routes
-from covey.api.services import Services
+from covey.api.kit.services import Services
 from covey.calls.recordings import Recordings
 from covey.domain.asset import Asset, AssetState
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.engine.hints import Hints
 from covey.engine.runner import Aborted, Failed, Outcome, Run, Succeeded
 from covey.engine.submission import Submission
+from covey.engine.wakeups import Hints
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.settings import Analysis, Model, ModelKind, Settings

@@ -11,9 +11,9 @@ from typing import Any
 import httpx2 as httpx
 import uvicorn
 
-from covey.analysis.assetfiles import AssetFiles
-from covey.analysis.intake import Intake
+from covey.analysis.assets import Intake
 from covey.analysis.media import Decoder
+from covey.analysis.storage import AssetFiles
 from covey.api.app import create_app, routes
 from covey.fetch import Fetcher
 from covey.settings import Analysis, Fetch

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from covey.api.jsontext import crowded
+from covey.api.kit.json_text import crowded
 from tests.api.twelvelabs.lab import Lab, open_lab
 
 BATCHES = "/v1.3/analyze/batches"
@@ -79,8 +79,8 @@ async def test_a_hostile_create_is_refused_and_nobody_waits(lab: Lab, shape: obj
 
 CODE = """
 import resource, sys
-from covey.api.bodies import MOST_VALUES_OF_ITEMS, checked
-from covey.api.errors import BodyUnfit
+from covey.api.kit.bodies import MOST_VALUES_OF_ITEMS, checked
+from covey.api.kit.errors import BodyUnfit
 from covey.api.twelvelabs.requests import CreateBatch
 from tests.api.twelvelabs.test_bodies import HOSTILE
 for shape, size in HOSTILE:

@@ -9,9 +9,9 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from covey.analysis.assetfiles import AssetFiles
-from covey.analysis.intake import Intake
+from covey.analysis.assets import Intake
 from covey.analysis.media import Decoder
+from covey.analysis.storage import AssetFiles
 from covey.api.app import create_app, routes
 from covey.domain.errors import Unavailable
 from covey.settings import Analysis

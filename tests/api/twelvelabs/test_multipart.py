@@ -15,9 +15,9 @@ import pytest
 from twelvelabs import TwelveLabs
 from twelvelabs.errors import BadRequestError
 
-from covey.analysis.assetfiles import AssetFiles
-from covey.analysis.intake import Intake
+from covey.analysis.assets import Intake
 from covey.analysis.media import Decoder
+from covey.analysis.storage import AssetFiles
 from covey.api.app import create_app, routes
 from covey.domain.errors import NotFound
 from covey.fetch import Fetcher
@@ -405,7 +405,7 @@ async def test_deleting_the_asset_ends_the_upload(shelf: Shelf, clip: bytes) -> 
 
 
 async def test_a_workspace_has_so_many_uploads_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey.analysis.partuploads.ACTIVE_UPLOADS", 1)
+    monkeypatch.setattr("covey.analysis.uploads.service.ACTIVE_UPLOADS", 1)
     made = await begin(shelf, 5)
     body = {"filename": "a.mp4", "type": "video", "total_size": 5}
     answer = await shelf.client.post(UPLOADS, json=body)

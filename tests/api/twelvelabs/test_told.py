@@ -10,9 +10,9 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
-from covey.api.webhooks.events import KNOWN
-from covey.api.webhooks.rendering import Rendering
+from covey.api.webhooks.bodies import rendering
 from covey.api.webhooks.routes import sender_of
+from covey.api.webhooks.schemas import KNOWN
 from covey.api.webhooks.signing import Style
 from covey.engine.deliveries import Deliveries
 from covey.fetch import Fetcher
@@ -124,7 +124,7 @@ async def rendered(lab: Lab, word: str) -> Any:
     """What the only endpoint is told by its next event with this word."""
     held = (await lab.services.store.endpoints("ws-one"))[0]
     for one in await lab.services.store.deliveries("ws-one"):
-        message = await Rendering(lab.services.store).message(Due(one, held))
+        message = await rendering(lab.services.store).message(Due(one, held))
         if message is not None and message.type == word:
             return json.loads(message.body)["data"]
     raise AssertionError(f"nothing is told of {word}")

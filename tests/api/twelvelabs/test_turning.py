@@ -14,7 +14,7 @@ from twelvelabs import TwelveLabs
 from typer.testing import CliRunner, Result
 
 from covey.analysis.config import lane_of
-from covey.api.twelvelabs import words
+from covey.api.twelvelabs import convert
 from covey.cli.commands import app
 from covey.cli.exits import Exit
 from covey.domain.batch import StopReason
@@ -46,7 +46,7 @@ async def test_a_dead_model_says_why_it_holds_its_batches(lab: Lab) -> None:
     path = f"{BATCHES}/{made['batch_id']}"
     found = await held(lab, path)
     assert (found["code"], "http://models/v1 could not be reached" in found["message"]) == ("model_down", True)
-    assert found["since"] <= words.time(lab.clock.now())
+    assert found["since"] <= convert.time(lab.clock.now())
     with real_httpx.Client() as http:
         sdk = TwelveLabs(api_key=lab.secrets["operate"], base_url=f"{lab.url}/v1.3", httpx_client=http)
         parsed = await asyncio.to_thread(sdk.analyze_async.batches.retrieve, made["batch_id"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.calls.export import csv_row, safe_cell
+from covey.calls.csv_cells import csv_row, safe_cell
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.calls.intake.seen import NumberSet
+from covey.calls.intake.number_set import NumberSet
 
 NUMBERS = st.integers(1, 10**15) | st.integers(1, 50) | st.integers(1, 10**6).map(lambda n: n << 20)
 

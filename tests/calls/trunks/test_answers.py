@@ -10,9 +10,10 @@ import orjson
 import pytest
 
 from covey.calls.call import CallEnd, CallOrder, CallReport, Licence, Media, Speaker, Turn
-from covey.calls.trunks.answers import BY_CODE, Refusal, read_close
 from covey.calls.trunks.demo import DemoSettings, behaviour_of, behaviours, is_demo_number
-from covey.calls.trunks.wire import Channel, read_order, read_report
+from covey.calls.trunks.dialler.protocol import read_order, read_report
+from covey.calls.trunks.sip_codes import BY_CODE, Refusal, read_close
+from covey.processes.channel import Channel
 
 from .conftest import script
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from covey.calls.call import CallEnd, CallOrder, CallReport, Heard
-from covey.calls.trunks import crew
+from covey.calls.trunks.dialler import supervisor
 from covey.calls.trunks.sip import SipTrunk
 
 from ...patience import PATIENCE
@@ -36,7 +36,7 @@ async def test_a_killed_dialler_leaves_no_phone_off_the_hook(
     trunk: SipTrunk, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its reports come when the phones have confirmed the end, and not when nobody waits for that any longer."""
-    monkeypatch.setattr(crew, "PATIENCE_SECONDS", PATIENCE)
+    monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", PATIENCE)
     orders = [order(TALKS) for _ in range(10)] + [order(RINGS) for _ in range(10)]
     calls, watches = await start(trunk, orders)
     await asyncio.gather(*(watch.talks.wait() for watch in watches[:10]), *(w.rang.wait() for w in watches[10:]))
@@ -51,7 +51,7 @@ async def test_a_killed_dialler_leaves_no_phone_off_the_hook(
     assert sorted(line["code"] for line in ended) == [200] * 10 + [487] * 10
     assert max(line["bye_at"] for line in ended) - killed_at < FREED_SECONDS
     assert not alive(victim)
-    assert max(report.ended_at.timestamp() for report in reports) - killed_at < crew.PATIENCE_SECONDS
+    assert max(report.ended_at.timestamp() for report in reports) - killed_at < supervisor.PATIENCE_SECONDS
 
     again = await trunk.place(order(BUSY, room=10.0), Watch())
     assert again.end is CallEnd.busy
@@ -104,7 +104,7 @@ async def test_a_call_whose_end_nobody_confirms_is_reported_late(
     os.kill(trunk.pids[0], signal.SIGKILL)
     reports = await asyncio.gather(*calls)
     assert {report.end for report in reports} == {CallEnd.outcome_unknown}
-    assert min(report.ended_at.timestamp() for report in reports) - killed_at >= crew.PATIENCE_SECONDS
+    assert min(report.ended_at.timestamp() for report in reports) - killed_at >= supervisor.PATIENCE_SECONDS
     cancelled = await phones.until("cancelled", 5)
     assert min(line["bye_at"] for line in cancelled) - killed_at < FREED_SECONDS
 
@@ -142,7 +142,7 @@ async def test_a_killed_trunk_takes_its_dialler_along(
 async def test_a_frozen_dialler_is_replaced(
     trunk: SipTrunk, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "SILENT_SECONDS", 3)
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 3)
     orders = [order(TALKS), order(RINGS)]
     calls, watches = await start(trunk, orders)
     await asyncio.gather(watches[0].talks.wait(), watches[1].rang.wait())
@@ -160,7 +160,7 @@ async def test_a_frozen_dialler_is_replaced(
 async def test_a_dialler_that_does_not_get_ready_is_replaced(
     trunk_maker: TrunkMaker, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "READY_SECONDS", 3)
+    monkeypatch.setattr(supervisor, "READY_SECONDS", 3)
     starting = asyncio.create_task(trunk_maker(phones.port))
     while not (found := diallers()):
         await asyncio.sleep(0)
@@ -174,8 +174,8 @@ async def test_a_dial_that_the_stack_does_not_confirm_rings_nobody_later(
     trunk: SipTrunk, phones: Phones, order: OrderMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All threads of the dialler but its loop's stand still: the dial command stays in the stack's queue."""
-    monkeypatch.setattr(crew, "PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(crew, "SILENT_SECONDS", 30)
+    monkeypatch.setattr(supervisor, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 30)
     threads = StoppedThreads(trunk.pids[0])
     try:
         report = await trunk.place(order(RINGS), Watch())

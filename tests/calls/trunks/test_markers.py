@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from covey.calls.call import CallEnd
-from covey.calls.trunks import markers
+from covey.calls.trunks.dialler import open_calls
 
 from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, far_end, until_gone
 
@@ -23,13 +23,13 @@ def marked(folder: Path) -> list[int]:
 
 def test_a_folder_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "open"
-    markers.clear(folder)
-    assert markers.left_open(folder) is None
-    markers.put(markers.marker_of(folder, 7))
+    open_calls.clear(folder)
+    assert open_calls.left_open(folder) is None
+    open_calls.put(open_calls.marker_of(folder, 7))
     assert marked(folder) == [7]
-    assert markers.left_open(folder) is not None
-    markers.clear(folder)
-    assert markers.left_open(folder) is None
+    assert open_calls.left_open(folder) is not None
+    open_calls.clear(folder)
+    assert open_calls.left_open(folder) is None
 
 
 async def test_a_dialler_is_marked_while_it_may_have_calls(
@@ -43,7 +43,7 @@ async def test_a_dialler_is_marked_while_it_may_have_calls(
     await watch.talks.wait()
     await trunk.stop()
     assert (await call).end is CallEnd.aborted
-    assert markers.left_open(folder) is None
+    assert open_calls.left_open(folder) is None
 
 
 async def test_the_trunk_unmarks_a_dead_dialler_when_its_calls_are_over(
@@ -59,7 +59,7 @@ async def test_the_trunk_unmarks_a_dead_dialler_when_its_calls_are_over(
     assert (await call).end is CallEnd.outcome_unknown
     assert victim in marked(folder)  # late answers may still come
     await trunk.stop()
-    assert markers.left_open(folder) is None
+    assert open_calls.left_open(folder) is None
 
 
 async def test_an_unanswered_goodbye_leaves_the_marker(
@@ -125,4 +125,4 @@ async def test_killed_together_they_leave_the_marker_and_killed_alone_the_trunk_
         if how == "both":
             os.kill(dialler, signal.SIGKILL)
         await until_gone(dialler)
-        assert (markers.left_open(folder) is not None) is (how == "both")
+        assert (open_calls.left_open(folder) is not None) is (how == "both")

@@ -11,7 +11,8 @@ import pytest
 
 from covey.calls import call
 from covey.calls.call import CallClock, CallEnd, CallReport
-from covey.calls.trunks import crew, simulated
+from covey.calls.trunks import simulated
+from covey.calls.trunks.dialler import supervisor
 from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk
 
 from .conftest import OrderMaker, Phones, TrunkMaker, Watch
@@ -46,7 +47,7 @@ class SetForward(datetime):
 
 @pytest.fixture
 def set_forward(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (call, crew, simulated):
+    for module in (call, supervisor, simulated):
         monkeypatch.setattr(module, "datetime", SetForward)
 
 

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from covey.calls.trunks.dialogs import Dialogs, Message
-from covey.calls.trunks.undertaker import Undertaker
+from covey.calls.trunks.dialler.cleanup import Undertaker
+from covey.calls.trunks.dialler.dialogs import Dialogs, Message
 
 from .conftest import Phones
 

@@ -21,9 +21,9 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.lane import Lane
 from covey.domain.run import Blame, Failed, Finished, Outcome, Progress, Retry, Succeeded
 from covey.store.operations import drafts
-from covey.store.operations.database import Database
+from covey.store.operations.transaction import Database
 from covey.store.postgres.connection import lent
-from covey.store.postgres.life import LOCK_CLASS
+from covey.store.postgres.heartbeat import LOCK_CLASS
 from covey.store.postgres.store import PostgresStore
 from covey.store.postgres.transaction import Transaction
 from covey.store.results import Claim

@@ -8,7 +8,7 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from covey.domain.errors import Unavailable
 from covey.store.migrate import StoreError
 from covey.store.postgres.connection import PACKAGE, SESSION, application_name, conninfo
-from covey.store.postgres.failures import retried, spoilt, unavailable
+from covey.store.postgres.errors import retried, spoilt, unavailable
 
 CANNOT_ANSWER = (
     (errors.DiskFull, "disk is full", False),

@@ -15,8 +15,8 @@ import pytest
 
 from covey.domain.errors import Conflict, Unavailable
 from covey.store.migrate import StoreError
-from covey.store.postgres import life as lives_of_workers
-from covey.store.postgres.life import LOCK_CLASS, Life
+from covey.store.postgres import heartbeat
+from covey.store.postgres.heartbeat import LOCK_CLASS, Life
 from covey.store.postgres.store import PostgresStore
 
 from ...patience import PATIENCE, patience
@@ -32,7 +32,7 @@ REFUSED = r"goes through a pooler .*: let database_lock_url lead to PostgreSQL i
 
 PROCESS = """
 import asyncio, sys
-from covey.store.postgres.life import Life
+from covey.store.postgres.heartbeat import Life
 
 async def main(url, worker):
     life = await Life.begin(url, worker)
@@ -417,7 +417,7 @@ async def test_after_a_restart_of_the_database_everybody_may_come_back(own_serve
 
 
 async def test_a_far_side_that_is_silent_is_cut_off(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lives_of_workers, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "PATIENCE_SECONDS", 0.2)
     async with proxied(scene.url) as (proxy, url):
         life = await Life.begin(url, "far")
         try:

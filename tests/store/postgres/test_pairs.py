@@ -211,7 +211,7 @@ class Storm:
         batch = await self._batch()
         what = self.chance.choice(["stop", "pause", "resume", "resume", "erase_batch"])
         more = {"stop": (StopReason.cancel,), "pause": ("p",)}.get(what, ())
-        await getattr(self.store, what)(batch, *more)
+        await getattr(self.store, what)("w", batch, *more)
 
     async def settle(self) -> None:
         """The worker's runs are given up, and a part of them it finishes after all."""

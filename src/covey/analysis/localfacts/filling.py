@@ -5,10 +5,9 @@ from typing import Any
 from covey.analysis.localfacts.capabilities import refuse
 from covey.analysis.localfacts.fields import CONTAINERS, Moment, Raw, Scope, chapters, known, names, texts, value
 from covey.analysis.localfacts.window import View, number
-from covey.analysis.schema.budget import Budget, Costly
 from covey.analysis.schema.dialect import MAX_DEPTH, Schema, kinds, target
 from covey.analysis.schema.timestamps import TimeFormat, write_time
-from covey.analysis.schema.validation import validate
+from covey.analysis.schema.validation import Budget, Costly, validate
 
 STEPS = 500_000
 

@@ -11,9 +11,9 @@ from covey.analysis.localfacts.filling import Filler, Unknown, unknown
 from covey.analysis.localfacts.routing import MOST_CHARACTERS, beyond, kinds_of
 from covey.analysis.localfacts.window import View
 from covey.analysis.media.facts import Text
-from covey.analysis.schema.budget import Costly
 from covey.analysis.schema.segments import field_schema
 from covey.analysis.schema.timestamps import TimeFormat, write_time
+from covey.analysis.schema.validation import Costly
 
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown")
 MOVED = ("some", "much")

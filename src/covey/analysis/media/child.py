@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, BinaryIO
 
-from covey.analysis.media import rights
+from covey.analysis.media import sandbox
 from covey.analysis.media.errors import BROKEN, LIMIT, NOT_INSTALLED, UNSAFE, Undecodable
-from covey.analysis.media.frames import frame, read
+from covey.processes import parent
+from covey.processes.frames import frame, read
 
 _TELL_SECONDS = 0.5
 
@@ -24,7 +25,7 @@ Say = Callable[..., None]
 
 def main() -> None:
     """Answer one question."""
-    rights.die_with_parent(int(sys.argv[1]))
+    parent.die_with_parent(int(sys.argv[1]))
     questions, answers = os.fdopen(0, "rb", buffering=0), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
 
@@ -47,13 +48,13 @@ def main() -> None:
 def _answer(questions: BinaryIO, say: Say) -> None:
     asked, _ = read(questions)
     opened = os.open(asked["file"], os.O_RDONLY | os.O_CLOEXEC) if asked["file"] else None
-    held = {rights.LIMITS: rights.limit(asked["memory_bytes"], asked["cpu_seconds"])}
-    held |= rights.confine(rights.libraries())
+    held = {sandbox.LIMITS: sandbox.limit(asked["memory_bytes"], asked["cpu_seconds"])}
+    held |= sandbox.confine(sandbox.libraries())
     threading.Thread(target=_end_with, args=(questions,), daemon=True).start()
     if opened is None:
         say(held=held)
         return
-    missing = [name for name in rights.ESSENTIAL if not held[name]]
+    missing = [name for name in sandbox.ESSENTIAL if not held[name]]
     if missing and asked["strict"]:
         lacks = ", ".join(missing)
         raise Undecodable(

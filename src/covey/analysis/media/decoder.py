@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from covey.analysis.media import rights
+from covey.analysis.media import sandbox
 from covey.analysis.media.errors import BROKEN, LIMIT, Undecodable
 from covey.analysis.media.facts import Facts, Frame, Inspection
-from covey.analysis.media.frames import frame, read, receive
-from covey.subprocesses import start_process
+from covey.processes.frames import frame, read, receive
+from covey.processes.start import bare_environment, kill, start_process
 
 if TYPE_CHECKING:
     from covey.settings import Analysis
@@ -24,7 +24,6 @@ Progress = Callable[[float, float], None]
 """Is told seconds decoded, and of how many; about twice a second."""
 
 _CHILD = ("-P", "-m", "covey.analysis.media.child")
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "HOME")
 _PROBE = {"work": "probe", "file": None, "memory_bytes": 1024**3, "cpu_seconds": 60, "strict": False}
 _PROBE_SECONDS = 30.0
 
@@ -77,7 +76,7 @@ class Decoder:
     async def close(self) -> None:
         """Kill what still runs; its callers get Undecodable."""
         for process in tuple(self._running):
-            await _kill(process)
+            await kill(process)
 
     async def _ask(
         self, work: str, file: Path, heard: Heard | None = None, **more: Any
@@ -90,7 +89,7 @@ class Decoder:
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
-            env=_environment(),
+            env=bare_environment(),
             start_new_session=True,
             pass_fds=self._keep_open,
         )
@@ -104,14 +103,14 @@ class Decoder:
             raise _death(await _end_of(process), settings.cpu_seconds) from None
         finally:
             self._running.discard(process)
-            await asyncio.shield(_kill(process))
+            await asyncio.shield(kill(process))
 
 
 def isolation() -> list[tuple[str, bool, str]]:
     """What holds on this machine for decoders: (name, whether it holds, what it means). Starts one; takes 0.2 s."""
     command = [sys.executable, *_CHILD, str(os.getpid())]
     with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=bare_environment()
     ) as process:
         held: dict[str, bool] = {}
         if process.stdin is not None and process.stdout is not None:
@@ -120,7 +119,7 @@ def isolation() -> list[tuple[str, bool, str]]:
                 process.stdin.flush()
                 held = read(cast(BinaryIO, process.stdout))[0]["held"]
         process.kill()
-    return [(name, held.get(name, False), rights.MEANING[name]) for name in rights.ESSENTIAL]
+    return [(name, held.get(name, False), sandbox.MEANING[name]) for name in sandbox.ESSENTIAL]
 
 
 async def _converse(process: Process, asked: dict[str, Any], heard: Heard | None) -> tuple[dict[str, Any], bytes]:
@@ -143,7 +142,7 @@ async def _end_of(process: Process) -> int:
     try:
         return await asyncio.wait_for(process.wait(), 1.0)
     except TimeoutError:
-        await _kill(process)
+        await kill(process)
         return 0
 
 
@@ -155,17 +154,3 @@ def _death(code: int, cpu_seconds: int) -> Undecodable:
     if code < 0:
         return Undecodable(BROKEN, f"Its decoder crashed ({signal.Signals(-code).name})")
     return Undecodable(BROKEN, "Its decoder ended without an answer")
-
-
-async def _kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    if process.stdin is not None:
-        process.stdin.close()
-    await process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """No setting and no secret of ours, and one thread for sums."""
-    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    return kept | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -10,7 +10,7 @@ from av.video.stream import VideoStream
 from covey.analysis.media.errors import BROKEN, Undecodable
 from covey.analysis.media.facts import Inspection
 from covey.analysis.media.opening import is_image, opened, pictures, reason
-from covey.analysis.media.showing import size
+from covey.analysis.media.shots import size
 
 _PDF = b"%PDF-"
 _DIFFERS = 1.0

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from covey.analysis.media.errors import BROKEN, NO_VIDEO, Undecodable
 from covey.analysis.media.facts import Frame
 from covey.analysis.media.opening import is_image, opened, pictures
-from covey.analysis.media.showing import shown
+from covey.analysis.media.shots import shown
 
 AUDIO_RATE = 16_000
 _JPEG_QUALITY = 85

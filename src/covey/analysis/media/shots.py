@@ -5,14 +5,14 @@ picture to the next, each 0 to 255. Its threshold is 27, too.
 """
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from covey.analysis.media.changes import difference
-from covey.analysis.media.colours import areas
 from covey.analysis.media.facts import Shot
 
 Picture = NDArray[np.uint8]
@@ -95,3 +95,69 @@ class Shots:
         self._colours.clear()
         self._moved.clear()
         self._looked = None
+
+
+_TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+
+
+def size(frame: VideoFrame) -> tuple[int, int]:
+    """Width and height of a picture as it is shown, in pixels."""
+    return (frame.height, frame.width) if _quarters(frame) % 2 else (frame.width, frame.height)
+
+
+def shown(frame: VideoFrame, colours: Literal["rgb24", "bgr24"], side: int | None = None) -> Picture:
+    """A picture upright, its longer side at most `side` pixels."""
+    if side is None:
+        picture = frame.to_ndarray(format=colours)
+    else:
+        scale = min(1.0, side / max(frame.width, frame.height))
+        width, height = (max(2, round(length * scale)) for length in (frame.width, frame.height))
+        picture = frame.to_ndarray(format=colours, width=width, height=height, interpolation="AREA")
+    quarters = _quarters(frame)
+    upright = cv2.rotate(picture, _TURNS[quarters]) if quarters else picture
+    return upright.astype(np.uint8, copy=False)
+
+
+def _quarters(frame: VideoFrame) -> int:
+    """Quarter turns against the clock that make a picture upright. Other angles are not turned."""
+    return round(frame.rotation / 90) % 4
+
+
+NAMES = ("black", "white", "grey", "red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown")
+
+# Hue is 0 to 179, as OpenCV has it: the names of hues and where each ends. Red begins again at the top.
+_HUES = ((8, "red"), (20, "orange"), (33, "yellow"), (82, "green"), (98, "cyan"), (128, "blue"), (155, "purple"))
+_PINK_ENDS = 170
+_BLACK_BELOW, _WHITE_ABOVE, _GREY_BELOW, _BROWN_BELOW = 45, 200, 40, 150
+
+# A pale red is pink, a dull and dark one is brown.
+_PALE_BELOW, _PALE_ABOVE = 100, 200
+_DULL_BELOW, _DARK_BELOW = 200, 180
+
+
+def _table() -> NDArray[np.uint8]:
+    """The name's number of each hue."""
+    table = np.full(256, NAMES.index("red"), np.uint8)
+    table[:_PINK_ENDS] = NAMES.index("pink")
+    for end, name in reversed(_HUES):
+        table[:end] = NAMES.index(name)
+    return table
+
+
+_BY_HUE = _table()
+
+
+def areas(hsv: NDArray[np.uint8]) -> dict[str, int]:
+    """How many pixels of a picture (hue, saturation, brightness) each named colour covers."""
+    hue, saturation, value = cv2.split(hsv)
+    named = _BY_HUE[hue]
+    named[(named == NAMES.index("orange")) & (value < _BROWN_BELOW)] = NAMES.index("brown")
+    red = named == NAMES.index("red")
+    named[red & (saturation < _PALE_BELOW) & (value > _PALE_ABOVE)] = NAMES.index("pink")
+    named[red & (saturation < _DULL_BELOW) & (value < _DARK_BELOW)] = NAMES.index("brown")
+    faint = saturation < _GREY_BELOW
+    named[faint] = NAMES.index("grey")
+    named[faint & (value > _WHITE_ABOVE)] = NAMES.index("white")
+    named[value < _BLACK_BELOW] = NAMES.index("black")
+    counts = np.bincount(named.ravel(), minlength=len(NAMES))
+    return {name: int(count) for name, count in zip(NAMES, counts, strict=True) if count}

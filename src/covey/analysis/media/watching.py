@@ -15,8 +15,7 @@ from covey.analysis.media.facts import Facts
 from covey.analysis.media.inspecting import claimed_seconds, rate, step_of
 from covey.analysis.media.opening import is_image, opened, pictures, reason
 from covey.analysis.media.reading import Watcher
-from covey.analysis.media.shots import SMALL, Shots
-from covey.analysis.media.showing import Picture, shown, size
+from covey.analysis.media.shots import SMALL, Picture, Shots, shown, size
 
 READ_SECONDS = 1.0
 """A picture is read so often, and after every cut."""

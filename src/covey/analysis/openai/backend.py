@@ -8,8 +8,7 @@ from covey.analysis.config import Mode
 from covey.analysis.media.errors import UNSAFE, Undecodable
 from covey.analysis.openai.document import NoDocument, dump, find_document
 from covey.analysis.openai.endpoint import WORKS_SECONDS, Endpoint
-from covey.analysis.openai.media import Decoder
-from covey.analysis.openai.messages import Message, conversation, definitions, references, repair, view
+from covey.analysis.openai.messages import Decoder, Message, conversation, definitions, references, repair, view
 from covey.analysis.openai.reply import LENGTH, Reply
 from covey.analysis.openai.transcript import transcript_of
 from covey.analysis.schema import Schema, from_openai, segments_schema, to_openai, validate, validate_segments

@@ -8,7 +8,7 @@ from covey.analysis.backend import Ask
 from covey.analysis.openai.document import clean
 from covey.analysis.openai.endpoint import Endpoint
 from covey.analysis.openai.faults import malformed
-from covey.analysis.openai.media import Decoder
+from covey.analysis.openai.messages import Decoder
 
 PIECE_SECONDS = 600.0
 """The sound is sent in pieces: ten minutes of WAV are 19 MB, and endpoints take about 25."""

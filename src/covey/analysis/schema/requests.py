@@ -12,7 +12,9 @@ from covey.analysis.schema.dialect import (
     TYPES,
     Schema,
     SchemaError,
+    check_ends,
     check_keywords,
+    check_refs,
     children,
     kinds,
     measure,
@@ -21,8 +23,7 @@ from covey.analysis.schema.dialect import (
     unsupported,
 )
 from covey.analysis.schema.patterns import Patterns, Unreadable
-from covey.analysis.schema.refs import check_ends, check_refs
-from covey.analysis.schema.times import check_times
+from covey.analysis.schema.timestamps import check_times
 
 _SCALARS = (bool, int, float, str, type(None))
 

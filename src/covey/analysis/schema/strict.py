@@ -8,10 +8,9 @@ written as asked.
 
 from typing import Any
 
-from covey.analysis.schema.budget import Budget, Costly
 from covey.analysis.schema.dialect import ANNOTATIONS, MAX_JSON_DEPTH, Schema, kinds, measure, target
-from covey.analysis.schema.times import RESERVED
-from covey.analysis.schema.timestamps import TimeFormat, read_time, write_time
+from covey.analysis.schema.timestamps import RESERVED, TimeFormat, read_time, write_time
+from covey.analysis.schema.validation import Budget, Costly
 
 WRAP = "answer"
 _DROPPED = frozenset(ANNOTATIONS) - {"title", "description"}

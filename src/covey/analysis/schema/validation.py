@@ -15,17 +15,33 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from covey.analysis.schema.budget import Budget, Costly
 from covey.analysis.schema.dialect import MAX_JSON_DEPTH, Schema, kinds, measure, quoted, shown
 from covey.analysis.schema.patterns import Patterns, Unreadable
-from covey.analysis.schema.times import RESERVED
-from covey.analysis.schema.timestamps import TimeFormat, is_time
+from covey.analysis.schema.timestamps import RESERVED, TimeFormat, is_time
 
 MOST_VALUES = 1_000_000
 STEPS_A_SCHEMA = 5_000
 STEPS_A_VALUE = 100
 MOST_SEARCHED = 200_000_000
 """Instructions of patterns times bytes of text that one answer may cost: half a second at the worst."""
+
+
+class Costly(Exception):
+    """The budget is used up."""
+
+
+class Budget:
+    """Steps that are left. Whoever works spends before it does."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def spend(self, steps: int = 1) -> None:
+        """Take steps off. Raises Costly once there are none left."""
+        self._left -= steps
+        if self._left < 0:
+            raise Costly
+
 
 _Errors = Iterator[ValidationError]
 _EXTEND: Any = extend

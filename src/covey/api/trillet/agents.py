@@ -1,23 +1,28 @@
 """Agents (contract 10.1, 12.19)."""
 
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
-from fastapi import Path, Response
-from pydantic import ConfigDict, Field, with_config
+from fastapi import Path as PathParameter
+from fastapi import Response
+from pydantic import ConfigDict, Field, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from covey.api.blank import Fields
-from covey.api.context import Context, Ctx
-from covey.api.documents import POSTED, WITH_BODY, said
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.numerals import Real, Whole
-from covey.api.routing import new_router
+from covey.api.kit import formats, schemas
+from covey.api.kit.blank import Fields
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.numerals import Real, Whole
+from covey.api.kit.openapi import WITH_BODY, new_router, said
+from covey.api.kit.validation import sentence
+from covey.api.trillet import convert
 from covey.api.trillet import schemas as out
-from covey.api.trillet import words
-from covey.api.trillet.agentfile import GAPS, normalised, script_of, without_effect
-from covey.api.trillet.fields import check_gaps
-from covey.api.trillet.starting import find_agent
+from covey.api.trillet.dialect import POSTED
+from covey.api.trillet.requests import CallbackGap, SmartCallback, check_gaps
+from covey.calls.agents import Agent
 from covey.calls.agents import Gap as AgentGap
 from covey.calls.call import VoicemailPolicy
 from covey.domain.account import AgentRecord
@@ -28,7 +33,7 @@ from covey.settings import LEAST_GAP
 
 router = new_router("Agents", "/v1/api/agents")
 
-AgentId = Annotated[str, Path(description="An agent's id, such as agent_…")]
+AgentId = Annotated[str, PathParameter(description="An agent's id, such as agent_…")]
 Text = Annotated[str, Field(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
@@ -129,8 +134,8 @@ def shown(record: AgentRecord) -> dict[str, Any]:
         "goodbye": agent.goodbye,
         "voicemail": agent.voicemail.value,
         **{name: value for name, value in record.body.items() if value is not None},
-        "_id": words.agent_out(record.id),
-        "agentId": words.agent_out(record.id),
+        "_id": convert.agent_out(record.id),
+        "agentId": convert.agent_out(record.id),
         "workspaceId": record.workspace,
         "userId": record.body.get("userId", ""),
         "type": "voice",
@@ -138,8 +143,8 @@ def shown(record: AgentRecord) -> dict[str, Any]:
         "activeSessions": [],
         "placeholders": sorted(agent.placeholders()),
         "warnings": list(without_effect(record.body)),
-        "createdAt": words.iso(record.created_at),
-        "updatedAt": words.iso(record.updated_at),
+        "createdAt": formats.iso(record.created_at),
+        "updatedAt": formats.iso(record.updated_at),
     }
 
 
@@ -228,7 +233,7 @@ async def update(ctx: Ctx, agentId: AgentId, body: AgentChange) -> Response:
     "/{agentId}",
     summary="Delete an agent",
     operation_id="deleteAgent",
-    responses=said(s200=out.Done, s404=out.BatchNotFound),
+    responses=said(s200=schemas.Done, s404=out.BatchNotFound),
 )
 async def delete(ctx: Ctx, agentId: AgentId) -> Response:
     """Removes an agent. Batches that were started with it go on."""
@@ -236,6 +241,152 @@ async def delete(ctx: Ctx, agentId: AgentId) -> Response:
     try:
         await ctx.services.store.delete_agent(ctx.workspace, record.id)
     except NotFound:
-        raise words.no_agent(agentId) from None
-    answer: out.Done = {"id": agentId, "message": "The agent is deleted"}
+        raise convert.no_agent(agentId) from None
+    answer: schemas.Done = {"id": agentId, "message": "The agent is deleted"}
     return Answer(answer)
+
+
+GAPS = "gapBetweenEachAttemptForSmartCallback"
+
+SCRIPT = {
+    "greeting": "greeting",
+    "questions": "questions",
+    "goodbye": "goodbye",
+    "voicemail": "voicemail",
+    "voicemailMessage": "voicemail_message",
+    "detectMachine": "detect_machine",
+    "voice": "voice",
+    "ringSeconds": "ring_seconds",
+    "longestSeconds": "longest_seconds",
+    "recording": "recording",
+    "recordingNotice": "recording_notice",
+    "caller": "caller",
+    "smartCallback": "smart_callback",
+    "maxAttemptsForSmartCallback": "max_attempts",
+    GAPS: "gaps",
+    "retryVoicemail": "retry_voicemail",
+}
+"""The fields that a call heeds: wire name → `Agent`'s."""
+
+
+def _snake(wire: str) -> str:
+    return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", wire)
+
+
+_OURS = frozenset({*SCRIPT, "name", "trunk", "type", "userId"})
+_WITHOUT_EFFECT = ("ttsModel", "llmModel", "phoneNumberIds")
+_WIRE = {_snake(wire): wire for wire in (*SCRIPT, *_WITHOUT_EFFECT)} | {snake: wire for wire, snake in SCRIPT.items()}
+_QUESTION = {"confirmYes": "confirm_yes", "confirmNo": "confirm_no"}
+_QUESTION_WIRE = {snake: wire for wire, snake in _QUESTION.items()}
+_TOLD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+_SECRET = re.compile(r"(api_?-?key|secret|password|access_?token)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAgent:
+    """An agent as a batch takes it: `body` is the `Agent`'s dump, the rest is for the API."""
+
+    id: str
+    body: dict[str, Any]
+    placeholders: frozenset[str]
+    warnings: tuple[str, ...]
+    trunk: str | None
+    callback: SmartCallback | None
+    retry_voicemail: bool
+    recording: bool
+
+
+def script_of(body: Mapping[str, Any]) -> Agent:
+    """What a stored body says. Raises BadRequest naming the field, by its wire name."""
+    given = {snake: body[wire] for wire, snake in SCRIPT.items() if body.get(wire) is not None}
+    if isinstance(given.get("questions"), list):
+        given["questions"] = [_renamed(one, _QUESTION) for one in given["questions"]]
+    try:
+        return Agent.model_validate(given)
+    except ValidationError as error:
+        first = dict(error.errors()[0])
+        first["loc"] = [_told(str(part)) for part in error.errors()[0]["loc"]]
+        first["msg"] = _TOLD.sub(lambda word: _told(word[0]), str(first["msg"]))
+        raise BadRequest(sentence(first), code="bad_agent") from None
+
+
+def _told(name: str) -> str:
+    """A field's name as the wire has it."""
+    return _QUESTION_WIRE.get(name) or _WIRE.get(name, name)
+
+
+def freeze(record: AgentRecord) -> FrozenAgent:
+    """An agent as it is now, for ever. Raises BadRequest `agent_has_no_script`."""
+    agent = script_of(record.body)
+    if not agent.has_script:
+        raise BadRequest("The agent has nothing to say: give it a greeting or a question", code="agent_has_no_script")
+    gaps = [CallbackGap(days=gap.days, hours=gap.hours) for gap in agent.gaps]
+    callback = SmartCallback(enabled=True, maxAttempts=agent.max_attempts, gaps=gaps) if agent.smart_callback else None
+    return FrozenAgent(
+        id=record.id,
+        body=agent.model_dump(mode="json"),
+        placeholders=frozenset(agent.placeholders()),
+        warnings=without_effect(record.body),
+        trunk=record.body.get("trunk"),
+        callback=callback,
+        retry_voicemail=agent.retry_voicemail,
+        recording=agent.recording,
+    )
+
+
+def normalised(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body in the wire's names, camelCase; the snake_case form of each is taken too. Raises BadRequest for secrets,
+    and for a field that is given in both forms."""
+    for name in _names(body):
+        if _SECRET.search(name):
+            raise BadRequest(
+                f"{name}: secrets are not kept in an agent; the server's settings hold the speech provider's key",
+                code="secret_refused",
+            )
+    found: dict[str, Any] = _renamed(body, _WIRE)
+    if isinstance(found.get("questions"), list):
+        found["questions"] = [_question(one) for one in found["questions"]]
+    return found
+
+
+def _question(one: Any) -> Any:
+    """A question in the wire's names, without what is null: that is as good as not given."""
+    if not isinstance(one, dict):
+        return one
+    return {name: value for name, value in _renamed(one, _QUESTION_WIRE).items() if value is not None}
+
+
+def _renamed(one: Any, names: Mapping[str, str]) -> Any:
+    if not isinstance(one, Mapping):
+        return one
+    for name in one:
+        other = names.get(name, name)
+        if other != name and other in one:
+            raise BadRequest(f"{other}: is given twice, as {name} too", code="bad_agent")
+    return {names.get(name, name): value for name, value in one.items()}
+
+
+def without_effect(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence for every field that is kept and changes nothing."""
+    return tuple(f"{name}: kept, without effect" for name in sorted(body) if name not in _OURS)
+
+
+def _names(value: Any) -> Iterator[str]:
+    """All names in a JSON value. Does not recurse: with thousands of values that was the dearest part of a request."""
+    open_ = [value]
+    while open_:
+        inner = open_.pop()
+        if isinstance(inner, dict):
+            yield from inner
+            open_.extend(inner.values())
+        elif isinstance(inner, list):
+            open_.extend(inner)
+
+
+async def find_agent(ctx: Context, given: str) -> Any:
+    """The workspace's agent of a wire id. Raises NotFound."""
+    ident = convert.agent_in(given)
+    try:
+        return await ctx.services.store.agent(ctx.workspace, ident)
+    except NotFound:
+        raise convert.no_agent(given) from None

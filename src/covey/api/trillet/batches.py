@@ -6,18 +6,19 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Response
 from pydantic import ConfigDict, Field
 
-from covey.api.blank import Fields
-from covey.api.context import Context, Ctx
-from covey.api.documents import POSTED, WITH_BODY, WITH_FILE, file_answer, multipart, parameters, said
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.numerals import Real, Whole
-from covey.api.routing import new_router
-from covey.api.trillet import fields, starting, views, words
+from covey.api.kit import formats, schemas
+from covey.api.kit.blank import Fields
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.numerals import Real, Whole
+from covey.api.kit.openapi import WITH_BODY, WITH_FILE, file_answer, multipart, new_router, parameters, said
+from covey.api.trillet import agents, convert, requests, submit, views
 from covey.api.trillet import schemas as out
-from covey.api.trillet.agentfile import freeze
+from covey.api.trillet.agents import freeze
+from covey.api.trillet.dialect import POSTED
 from covey.api.trillet.holding import holding
-from covey.api.trillet.retrying import retry_batch
+from covey.api.trillet.retry import retry_batch
 from covey.calls.config import KIND
 from covey.calls.intake import template
 from covey.domain.batch import Batch, StopReason
@@ -27,7 +28,7 @@ router = new_router("Batches")
 
 BatchId = Annotated[str, Path(description="A batch's id, such as batch_…")]
 
-_FORM = multipart(fields.SCHEMAS, ("file", "agentId"))
+_FORM = multipart(requests.SCHEMAS, ("file", "agentId"))
 _MISSING = said(s404=out.BatchNotFound)
 
 
@@ -60,13 +61,13 @@ class Again(Fields):
 
 async def find(ctx: Context, given: str) -> Batch:
     """The workspace's batch of calls with this wire id; NotFound as for one that never was."""
-    ident = words.batch_in(given)
+    ident = convert.batch_in(given)
     try:
         batch = await ctx.services.store.batch(ident, ctx.workspace)
     except NotFound:
-        raise words.no_batch(given) from None
-    if not words.is_calls(batch):
-        raise words.no_batch(given)
+        raise convert.no_batch(given) from None
+    if not convert.is_calls(batch):
+        raise convert.no_batch(given)
     return batch
 
 
@@ -93,7 +94,7 @@ async def start(ctx: Ctx) -> Response:
     `warnings` counts the numbers that are also in a batch of the workspace on the same trunk that has not ended or was
     accepted in the last 24 hours.
     """
-    return await starting.start(ctx)
+    return await submit.start(ctx)
 
 
 @router.post(
@@ -114,7 +115,7 @@ async def start(ctx: Ctx) -> Response:
 )
 async def validate(ctx: Ctx) -> Response:
     """Takes the form of a start and says what would come of it. Starts nothing."""
-    return await starting.validate(ctx)
+    return await submit.validate(ctx)
 
 
 @router.get(
@@ -129,7 +130,7 @@ async def csv_template(
     """A CSV with the right header, to begin with."""
     names: list[str] = []
     if agentId:
-        record = await starting.find_agent(ctx, agentId)
+        record = await agents.find_agent(ctx, agentId)
         names = sorted(freeze(record).placeholders)
     return Response(template(names), media_type="text/csv", headers=attachment("template.csv"))
 
@@ -147,14 +148,14 @@ async def list_batches(
     status: Annotated[str, Query(description="all, queued, processing, completed, cancelled or failed")] = "all",
 ) -> Response:
     """The workspace's batches, newest first."""
-    number, size = words.positive("page", page, 1), words.positive("limit", limit, 20, 100)
-    if status != "all" and status not in words.STATES_OF:
-        raise BadRequest(f"status: {status[:40]!r} is none of all, {', '.join(words.STATES_OF)}")
+    number, size = formats.positive("page", page, 1), formats.positive("limit", limit, 20, 100)
+    if status != "all" and status not in convert.STATES_OF:
+        raise BadRequest(f"status: {status[:40]!r} is none of all, {', '.join(convert.STATES_OF)}")
     store = ctx.services.store
     found, total = await store.batches(
         ctx.workspace,
         kind=KIND,
-        states=words.STATES_OF.get(status),
+        states=convert.STATES_OF.get(status),
         offset=(number - 1) * size,
         limit=size,
     )
@@ -216,23 +217,23 @@ async def cancel(
             ctx.workspace, batch.id, StopReason.cancel, abort=active == "hangup", actor=ctx.actor
         )
     except NotFound:
-        raise words.no_batch(batchId) from None
+        raise convert.no_batch(batchId) from None
     return Answer(_cancelled(stopped.batch, stopped.first))
 
 
 def _cancelled(batch: Batch, first: bool) -> out.Cancelled:
     """A cancel's answer (contract 12.7). Raises Conflict for a batch that ended by itself."""
-    word = words.batch_word(batch)
+    word = convert.batch_word(batch)
     if word in ("completed", "failed"):
         raise Conflict(
             f"The batch is {word}; nothing was left to cancel",
             code="nothing_to_cancel",
-            id=words.batch_out(batch.id),
+            id=convert.batch_out(batch.id),
             status=word,
             details=views.cancel_details(batch.counts),
         )
     return {
-        "batchId": words.batch_out(batch.id),
+        "batchId": convert.batch_out(batch.id),
         "status": "cancelled",
         "message": "Batch cancelled successfully" if first else "The batch was cancelled before",
         "details": views.cancel_details(batch.counts),
@@ -243,7 +244,7 @@ def _cancelled(batch: Batch, first: bool) -> out.Cancelled:
     "/{batchId}/data",
     summary="Delete a batch's data",
     operation_id="deleteBatchData",
-    responses={**said(s200=out.Done, s409=out.DuplicateBatch), **_MISSING},
+    responses={**said(s200=schemas.Done, s409=out.DuplicateBatch), **_MISSING},
 )
 async def delete_data(ctx: Ctx, batchId: BatchId) -> Response:
     """Removes an ended batch with its calls, transcripts and recordings. Cannot be undone."""
@@ -251,8 +252,8 @@ async def delete_data(ctx: Ctx, batchId: BatchId) -> Response:
     try:
         await ctx.services.store.erase_batch(ctx.workspace, batch.id, ctx.actor)
     except NotFound:
-        raise words.no_batch(batchId) from None
-    answer: out.Done = {"id": batchId, "message": "The batch is deleted; its files follow"}
+        raise convert.no_batch(batchId) from None
+    answer: schemas.Done = {"id": batchId, "message": "The batch is deleted; its files follow"}
     return Answer(answer)
 
 
@@ -339,7 +340,7 @@ async def retry(ctx: Ctx, batchId: BatchId, body: Again | None = None) -> Respon
 async def report(ctx: Ctx, batchId: BatchId) -> Response:
     """The rows of the batch's file that were not taken."""
     batch = await find(ctx, batchId)
-    rows = await asyncio.to_thread(starting.skipped_rows, ctx.services.settings.data, batch.id, 1000)
+    rows = await asyncio.to_thread(submit.skipped_rows, ctx.services.settings.data, batch.id, 1000)
     answer: out.ReportOut = {
         "id": batchId,
         "invalidCount": int(batch.notes.get("invalid", 0)),
@@ -362,10 +363,10 @@ async def history(ctx: Ctx, batchId: BatchId) -> Response:
         "id": batchId,
         "events": [
             {
-                "at": words.millis(event.at),
-                "event": words.event_word(event.type, event.data),
+                "at": formats.millis(event.at),
+                "event": convert.event_word(event.type, event.data),
                 "key": event.actor,
-                "data": words.event_data(batch.id, event.data),
+                "data": convert.event_data(batch.id, event.data),
             }
             for event in await ctx.services.store.history(batch.id)
         ],

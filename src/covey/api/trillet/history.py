@@ -10,22 +10,21 @@ from fastapi import Path, Query, Response
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from covey.api.blank import Fields, is_blank
-from covey.api.context import Context, Ctx
-from covey.api.documents import WITH_BODY, file_answer, said
-from covey.api.errors import Answer
-from covey.api.jsontext import Unfit, read_json
-from covey.api.numerals import Whole
-from covey.api.routing import new_router
-from covey.api.streaming import streamed
+from covey.api.kit import formats
+from covey.api.kit.blank import Fields, is_blank
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.json_text import Unfit, read_json
+from covey.api.kit.numerals import Whole
+from covey.api.kit.openapi import WITH_BODY, file_answer, new_router, said
+from covey.api.kit.streaming import streamed
+from covey.api.trillet import convert
 from covey.api.trillet import schemas as out
-from covey.api.trillet import words
 from covey.api.trillet.batches import attachment
-from covey.api.trillet.calls import matching, not_found, recording_of
-from covey.api.trillet.historyviews import HEADER, HistoryCall, cells, history_call
-from covey.api.trillet.recording import recording_answers
+from covey.api.trillet.calls import matching, not_found, recording_answers, recording_of
+from covey.api.trillet.history_views import HEADER, HistoryCall, cells, history_call
 from covey.calls.config import KIND
-from covey.calls.export import csv_row
+from covey.calls.csv_cells import csv_row
 from covey.domain.batch import Batch
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.item import Item, ItemState
@@ -127,7 +126,7 @@ async def list_history(
     `X-Has-More` says whether there are more behind this page. `X-Total-Count` is how many there are in all if there
     are no more; else it is how many were counted until that was sure, at least one more than were shown so far.
     """
-    number, size = words.positive("page", page, 1), words.positive("limit", limit, 10, 100)
+    number, size = formats.positive("page", page, 1), formats.positive("limit", limit, 10, 100)
     never = pathwayId or postAnalysis or direction not in (None, "outbound") or callType not in (None, "sip")
     wanted = _wanted(status, batchId, agentId, dateRange, bool(never))
     if callIds or search:
@@ -209,9 +208,9 @@ async def recording(ctx: Ctx, recordId: RecordId) -> Response:
 
 async def _find(ctx: Context, given: str) -> tuple[Batch, Item] | None:
     try:
-        ident, seq = words.call_in(given if given.startswith(words.CALL_PREFIX) else words.CALL_PREFIX + given)
+        ident, seq = convert.call_in(given if given.startswith(convert.CALL_PREFIX) else convert.CALL_PREFIX + given)
         batch = await ctx.services.store.batch(ident, ctx.workspace)
-        return (batch, await ctx.services.store.item(ident, seq)) if words.is_calls(batch) else None
+        return (batch, await ctx.services.store.item(ident, seq)) if convert.is_calls(batch) else None
     except NotFound:
         return None
 
@@ -229,7 +228,7 @@ async def _by_number(ctx: Context, number: str) -> list[tuple[Batch, Item]]:
     for item in await ctx.services.store.by_ref(ctx.workspace, number.strip()):
         if item.batch not in batches:
             batches[item.batch] = await ctx.services.store.batch(item.batch, ctx.workspace)
-        if words.is_calls(batches[item.batch]):
+        if convert.is_calls(batches[item.batch]):
             found.append((batches[item.batch], item))
     return found
 
@@ -246,8 +245,8 @@ def _wanted(status: str | None, batch: str | None, agent: str | None, dates: str
         since, until = (_date(given.get(a) or given.get(b)) for a, b in (("from", "startDate"), ("to", "endDate")))
     states = STATES.get(status or "", PLACED)
     try:
-        ident = words.batch_in(batch) if batch else None
-        named = words.agent_out(words.agent_in(agent)) if agent else None
+        ident = convert.batch_in(batch) if batch else None
+        named = convert.agent_out(convert.agent_in(agent)) if agent else None
     except NotFound:
         return Wanted(nothing=True)
     return Wanted(states, ident, named, since, until, nothing)
@@ -293,7 +292,7 @@ async def _batches(ctx: Context, wanted: Wanted, piece: int) -> AsyncGenerator[B
             one = await store.batch(wanted.batch, ctx.workspace)
         except NotFound:
             return
-        if words.is_calls(one) and wanted.takes(one):
+        if convert.is_calls(one) and wanted.takes(one):
             yield one
         return
     before: str | None = None

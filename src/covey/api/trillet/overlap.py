@@ -5,8 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 
-from covey.api.context import Context
-from covey.api.trillet.words import batch_out
+from covey.api.kit.context import Context
+from covey.api.trillet.convert import batch_out
 from covey.calls.intake import CheckedList
 from covey.domain.errors import Unavailable
 

@@ -7,22 +7,12 @@ Times are milliseconds since 1970, durations seconds.
 
 from typing import Any, Literal, NotRequired
 
-from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-closed = with_config(ConfigDict(extra="forbid"))
+from covey.api.kit.schemas import closed
 
 BatchWord = Literal["queued", "processing", "completed", "cancelled", "failed"]
 CallWord = Literal["waiting", "active", "completed", "failed", "cancelled"]
-
-
-@closed
-class Problem(TypedDict):
-    """An error: a code for programs, a sentence for people, and what else helps."""
-
-    error: str
-    message: str
-    requestId: NotRequired[str]
 
 
 @closed
@@ -53,20 +43,6 @@ class CallNotFound(TypedDict):
     status: Literal["not_found"]
     error: str
     message: str
-
-
-@closed
-class LimitError(TypedDict):
-    code: str
-    message: str
-    reset_at: NotRequired[str]
-
-
-@closed
-class LimitReached(TypedDict):
-    """Too many requests."""
-
-    error: LimitError
 
 
 @closed
@@ -428,14 +404,6 @@ class Cancelled(TypedDict):
     status: BatchWord
     message: str
     details: CancelDetails
-
-
-@closed
-class Done(TypedDict):
-    """What was done."""
-
-    id: str
-    message: str
 
 
 @closed

@@ -8,19 +8,19 @@ from fastapi import Response
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from covey.api.blank import Fields
-from covey.api.context import Context, Ctx
-from covey.api.documents import POSTED, WITH_BODY, said
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.routing import new_router
+from covey.api.kit.blank import Fields
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.openapi import WITH_BODY, new_router, said
+from covey.api.kit.submission import made
+from covey.api.trillet import convert
 from covey.api.trillet import schemas as out
-from covey.api.trillet import words
-from covey.api.trillet.fields import parse
+from covey.api.trillet.dialect import POSTED
 from covey.api.trillet.numbers import read_number
-from covey.api.trillet.starting import Plan, config_of, made, submit, understand
-from covey.api.webhooks.callbacks import told
-from covey.api.webhooks.routes import check_address
+from covey.api.trillet.requests import parse
+from covey.api.trillet.submit import Plan, config_of, submit, understand
+from covey.api.webhooks.callbacks import check_address, told
 from covey.calls.config import KIND, Row
 from covey.calls.text import visible
 from covey.domain.batch import NewBatch, NewItem
@@ -110,7 +110,7 @@ def _single(ctx: Context, plan: Plan, body: NewCall, ident: str, columns: tuple[
         prices=plan.prices,
         max_cost=plan.budget.max_cost,
         run_cost=plan.budget.run_cost,
-        notes={"live": plan.trunk.live, "agentId": words.agent_out(plan.agent.id)},
+        notes={"live": plan.trunk.live, "agentId": convert.agent_out(plan.agent.id)},
     )
 
 
@@ -126,7 +126,7 @@ async def _recover(ctx: Context, ident: str) -> Answer | None:
 def _started(batch: str, trunk: str, live: bool) -> CallStarted:
     return {
         "status": "success",
-        "call_id": words.call_out(batch, 0),
+        "call_id": convert.call_out(batch, 0),
         "message": "Call initiated successfully",
         "trunk": trunk,
         "live": live,

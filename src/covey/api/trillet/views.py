@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from covey.api.prices import money
+from covey.api.kit import formats
+from covey.api.kit.money import money
+from covey.api.trillet import convert
 from covey.api.trillet import schemas as out
-from covey.api.trillet import words
 from covey.calls.config import Row
 from covey.domain.batch import Batch, Counts, Holding
 from covey.domain.item import Item, ItemState, PastRun
@@ -19,7 +20,7 @@ def holding_out(holding: Holding | None) -> out.HoldingOut | None:
     """Why a batch starts nothing now."""
     if holding is None:
         return None
-    return {"code": holding.code, "message": holding.message, "since": words.maybe_millis(holding.since)}
+    return {"code": holding.code, "message": holding.message, "since": formats.maybe_millis(holding.since)}
 
 
 def average(counts: Counts) -> float:
@@ -49,9 +50,9 @@ def progress(batch: Batch, recent: Sequence[Item]) -> out.Progress:
         "failed": counts.failed,
         "cancelled": counts.canceled,
         "total": counts.total,
-        "startTime": words.maybe_millis(batch.started_at),
-        "lastCompletedTime": words.maybe_millis(counts.last_succeeded_at),
-        "completedTime": words.maybe_millis(batch.completed_at),
+        "startTime": formats.maybe_millis(batch.started_at),
+        "lastCompletedTime": formats.maybe_millis(counts.last_succeeded_at),
+        "completedTime": formats.maybe_millis(batch.completed_at),
         "averageCallDuration": average(counts),
         "recent_calls": [recent_call(item) for item in recent],
     }
@@ -62,16 +63,16 @@ def status(
 ) -> out.BatchStatus:
     """A batch's whole status (contract section 4 with 12.16)."""
     found: out.BatchStatus = {
-        "id": words.batch_out(batch.id),
-        "status": words.batch_word(batch),
+        "id": convert.batch_out(batch.id),
+        "status": convert.batch_word(batch),
         "isComplete": batch.ended,
         "totalCalls": batch.counts.total,
         "progress": progress(batch, recent),
-        "timestamp": words.millis(batch.read_at),
+        "timestamp": formats.millis(batch.read_at),
         "name": batch.name,
-        "createdAt": words.millis(batch.created_at),
-        "scheduledAt": words.maybe_millis(batch.start_at),
-        "expiresAt": words.maybe_millis(batch.expires_at),
+        "createdAt": formats.millis(batch.created_at),
+        "scheduledAt": formats.maybe_millis(batch.start_at),
+        "expiresAt": formats.maybe_millis(batch.expires_at),
         "paused": is_paused(batch),
         "trunk": batch.lane,
         "live": bool(batch.notes.get("live")),
@@ -93,10 +94,10 @@ def flat_progress(
     """A batch's progress (contract section 5)."""
     found: out.BatchProgress = {
         **progress(batch, recent),
-        "status": words.batch_word(batch),
+        "status": convert.batch_word(batch),
         "isComplete": batch.ended,
         "name": batch.name,
-        "scheduledAt": words.maybe_millis(batch.start_at),
+        "scheduledAt": formats.maybe_millis(batch.start_at),
         "paused": is_paused(batch),
         "trunk": batch.lane,
         "live": bool(batch.notes.get("live")),
@@ -113,8 +114,8 @@ def batch_row(batch: Batch, outcomes: Mapping[str, int], holding: Holding | None
     """A batch in a list."""
     counts = batch.counts
     found: out.BatchRow = {
-        "id": words.batch_out(batch.id),
-        "status": words.batch_word(batch),
+        "id": convert.batch_out(batch.id),
+        "status": convert.batch_word(batch),
         "isComplete": batch.ended,
         "totalCalls": counts.total,
         "waiting": counts.waiting,
@@ -123,10 +124,10 @@ def batch_row(batch: Batch, outcomes: Mapping[str, int], holding: Holding | None
         "failed": counts.failed,
         "cancelled": counts.canceled,
         "name": batch.name,
-        "createdAt": words.millis(batch.created_at),
-        "scheduledAt": words.maybe_millis(batch.start_at),
-        "startTime": words.maybe_millis(batch.started_at),
-        "completedTime": words.maybe_millis(batch.completed_at),
+        "createdAt": formats.millis(batch.created_at),
+        "scheduledAt": formats.maybe_millis(batch.start_at),
+        "startTime": formats.maybe_millis(batch.started_at),
+        "completedTime": formats.maybe_millis(batch.completed_at),
         "paused": is_paused(batch),
         "trunk": batch.lane,
         "live": bool(batch.notes.get("live")),
@@ -145,7 +146,7 @@ def _life(batch: Batch) -> dict[str, Any]:
     return {
         "maxCost": None if batch.max_cost is None else money(batch.max_cost),
         "spent": money(batch.counts.spent),
-        "deletesAt": words.maybe_millis(batch.deletes_at),
+        "deletesAt": formats.maybe_millis(batch.deletes_at),
     }
 
 
@@ -168,27 +169,27 @@ def cancel_details(counts: Counts) -> out.CancelDetails:
 def recent_call(item: Item) -> out.RecentCall:
     """One of the last calls."""
     found: out.RecentCall = {
-        "jobId": words.call_out(item.batch, item.seq),
-        "status": words.call_word(item.state),
+        "jobId": convert.call_out(item.batch, item.seq),
+        "status": convert.call_word(item.state),
         "phone_number": item.ref or "",
     }
     run = item.last
     if run is None:
         return found
     if item.state is ItemState.succeeded:
-        found["completedAt"] = words.millis(run.ended_at)
+        found["completedAt"] = formats.millis(run.ended_at)
         found["outcome"] = run.code
         if run.started_at:
-            found["duration"] = words.whole_seconds(run.started_at, run.ended_at)
+            found["duration"] = formats.whole_seconds(run.started_at, run.ended_at)
     else:
-        found["failedAt"] = words.millis(run.ended_at)
+        found["failedAt"] = formats.millis(run.ended_at)
         found["error"], found["errorCode"] = error_sentence(run, item.tries), run.code
     return found
 
 
 def error_sentence(run: PastRun, tries: int) -> str:
     """What went wrong, for a person; with the number of attempts if there were several (contract section 7)."""
-    text = run.message or words.SENTENCES.get(run.code) or run.code.replace("_", " ").capitalize()
+    text = run.message or convert.SENTENCES.get(run.code) or run.code.replace("_", " ").capitalize()
     if tries > 1 and run.code not in _BEFORE_THE_NETWORK and "attempts" not in text:
         return f"{text} after {tries} attempts"
     return text
@@ -203,8 +204,8 @@ def call_row(item: Item, phone_column: str) -> out.CallRow:
     """A call in a list (contract section 6)."""
     row = Row.load(item.input)
     found: out.CallRow = {
-        "jobId": words.call_out(item.batch, item.seq),
-        "status": words.call_word(item.state),
+        "jobId": convert.call_out(item.batch, item.seq),
+        "status": convert.call_word(item.state),
         "phone_number": item.ref or "",
         "row": row.row,
         "metadata": metadata(row, phone_column),
@@ -219,8 +220,8 @@ def call_status(batch: Batch, item: Item, phone_column: str) -> out.CallStatus:
     """One call with all that is known of it (contract section 7 with 12.9, 12.12, 12.17)."""
     row = Row.load(item.input)
     found: out.CallStatus = {
-        "jobId": words.call_out(item.batch, item.seq),
-        "status": words.call_word(item.state),
+        "jobId": convert.call_out(item.batch, item.seq),
+        "status": convert.call_word(item.state),
         "phone_number": item.ref or "",
         "row": row.row,
         "trunk": batch.lane,
@@ -244,7 +245,7 @@ def call_status(batch: Batch, item: Item, phone_column: str) -> out.CallStatus:
 
 def recording_url(item: Item) -> str:
     """Where a call's recording is served, relative to the server."""
-    batch, call = words.batch_out(item.batch), words.call_out(item.batch, item.seq)
+    batch, call = convert.batch_out(item.batch), convert.call_out(item.batch, item.seq)
     return f"/v1/api/batch-calls/{batch}/calls/{call}/recording"
 
 
@@ -253,11 +254,11 @@ def attempt(run: PastRun) -> out.Attempt:
     found: out.Attempt = {
         "attempt": run.attempt,
         "errorCode": run.code,
-        "error": run.message or words.SENTENCES.get(run.code, run.code),
-        "endTime": words.millis(run.ended_at),
+        "error": run.message or convert.SENTENCES.get(run.code, run.code),
+        "endTime": formats.millis(run.ended_at),
     }
     if run.started_at:
-        found["startTime"] = words.millis(run.started_at)
+        found["startTime"] = formats.millis(run.started_at)
     return found
 
 
@@ -266,15 +267,15 @@ def _times(item: Item) -> dict[str, Any]:
     run, found = item.last, dict[str, Any]()
     started = run.started_at if run else item.started_at
     if started and item.state is not ItemState.waiting:
-        found["startTime"] = words.millis(started)
+        found["startTime"] = formats.millis(started)
     if item.state is ItemState.waiting and item.due_at:
-        found["nextAttemptAt"] = words.millis(item.due_at)
+        found["nextAttemptAt"] = formats.millis(item.due_at)
     if run is None:
         return found
     if started:
-        found["endTime"] = words.millis(run.ended_at)
+        found["endTime"] = formats.millis(run.ended_at)
     if item.state is ItemState.succeeded:
-        found["duration"] = words.whole_seconds(started, run.ended_at) if started else 0
+        found["duration"] = formats.whole_seconds(started, run.ended_at) if started else 0
     else:
         found["error"], found["errorCode"] = error_sentence(run, item.tries), run.code
     return found | _answered(run)
@@ -290,7 +291,7 @@ def _answered(run: PastRun) -> dict[str, Any]:
 def _result(item: Item, run: PastRun, cells: dict[str, str]) -> out.CallResult:
     kept = run.result
     return {
-        "callId": str(kept.get("call_id") or words.call_out(item.batch, item.seq)),
+        "callId": str(kept.get("call_id") or convert.call_out(item.batch, item.seq)),
         "transcript": str(kept.get("transcript") or ""),
         "outcome": run.code,
         "metadata": cells,
@@ -346,4 +347,4 @@ def pagination(page: int, limit: int, total: int, after: str | None = None) -> o
 
 def seconds_between(start: datetime | None, end: datetime | None) -> int:
     """Whole seconds, 0 where one of both is missing."""
-    return words.whole_seconds(start, end) if start and end else 0
+    return formats.whole_seconds(start, end) if start and end else 0

@@ -13,19 +13,19 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from covey.analysis.config import MODEL_LANE
-from covey.api.bodies import print_of
-from covey.api.checking import left
-from covey.api.context import Context, Ctx
-from covey.api.documents import TEXTS
-from covey.api.errors import Answer, plain
-from covey.api.idempotency import once
-from covey.api.trillet.starting import made
+from covey.api.kit.bodies import print_of
+from covey.api.kit.checking import left
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.openapi import TEXTS
+from covey.api.kit.submission import made
 from covey.api.twelvelabs import schemas as out
-from covey.api.twelvelabs import singles, views
+from covey.api.twelvelabs import single, views
+from covey.api.twelvelabs.dialect import WAITED_FOR, TwelveLabs
 from covey.api.twelvelabs.holding import VIDEOS
 from covey.api.twelvelabs.requests import Analyze
-from covey.api.twelvelabs.routing import family, flat
-from covey.api.twelvelabs.shapes import PREFIX
+from covey.api.twelvelabs.shapes import family, flat
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import CoveyError, NotFound
 from covey.domain.ids import item_id, new_id
@@ -39,7 +39,6 @@ PIECE = 2000
 """So many characters of an answer come in one event."""
 
 NDJSON = "application/x-ndjson"
-PATH = f"{PREFIX}/analyze"
 
 HELD_PATIENCE, RETURNED_PATIENCE = 15.0, 60.0
 """Seconds that a caller is kept waiting while the model is held, and while the task was given back by it."""
@@ -102,12 +101,12 @@ async def analyze(ctx: Ctx, body: Analyze) -> Response:
     the video or the question, 500 for the model or this server, 504 if there was no answer in time, each with the
     task's code. An Idempotency-Key counts without `stream`."""
     if body.stream is not False:
-        batch = await singles.make(ctx, body, new_id(ctx.services.clock.now()))
+        batch = await single.make(ctx, body, new_id(ctx.services.clock.now()))
         return StreamingResponse(_events(ctx, batch), media_type=NDJSON)
     meaning = await print_of(ctx)
 
     async def work(ident: str) -> Answer:
-        return await _waited(ctx, await singles.make(ctx, body, ident))
+        return await _waited(ctx, await single.make(ctx, body, ident))
 
     async def recover(ident: str) -> Answer | None:
         batch = await made(ctx, ident)
@@ -124,13 +123,13 @@ async def _waited(ctx: Context, batch: Batch) -> Answer:
         await asyncio.wait([ending, leaving], return_when=asyncio.FIRST_COMPLETED)
         if ending.done():
             return _answer(*ending.result())
-        await singles.stop(ctx, batch.id)
-        gone = Answer(plain(PATH, 400, "request_canceled_or_timed_out", "The caller went away"), 400)
+        await single.stop(ctx, batch.id)
+        gone = _refused(400, "request_canceled_or_timed_out", "The caller went away")
         gone.kept = None
         return gone
     except BaseException:
         with suppress(CoveyError):
-            await settled(singles.stop(ctx, batch.id))
+            await settled(single.stop(ctx, batch.id))
         raise
     finally:
         for task in (ending, leaving):
@@ -139,15 +138,15 @@ async def _waited(ctx: Context, batch: Batch) -> Answer:
 
 async def _ended(ctx: Context, batch: Batch) -> tuple[Batch, Item]:
     """The end of a task. Raises ModelUnavailable once it has waited too long for its model; then it is canceled."""
-    ending = asyncio.create_task(singles.ended(ctx, batch.id))
+    ending = asyncio.create_task(single.ended(ctx, batch.id))
     despairing = asyncio.create_task(_despaired(ctx, batch))
     try:
         await asyncio.wait([ending, despairing], return_when=asyncio.FIRST_COMPLETED)
         if ending.done():
             return ending.result()
         why = despairing.result()
-        await settled(singles.stop(ctx, batch.id))
-        found, item = await singles.ended(ctx, batch.id, timedelta(0))
+        await settled(single.stop(ctx, batch.id))
+        found, item = await single.ended(ctx, batch.id, timedelta(0))
         if item.state in (ItemState.succeeded, ItemState.failed):
             return found, item
         name = batch.lane.removeprefix(MODEL_LANE)
@@ -181,13 +180,17 @@ async def _despaired(ctx: Context, batch: Batch) -> str:
             return VIDEOS.codes.get(reason, reason)
 
 
+def _refused(status: int, code: str, message: str, **details: str) -> Answer:
+    return Answer(TwelveLabs().problem(WAITED_FOR, status, code, message, details), status)
+
+
 def _answer(batch: Batch, item: Item) -> Answer:
     answer = views.generated(item)
     if answer is None:
         fault = views.fault(batch, item) or views.LOST
         code = fault.get("code", "request_canceled_or_timed_out")
         status = _status(batch, code)
-        return Answer(plain(PATH, status, code, fault["message"], task_id=item.id), status)
+        return _refused(status, code, fault["message"], task_id=item.id)
     found: out.Analysed = {
         "id": answer["generation_id"],
         "data": answer["data"],
@@ -234,7 +237,7 @@ async def _events(ctx: Context, batch: Batch) -> AsyncIterator[bytes]:
     finally:
         if not over:
             with suppress(CoveyError):
-                await settled(singles.stop(ctx, batch.id))
+                await settled(single.stop(ctx, batch.id))
 
 
 def _end(ident: str, answer: out.Generated) -> dict[str, object]:

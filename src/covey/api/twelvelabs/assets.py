@@ -1,38 +1,43 @@
 """Assets: uploads, their state, their end (contract 9.1). Errors are flat."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from fastapi import Path, Query, Response
+from fastapi import Path as PathParameter
+from fastapi import Query, Response
+from starlette.requests import Request
 
-from covey.analysis.intake import DIRECT, URL, Intake
-from covey.analysis.kinds import KINDS
-from covey.api.context import Context, Ctx
-from covey.api.documents import Responses, multipart, parameters
-from covey.api.errors import Answer, BodyTooLarge
-from covey.api.forms import FILE, Form
-from covey.api.idempotency import once
-from covey.api.jsontext import Unfit, read_json
-from covey.api.twelvelabs import assetschemas as out
-from covey.api.twelvelabs import words
-from covey.api.twelvelabs.routing import family, flat
-from covey.api.twelvelabs.schemas import Problem
-from covey.api.twelvelabs.uploads import FAULTS, read_upload
+from covey.analysis.assets import DIRECT, URL, Intake
+from covey.analysis.file_types import KINDS
+from covey.analysis.inspection import TOO_LARGE
+from covey.api.kit.blank import EMPTY_FROM_SDK
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer, BodyTooLarge
+from covey.api.kit.forms import FILE, Form, read_form
+from covey.api.kit.idempotency import once
+from covey.api.kit.json_text import Unfit, read_json
+from covey.api.kit.openapi import Responses, multipart, parameters
+from covey.api.twelvelabs import convert
+from covey.api.twelvelabs import schemas as out
+from covey.api.twelvelabs.schemas import Flat
+from covey.api.twelvelabs.shapes import family, flat
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, NotFound, Unavailable
 from covey.domain.ids import new_id
 from covey.domain.run import Json
 from covey.engine.submission import settled
+from covey.settings import Limits
 
 LONGEST_NAME = 255
 INVALID, MISSING = "parameter_invalid", "parameter_not_provided"
 COLLECTION = "assets"
 
 router = family("Assets")
-AssetId = Annotated[str, Path(description="24 hex digits")]
+AssetId = Annotated[str, PathParameter(description="24 hex digits")]
 
-NO_ROOM = {"model": Problem, "description": "The server has no room for the file now"}
+NO_ROOM = {"model": Flat, "description": "The server has no room for the file now"}
 _FORM = multipart(
     {
         "method": {"type": "string", "enum": [DIRECT, URL]},
@@ -99,14 +104,14 @@ async def create_asset(ctx: Ctx) -> Response:
 )
 async def list_assets(ctx: Ctx) -> Response:
     """The assets of the workspace, newest first. A page past the end is empty."""
-    number, size = words.page_of(ctx)
+    number, size = convert.page_of(ctx)
     query = ctx.request.query_params
     kinds = query.getlist("asset_types")
     for kind in kinds:
         if kind not in KINDS:
             raise BadRequest(f"asset_types: {kind[:40]!r} is none of {', '.join(KINDS)}", code=INVALID)
     named = query.getlist("asset_ids")
-    among = [ident for ident in map(words.identifier, named) if ident is not None] if named else None
+    among = [ident for ident in map(convert.identifier, named) if ident is not None] if named else None
     found, total = await ctx.services.store.assets(
         ctx.workspace,
         among=among,
@@ -138,7 +143,7 @@ async def retrieve_asset(ctx: Ctx, asset_id: AssetId) -> Response:
     try:
         return Answer(asset_out(await ctx.services.store.asset(ctx.workspace, _ident(asset_id))))
     except NotFound:
-        raise words.nothing_of(asset_id, COLLECTION) from None
+        raise convert.nothing_of(asset_id, COLLECTION) from None
 
 
 @router.delete(
@@ -155,7 +160,7 @@ async def delete_asset(
     try:
         await intake_of(ctx).delete(ctx.workspace, _ident(asset_id))
     except NotFound:
-        raise words.nothing_of(asset_id, COLLECTION) from None
+        raise convert.nothing_of(asset_id, COLLECTION) from None
     return Response(status_code=204)
 
 
@@ -217,7 +222,7 @@ async def _changed(ctx: Context, given: str, turn: Callable[[Json], Json]) -> Re
     try:
         await settled(ctx.services.store.annotate_asset(ctx.workspace, _ident(given), change))
     except NotFound:
-        raise words.nothing_of(given, COLLECTION) from None
+        raise convert.nothing_of(given, COLLECTION) from None
     return Response(status_code=204)
 
 
@@ -241,7 +246,7 @@ def asset_out(asset: Asset) -> out.AssetOut:
         "status": asset.state.value,
         "filename": asset.name,
         "file_type": asset.facts.get("file_type"),
-        "created_at": words.time(asset.created_at),
+        "created_at": convert.time(asset.created_at),
         "user_metadata": dict(asset.notes) or None,
         "size": asset.size,
         "duration": asset.seconds,
@@ -312,7 +317,43 @@ def kept_notes(notes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _ident(given: str) -> str:
     """An id as the store has it; NotFound if it cannot be one."""
-    ident = words.identifier(given)
+    ident = convert.identifier(given)
     if ident is None:
         raise NotFound
     return ident
+
+
+FIELDS = frozenset({"method", "url", "filename", "enable_hls", "enable_thumbnail", "user_metadata"})
+INVALID, UNKNOWN = "parameter_invalid", "parameter_unknown"
+
+
+async def read_upload(request: Request, spooled: Path, most: int, limits: Limits) -> Form:
+    """Read a form; its file, of at most `most` bytes, goes to `spooled`, to stay.
+
+    Raises BadRequest, NoRoom; then, and when the client goes away, nothing stays behind.
+    """
+    return await read_form(request, FIELDS, spooled, most, limits, FAULTS, lasting=True, absent=EMPTY_FROM_SDK)
+
+
+class _Faults:
+    """What is wrong with a form, in this family's codes."""
+
+    def no_form(self) -> BadRequest:
+        return BadRequest("The body must be multipart/form-data with the part method, and file or url", code=INVALID)
+
+    def invalid(self, message: str) -> BadRequest:
+        return BadRequest(message, code=INVALID)
+
+    def unknown(self, name: str) -> BadRequest:
+        known = ", ".join(sorted({*FIELDS, FILE}))
+        return BadRequest(f"{name[:100]}: there is no such form field; there are {known}", code=UNKNOWN)
+
+    def too_large(self, most: int) -> BadRequest:
+        """It is a 400, which the published SDKs know."""
+        return BadRequest(
+            f"file: larger than the limit of {most:,} bytes; give larger files by url, or upload them in parts",
+            code=TOO_LARGE,
+        )
+
+
+FAULTS = _Faults()

@@ -7,19 +7,19 @@ from typing import Annotated
 from fastapi import Path, Response
 
 from covey.analysis.config import KIND
-from covey.api.bodies import print_of
-from covey.api.context import Context, Ctx
-from covey.api.documents import file_answer, parameters, said
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.streaming import streamed
-from covey.api.trillet.starting import made
-from covey.api.twelvelabs import listing, views, words
+from covey.api.kit.bodies import print_of
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.openapi import file_answer, parameters, said
+from covey.api.kit.streaming import streamed
+from covey.api.kit.submission import made
+from covey.api.twelvelabs import convert, lists, views
 from covey.api.twelvelabs import schemas as out
-from covey.api.twelvelabs.creating import budget_of, check_assets, submit, understand
 from covey.api.twelvelabs.holding import holding
 from covey.api.twelvelabs.requests import CreateBatch
-from covey.api.twelvelabs.routing import batch_router, nested
+from covey.api.twelvelabs.shapes import batch_router, nested
+from covey.api.twelvelabs.submit import budget_of, check_assets, submit, understand
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import item_id, new_id
@@ -43,7 +43,7 @@ BatchId = Annotated[str, Path(description="A batch's id: 24 hex digits")]
 
 async def find(ctx: Context, given: str) -> Batch:
     """The workspace's batch of this id; NotFound as for one that never was, for batches of other kinds too."""
-    ident = words.identifier(given)
+    ident = convert.identifier(given)
     if ident is not None:
         try:
             batch = await ctx.services.store.batch(ident, ctx.workspace, bare=True)
@@ -51,7 +51,7 @@ async def find(ctx: Context, given: str) -> Batch:
             batch = None
         if batch is not None and batch.kind == KIND and batch.origin != views.SINGLE:
             return batch
-    raise words.nothing_of(given, COLLECTION)
+    raise convert.nothing_of(given, COLLECTION)
 
 
 @router.post(
@@ -94,16 +94,16 @@ async def _recovered(ctx: Context, ident: str) -> Answer | None:
     openapi_extra=parameters(
         page="1-based",
         page_limit="10 unless said, at most 50",
-        status=f"{', '.join(listing.BATCH_WORDS)}; repeatable",
-        analysis_mode=f"{', '.join(listing.MODES)}; repeatable",
+        status=f"{', '.join(lists.BATCH_WORDS)}; repeatable",
+        analysis_mode=f"{', '.join(lists.MODES)}; repeatable",
     ),
 )
 async def list_batches(ctx: Ctx) -> Response:
     """The workspace's batches, newest first. A page past the end is empty."""
-    number, size = words.page_of(ctx)
-    statuses = words.chosen(ctx, "status", listing.BATCH_WORDS)
-    modes = words.chosen(ctx, "analysis_mode", listing.MODES)
-    found, total = await listing.batches(ctx, statuses, modes, (number - 1) * size, size)
+    number, size = convert.page_of(ctx)
+    statuses = convert.chosen(ctx, "status", lists.BATCH_WORDS)
+    modes = convert.chosen(ctx, "analysis_mode", lists.MODES)
+    found, total = await lists.batches(ctx, statuses, modes, (number - 1) * size, size)
     urls = await _urls(ctx) if any(batch.ended for batch in found) else {}
     unended = any(not batch.ended for batch in found)
     lanes = {lane.name: lane for lane in await ctx.services.store.lanes()} if unended else {}
@@ -205,10 +205,10 @@ async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
         try:
             stopped = await ctx.services.orders.stop(ctx.workspace, batch.id, StopReason.cancel, actor=ctx.actor)
         except NotFound:
-            raise words.nothing_of(batch_id, COLLECTION) from None
+            raise convert.nothing_of(batch_id, COLLECTION) from None
         came_too_late = batch.ended or stopped.batch.stop_reason is not StopReason.cancel
         if stopped.batch.ended and not stopped.first and came_too_late:
-            word = words.batch_word(stopped.batch)
+            word = convert.batch_word(stopped.batch)
             raise Conflict(f"The batch is {word} already; nothing was left to cancel", code=f"batch_{word}")
         return Answer(views.batch_object(stopped.batch), 202)
 
@@ -250,9 +250,9 @@ async def _turned(ctx: Context, batch: Batch, doing: str, turn: Callable[[], Awa
         try:
             now = await turn()
         except NotFound:
-            raise words.nothing_of(batch.id, COLLECTION) from None
+            raise convert.nothing_of(batch.id, COLLECTION) from None
         except Conflict:
-            word = words.ended_word(await find(ctx, batch.id))
+            word = convert.ended_word(await find(ctx, batch.id))
             raise Conflict(f"The batch is {word} already; nothing was left to {doing}", code=f"batch_{word}") from None
         ctx.services.hints.work(now.lane)
         return Answer(views.batch_object(now, holding=await holding(ctx.services, now)))
@@ -273,9 +273,9 @@ async def delete(ctx: Ctx, batch_id: BatchId) -> Response:
     try:
         await ctx.services.store.erase_batch(ctx.workspace, batch.id, ctx.actor)
     except NotFound:
-        raise words.nothing_of(batch_id, COLLECTION) from None
+        raise convert.nothing_of(batch_id, COLLECTION) from None
     except Conflict:
-        word = words.batch_word(batch)
+        word = convert.batch_word(batch)
         message = f"The batch is {word}; only one that is completed, canceled or expired can be deleted"
         raise Conflict(message, code="batch_not_terminal") from None
     return Response(status_code=204)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 from covey.analysis.config import MODEL_LANE
-from covey.api.services import Services
-from covey.api.trillet.holding import Tongue
-from covey.api.trillet.holding import holding as of_any
+from covey.api.kit import holding as kit
+from covey.api.kit.services import Services
+from covey.api.twelvelabs import convert
 from covey.api.twelvelabs import schemas as out
-from covey.api.twelvelabs import words
 from covey.domain.batch import Batch
 from covey.domain.lane import LaneStatus
 
@@ -23,7 +22,7 @@ _CODES = {
     "model_reply_malformed": "its answers are not what its API promises, again and again",
 }
 
-VIDEOS = Tongue(
+VIDEOS = kit.LaneVocabulary(
     "model",
     "videos",
     "places of the model",
@@ -38,10 +37,10 @@ async def holding(
     services: Services, batch: Batch, lanes: Mapping[str, LaneStatus] | None = None
 ) -> out.HoldingState | None:
     """What holds `batch` back, on the wire; None if nothing does. `lanes` saves the look-up."""
-    found = await of_any(services, batch, lanes, VIDEOS)
+    found = await kit.holding(services, batch, VIDEOS, lanes)
     if found is None:
         return None
     state: out.HoldingState = {"code": found.code, "message": found.message}
     if found.since is not None:
-        state["since"] = words.time(found.since)
+        state["since"] = convert.time(found.since)
     return state

@@ -1,7 +1,7 @@
 """Uploads in parts (contract 9.1): begun with a key, their chunks PUT to signed addresses without one, then reported.
 
-An upload's chunks lie on the server that began it (`covey.analysis.multiparts`): behind a balancer, all requests about
-one upload go to one server.
+An upload's chunks lie on the server that began it (`covey.analysis.uploads.parts`): behind a balancer, all requests
+about one upload go to one server.
 """
 
 from collections.abc import AsyncIterator
@@ -10,20 +10,20 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 from starlette.requests import ClientDisconnect, Request
 
-from covey.analysis.kinds import Kind
-from covey.analysis.looking import TOO_LARGE, too_large
-from covey.analysis.multiparts import ADDRESS_LIFE, COMPLETED, PartUpload
-from covey.analysis.partuploads import PartUploads, Proof
-from covey.api.context import Context, Ctx, services_of
-from covey.api.documents import parameters
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.numerals import Whole
-from covey.api.twelvelabs import multipartschemas as out
-from covey.api.twelvelabs import words
+from covey.analysis.file_types import Kind
+from covey.analysis.inspection import TOO_LARGE, too_large
+from covey.analysis.uploads.parts import ADDRESS_LIFE, COMPLETED, PartUpload
+from covey.analysis.uploads.service import PartUploads, Proof
+from covey.api.kit.context import Context, Ctx, services_of
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.numerals import Whole
+from covey.api.kit.openapi import parameters
+from covey.api.twelvelabs import convert
+from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs.assets import INVALID, NO_ROOM, NoAssets, asset_name, intake_of, kept_notes
-from covey.api.twelvelabs.routing import PREFIX, family, flat
 from covey.api.twelvelabs.schemas import PageInfo
+from covey.api.twelvelabs.shapes import PREFIX, family, flat
 from covey.domain.errors import BadRequest, NotFound
 from covey.domain.ids import new_id
 
@@ -82,7 +82,7 @@ def _begun(ctx: Context, uploads: PartUploads, made: PartUpload) -> Answer:
         "upload_headers": HEADERS,
         "chunk_size": made.chunk_bytes,
         "total_chunks": made.chunks,
-        "expires_at": words.time(made.expires_at),
+        "expires_at": convert.time(made.expires_at),
     }
     return Answer(answer, 201)
 
@@ -96,7 +96,7 @@ def _begun(ctx: Context, uploads: PartUploads, made: PartUpload) -> Answer:
 )
 async def list_uploads(ctx: Ctx) -> Response:
     """The uploads of the workspace that are not complete, newest first."""
-    number, size = words.page_of(ctx)
+    number, size = convert.page_of(ctx)
     found = await uploads_of(ctx).of(ctx.workspace)
     now = ctx.services.clock.now()
     data: list[out.UploadSummary] = [
@@ -106,8 +106,8 @@ async def list_uploads(ctx: Ctx) -> Response:
             "total_size": one.size,
             "chunk_size": one.chunk_bytes,
             "total_chunks": one.chunks,
-            "created_at": words.time(one.created_at),
-            "expires_at": words.time(one.expires_at),
+            "created_at": convert.time(one.created_at),
+            "expires_at": convert.time(one.expires_at),
         }
         for one in found[(number - 1) * size : number * size]
     ]
@@ -124,7 +124,7 @@ async def list_uploads(ctx: Ctx) -> Response:
 )
 async def retrieve_upload(ctx: Ctx, upload_id: UploadId) -> Response:
     """How an upload stands, and each of its chunks."""
-    number, size = words.page_of(ctx)
+    number, size = convert.page_of(ctx)
     upload = await _upload(ctx, upload_id)
     completed = uploads_of(ctx).completed(upload)
     indexes = range(1, upload.chunks + 1)[(number - 1) * size : number * size]
@@ -138,8 +138,8 @@ async def retrieve_upload(ctx: Ctx, upload_id: UploadId) -> Response:
         "page_info": _page(number, size, upload.chunks),
         "total_size": upload.size,
         "uploaded_size": sum(map(upload.length, completed)),
-        "created_at": words.time(upload.created_at),
-        "updated_at": words.time(upload.updated_at),
+        "created_at": convert.time(upload.created_at),
+        "updated_at": convert.time(upload.updated_at),
     }
     return Answer(answer)
 
@@ -163,7 +163,7 @@ async def report_chunks(ctx: Ctx, upload_id: UploadId, body: out.ChunkReport) ->
         try:
             report = await uploads_of(ctx).report(ctx.workspace, upload.id, proofs)
         except NotFound:
-            raise words.nothing_of(upload_id, COLLECTION) from None
+            raise convert.nothing_of(upload_id, COLLECTION) from None
         complete = report.upload.state == COMPLETED
         answer: out.ChunksReported = {
             "url": f"{_base(ctx.request)}/assets/{upload.id}" if complete else None,
@@ -200,8 +200,8 @@ async def more_addresses(ctx: Ctx, upload_id: UploadId, body: out.MoreAddresses)
             "start_index": body.start,
             "count": len(given),
             "upload_urls": given,
-            "generated_at": words.time(now),
-            "expires_at": words.time(min(now + ADDRESS_LIFE, upload.expires_at)),
+            "generated_at": convert.time(now),
+            "expires_at": convert.time(min(now + ADDRESS_LIFE, upload.expires_at)),
         }
         return Answer(answer)
 
@@ -226,7 +226,7 @@ async def put_chunk(request: Request, upload_id: str, index: Annotated[Whole, Pa
     try:
         etag = await intake.uploads.put(upload, index, _body(request))
     except NotFound:
-        raise words.nothing_of(upload_id, COLLECTION) from None
+        raise convert.nothing_of(upload_id, COLLECTION) from None
     return Response(headers={"etag": f'"{etag}"'})
 
 
@@ -248,7 +248,7 @@ async def _upload(ctx: Context, upload_id: str) -> PartUpload:
     try:
         return await uploads_of(ctx).get(ctx.workspace, upload_id.lower())
     except NotFound:
-        raise words.nothing_of(upload_id, COLLECTION) from None
+        raise convert.nothing_of(upload_id, COLLECTION) from None
 
 
 def _addresses(ctx: Context, uploads: PartUploads, upload: PartUpload, start: int, count: int) -> list[Any]:
@@ -257,7 +257,7 @@ def _addresses(ctx: Context, uploads: PartUploads, upload: PartUpload, start: in
     for index in range(start, min(start + count, upload.chunks + 1)):
         expires, signature = uploads.address(upload, index)
         url = f"{base}/{index}?expires={expires.timestamp():.0f}&signature={signature}"
-        found.append({"chunk_index": index, "url": url, "expires_at": words.time(expires)})
+        found.append({"chunk_index": index, "url": url, "expires_at": convert.time(expires)})
     return found
 
 
@@ -267,7 +267,7 @@ def _base(request: Request) -> str:
 
 
 def _chunk(upload: PartUpload, index: int, completed: bool) -> out.ChunkState:
-    at = words.time(upload.reported[index].at) if completed else None
+    at = convert.time(upload.reported[index].at) if completed else None
     return {"index": index, "status": "completed" if completed else "pending", "uploaded_at": at, "updated_at": at}
 
 

@@ -7,16 +7,16 @@ from typing import Annotated
 from fastapi import Path, Response
 
 from covey.analysis.config import ItemInput
-from covey.api.bodies import print_of
-from covey.api.context import Context, Ctx
-from covey.api.documents import parameters, said
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.trillet.starting import made
-from covey.api.twelvelabs import listing, singles, views, words
+from covey.api.kit.bodies import print_of
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.idempotency import once
+from covey.api.kit.openapi import parameters, said
+from covey.api.kit.submission import made
+from covey.api.twelvelabs import convert, lists, single, views
 from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs.requests import CreateTask
-from covey.api.twelvelabs.routing import family, flat
+from covey.api.twelvelabs.shapes import family, flat
 from covey.domain.batch import Batch
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import item_id, new_id
@@ -42,7 +42,7 @@ async def create(ctx: Ctx, body: CreateTask) -> Response:
     meaning = await print_of(ctx)
 
     async def work(ident: str) -> Answer:
-        return _created(await singles.make(ctx, body, ident))
+        return _created(await single.make(ctx, body, ident))
 
     async def recover(ident: str) -> Answer | None:
         batch = await made(ctx, ident)
@@ -64,8 +64,8 @@ def _created(batch: Batch) -> Answer:
     openapi_extra=parameters(
         page="1-based",
         page_limit="10 unless said, at most 50",
-        status=f"{', '.join(listing.TASK_WORDS)}; repeatable",
-        analysis_mode=f"{', '.join(listing.MODES)}; repeatable",
+        status=f"{', '.join(lists.TASK_WORDS)}; repeatable",
+        analysis_mode=f"{', '.join(lists.MODES)}; repeatable",
         asset_id="Only those about this asset",
         video_url="Only those about the video of this address",
     ),
@@ -73,13 +73,13 @@ def _created(batch: Batch) -> Answer:
 async def list_tasks(ctx: Ctx) -> Response:
     """Single tasks and the items of batches, the newest first, a batch's in the order of its requests. Prompts are cut
     to 30 characters; schemas and results are left out. A page past the end is empty."""
-    number, size = words.page_of(ctx)
-    statuses = words.chosen(ctx, "status", listing.TASK_WORDS)
-    modes = words.chosen(ctx, "analysis_mode", listing.MODES)
+    number, size = convert.page_of(ctx)
+    statuses = convert.chosen(ctx, "status", lists.TASK_WORDS)
+    modes = convert.chosen(ctx, "analysis_mode", lists.MODES)
     query = ctx.request.query_params
     about = [query["asset_id"].lower()] if query.get("asset_id") else []
     about += [query["video_url"]] if query.get("video_url") else []
-    found, total = await listing.tasks(ctx, statuses, modes, about, (number - 1) * size, size)
+    found, total = await lists.tasks(ctx, statuses, modes, about, (number - 1) * size, size)
     answer: out.TaskPage = {
         "data": found,
         "page_info": views.page_info(number, size, total),
@@ -95,7 +95,7 @@ async def list_tasks(ctx: Ctx) -> Response:
 )
 async def retrieve(ctx: Ctx, task_id: TaskId) -> Response:
     """A task as it is now, with its result once it is ready."""
-    batch, item = await singles.find(ctx, task_id)
+    batch, item = await single.find(ctx, task_id)
     found = await ctx.services.heavy.run(views.task_object, batch, item, seconds=await _lasts(ctx, item))
     return Answer(found)
 
@@ -110,7 +110,7 @@ async def _lasts(ctx: Context, item: Item) -> float | None:
 
 async def _single(ctx: Context, given: str) -> tuple[Batch, Item]:
     """A task of its own. Raises Conflict for an item of a batch."""
-    batch, item = await singles.find(ctx, given)
+    batch, item = await single.find(ctx, given)
     if batch.origin != views.SINGLE:
         message = f"The task belongs to the batch {batch.id}; cancel or delete the batch"
         raise Conflict(message, code="task_in_batch", batch_id=batch.id)
@@ -132,12 +132,12 @@ async def cancel(ctx: Ctx, task_id: TaskId) -> Response:
         state = item.state
         try:
             if state is not ItemState.canceled:
-                await singles.stop(ctx, batch.id)
-                state = (await singles.ended(ctx, batch.id, DROPPING))[1].state
+                await single.stop(ctx, batch.id)
+                state = (await single.ended(ctx, batch.id, DROPPING))[1].state
         except NotFound:
-            raise words.nothing_of(task_id, "tasks") from None
+            raise convert.nothing_of(task_id, "tasks") from None
         if state in (ItemState.succeeded, ItemState.failed):
-            word = words.TASK_WORDS[state]
+            word = convert.TASK_WORDS[state]
             raise Conflict(f"The task is {word} already; nothing was left to cancel", code=f"task_{word}")
         answer: out.TaskCreated = {"task_id": item.id, "status": "canceled"}
         return Answer(answer)
@@ -158,10 +158,10 @@ async def delete(ctx: Ctx, task_id: TaskId) -> Response:
     store = ctx.services.store
     try:
         if item.state is ItemState.waiting:
-            await singles.stop(ctx, batch.id, abort=False)  # it may have started since it was looked at
+            await single.stop(ctx, batch.id, abort=False)  # it may have started since it was looked at
         await store.erase_batch(ctx.workspace, batch.id, ctx.actor)
     except NotFound:
-        raise words.nothing_of(task_id, "tasks") from None
+        raise convert.nothing_of(task_id, "tasks") from None
     except Conflict:
         raise Conflict("The task is being processed; cancel it first", code="task_processing") from None
     return Response(status_code=204)

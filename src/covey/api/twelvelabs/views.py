@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
-from covey.api.prices import money
+from covey.api.kit.money import money
+from covey.api.twelvelabs import convert
 from covey.api.twelvelabs import schemas as out
-from covey.api.twelvelabs import words
 from covey.domain.batch import Batch, BatchState
 from covey.domain.item import Item, ItemState
 from covey.domain.webhook import Delivery, DeliveryState
@@ -34,7 +34,7 @@ def batch_object(
     batch: Batch, webhooks: Sequence[out.HookState] | None = None, holding: out.HoldingState | None = None
 ) -> out.BatchOut:
     """A batch; `webhooks` once notifications were sent, `holding` what holds it back."""
-    counts, word = batch.counts, words.batch_word(batch)
+    counts, word = batch.counts, convert.batch_word(batch)
     found: out.BatchOut = {
         "batch_id": batch.id,
         "analysis_mode": Mode(batch.notes[MODE]).value,
@@ -49,13 +49,13 @@ def batch_object(
         "paused": batch.state is BatchState.paused,
         "holding": holding,
         "spent": money(counts.spent),
-        "created_at": words.time(batch.created_at),
-        "expires_at": words.time(batch.expires_at) if batch.expires_at else None,
+        "created_at": convert.time(batch.created_at),
+        "expires_at": convert.time(batch.expires_at) if batch.expires_at else None,
     }
     if word in _ENDED_AT and batch.completed_at is not None:
-        found[_ENDED_AT[word]] = words.time(batch.completed_at)  # type: ignore[literal-required]
+        found[_ENDED_AT[word]] = convert.time(batch.completed_at)  # type: ignore[literal-required]
     if batch.deletes_at is not None:
-        found["deletes_at"] = words.time(batch.deletes_at)
+        found["deletes_at"] = convert.time(batch.deletes_at)
     if batch.max_cost is not None:
         found["max_cost"] = money(batch.max_cost)
     if webhooks:
@@ -67,10 +67,10 @@ def created(batch: Batch, items: Sequence[tuple[str, str | None]]) -> out.BatchC
     """A create's answer; `items` are task ids and custom ids."""
     return {
         "batch_id": batch.id,
-        "status": words.batch_word(batch),
+        "status": convert.batch_word(batch),
         "total_items": batch.counts.total,
-        "created_at": words.time(batch.created_at),
-        "expires_at": words.time(batch.expires_at) if batch.expires_at else None,
+        "created_at": convert.time(batch.created_at),
+        "expires_at": convert.time(batch.expires_at) if batch.expires_at else None,
         "items": [{"task_id": task, "custom_id": custom} for task, custom in items],
     }
 
@@ -105,7 +105,7 @@ def generated(item: Item) -> out.Generated | None:
         return None
     kept = item.last.result
     found: out.Generated = {
-        "generation_id": words.generation(item),
+        "generation_id": convert.generation(item),
         "data": str(kept.get("data", "")),
         "finish_reason": "length" if kept.get("finish_reason") == "length" else "stop",
         "usage": {"output_tokens": 0, **kept.get("usage", {})},  # type: ignore[typeddict-item]
@@ -118,15 +118,15 @@ def generated(item: Item) -> out.Generated | None:
 def fault(batch: Batch, item: Item) -> out.Fault | None:
     """Why an item failed or was canceled."""
     run = item.last
-    if item.state is ItemState.canceled and (run is None or run.code not in words.DROPPED):
+    if item.state is ItemState.canceled and (run is None or run.code not in convert.DROPPED):
         if batch.stop_reason is None:
             return None
-        code, message = words.CANCELED_CODES[batch.stop_reason]
+        code, message = convert.CANCELED_CODES[batch.stop_reason]
         if batch.origin == SINGLE:
             code, message = code.replace("batch_canceled", "user_canceled"), message.replace("batch", "task")
         return {"code": code, "message": message}
     if item.state in (ItemState.canceled, ItemState.failed) and run is not None:
-        return {"code": run.code, "message": run.message or words.FAULTS.get(run.code, "It came to no answer")}
+        return {"code": run.code, "message": run.message or convert.FAULTS.get(run.code, "It came to no answer")}
     return None
 
 
@@ -135,7 +135,7 @@ def result_line(batch: Batch, item: Item) -> bytes:
     found: dict[str, Any] = {
         "task_id": item.id,
         "custom_id": item.custom_id,
-        "status": words.TASK_WORDS[item.state],
+        "status": convert.TASK_WORDS[item.state],
     }
     if item.state is ItemState.succeeded:
         found["data"] = generated(item)
@@ -166,8 +166,8 @@ def task_object(
     found: out.TaskOut = {
         "task_id": item.id,
         "custom_id": item.custom_id,
-        "status": words.TASK_WORDS[item.state],
-        "created_at": words.time(batch.created_at),
+        "status": convert.TASK_WORDS[item.state],
+        "created_at": convert.time(batch.created_at),
         "video_source": _video(given, seconds),
         "request_params": _params(batch, config, given.wanted.over(config.defaults), listed),
     }
@@ -177,10 +177,10 @@ def task_object(
         done, whole = item.progress
         found["progress"] = {"seconds_done": round(done, 3), "seconds": round(whole, 3)}
     if batch.deletes_at is not None:
-        found["deletes_at"] = words.time(batch.deletes_at)
+        found["deletes_at"] = convert.time(batch.deletes_at)
     ended = _ended_at(batch, item)
     if ended is not None:
-        found["completed_at"] = words.time(ended)
+        found["completed_at"] = convert.time(ended)
     answer, wrong = generated(item), fault(batch, item)
     if answer is not None and not listed:
         found["result"] = answer

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from covey.api.context import Context
+from covey.api.kit.context import Context
 from covey.api.webhooks.secrets import callback_record
 from covey.api.webhooks.signing import Style
-from covey.domain.errors import NotFound, Unavailable
+from covey.domain.errors import BadRequest, NotFound, Unavailable
 from covey.domain.ids import new_id
 from covey.domain.webhook import ENDED_EVENTS, Endpoint
 from covey.engine.submission import settled
+from covey.fetch import FetchRefused
 
 
 @asynccontextmanager
@@ -50,3 +51,11 @@ async def _forget_refused(ctx: Context, batch: str, endpoint: str) -> None:
     except NotFound:
         with suppress(NotFound):
             await ctx.services.store.delete_endpoint(ctx.workspace, endpoint)
+
+
+def check_address(ctx: Context, field: str, url: str) -> None:
+    """Raises BadRequest if nothing may be sent to this URL."""
+    try:
+        ctx.services.fetcher.check(url)
+    except FetchRefused as error:
+        raise BadRequest(f"{field}: {error.message}", code="address_refused") from None

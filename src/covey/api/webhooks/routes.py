@@ -7,33 +7,33 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Path, Response
 
-from covey.api.context import Context, Ctx
-from covey.api.documents import POSTED, WITH_BODY, said
-from covey.api.errors import Answer
-from covey.api.idempotency import once
-from covey.api.routing import new_router
-from covey.api.services import Services
-from covey.api.trillet import schemas as out
-from covey.api.trillet.words import iso
-from covey.api.webhooks import schemas
-from covey.api.webhooks.events import TEST, wanted
-from covey.api.webhooks.rendering import Rendering
+from covey.api.kit import schemas
+from covey.api.kit.context import Context, Ctx
+from covey.api.kit.errors import Answer
+from covey.api.kit.formats import iso
+from covey.api.kit.idempotency import once
+from covey.api.kit.openapi import POSTED, WITH_BODY, new_router, said
+from covey.api.kit.services import Services
+from covey.api.webhooks.bodies import rendering
+from covey.api.webhooks.callbacks import check_address
 from covey.api.webhooks.schemas import (
+    TEST,
     EndpointChange,
     EndpointOut,
     NewEndpoint,
     Rotation,
     SecretOut,
+    TestResult,
     endpoint_out,
     hidden,
+    wanted,
 )
 from covey.api.webhooks.secrets import callback_record, callbacks_id, fresh_secret, rotated
 from covey.api.webhooks.sender import WebhookSender
 from covey.api.webhooks.signing import Style, message_id
-from covey.domain.errors import BadRequest, NotFound
+from covey.domain.errors import NotFound
 from covey.domain.ids import is_id, new_id
 from covey.domain.webhook import Delivery, DeliveryState, Endpoint
-from covey.fetch import FetchRefused
 from covey.store.results import Due
 
 PATH, TAG = "/v1/api/webhooks", "Webhooks"
@@ -44,13 +44,13 @@ EndpointId = Annotated[str, Path(description="An endpoint's id")]
 
 BY_HAND = "switched off over the API"
 
-_ONE: Any = said(s200=EndpointOut, s404=out.Problem)
+_ONE: Any = said(s200=EndpointOut, s404=schemas.Problem)
 
 
 def sender_of(services: Services) -> WebhookSender:
     """What sends deliveries."""
-    rendering = Rendering(services.store)
-    return WebhookSender(services.store, services.fetcher, services.sealer, rendering, services.settings.webhooks)
+    bodies = rendering(services.store)
+    return WebhookSender(services.store, services.fetcher, services.sealer, bodies, services.settings.webhooks)
 
 
 async def find(ctx: Context, ident: str) -> Endpoint:
@@ -65,14 +65,6 @@ async def find(ctx: Context, ident: str) -> Endpoint:
     if found.batch is not None:
         raise missing
     return found
-
-
-def check_address(ctx: Context, field: str, url: str) -> None:
-    """Raises BadRequest if nothing may be sent to this URL."""
-    try:
-        ctx.services.fetcher.check(url)
-    except FetchRefused as error:
-        raise BadRequest(f"{field}: {error.message}", code="address_refused") from None
 
 
 @router.get("", summary="List webhook endpoints", operation_id="listEndpoints", responses=said(s200=list[EndpointOut]))
@@ -195,13 +187,13 @@ def _switched(held: Endpoint, off: bool | None, now: datetime) -> Endpoint:
     "/{endpointId}",
     summary="Delete a webhook endpoint",
     operation_id="deleteEndpoint",
-    responses=said(s200=out.Done, s404=out.Problem),
+    responses=said(s200=schemas.Done, s404=schemas.Problem),
 )
 async def delete_endpoint(ctx: Ctx, endpointId: EndpointId) -> Response:
     """Removes an endpoint with its deliveries."""
     await find(ctx, endpointId)
     await ctx.services.store.delete_endpoint(ctx.workspace, endpointId)
-    answer: out.Done = {"id": endpointId, "message": "The webhook endpoint is deleted"}
+    answer: schemas.Done = {"id": endpointId, "message": "The webhook endpoint is deleted"}
     return Answer(answer)
 
 
@@ -209,7 +201,7 @@ async def delete_endpoint(ctx: Ctx, endpointId: EndpointId) -> Response:
     "/{endpointId}/rotate",
     summary="Replace an endpoint's secret",
     operation_id="rotateEndpoint",
-    responses={**said(s200=SecretOut, s404=out.Problem), **POSTED, **WITH_BODY},
+    responses={**said(s200=SecretOut, s404=schemas.Problem), **POSTED, **WITH_BODY},
 )
 async def rotate_endpoint(ctx: Ctx, endpointId: EndpointId, body: Rotation) -> Response:
     """Makes a new secret, which is in this answer and nowhere else. The old one stays valid for `overlapHours`: until
@@ -235,7 +227,7 @@ async def _rotate(ctx: Context, endpoint: Endpoint, body: Rotation) -> Answer:
     "/{endpointId}/test",
     summary="Test a webhook endpoint",
     operation_id="testEndpoint",
-    responses={**said(s200=schemas.TestResult, s404=out.Problem), **POSTED},
+    responses={**said(s200=TestResult, s404=schemas.Problem), **POSTED},
 )
 async def test_endpoint(ctx: Ctx, endpointId: EndpointId) -> Response:
     """Sends one event of type `webhook.test` now, once, and says what came of it. Works for endpoints that are off."""
@@ -248,7 +240,7 @@ async def test_endpoint(ctx: Ctx, endpointId: EndpointId) -> Response:
             new_id(now), endpoint.id, ctx.workspace, "", None, TEST, now, data, DeliveryState.waiting, 1, None
         )
         tried = await sender_of(ctx.services).send(Due(one, endpoint), now)
-        answer: schemas.TestResult = {
+        answer: TestResult = {
             "delivered": tried.error is None,
             "messageId": message_id(Style(endpoint.style), one.id),
             "status": tried.status,

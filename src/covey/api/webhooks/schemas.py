@@ -1,20 +1,21 @@
 """The shapes of the webhook routes. Times are RFC 3339; a secret is in the answer that makes it and nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, assert_never
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from covey.api.blank import Fields
-from covey.api.numerals import Real
-from covey.api.trillet.words import batch_out, call_out, iso
-from covey.api.webhooks.events import asked_for
-from covey.api.webhooks.signing import Style, message_id
-from covey.calls.config import KIND as CALLS
-from covey.domain.ids import item_id
-from covey.domain.webhook import Delivery, DeliveryState, Endpoint
+from covey.analysis.config import KIND as ANALYSIS
+from covey.api.kit.blank import Fields
+from covey.api.kit.formats import iso
+from covey.api.kit.numerals import Real
+from covey.api.webhooks.signing import Style
+from covey.domain.errors import BadRequest
+from covey.domain.run import Json
+from covey.domain.webhook import BATCH_EVENTS, ENDED_EVENTS, ITEM_EVENTS, Endpoint
 
 closed = with_config(ConfigDict(extra="forbid"))
 
@@ -147,41 +148,12 @@ def endpoint_out(endpoint: Endpoint) -> EndpointOut:
         "kind": endpoint.kind,
         "description": endpoint.description,
         "disabled": endpoint.off_at is not None,
-        "disabledAt": _maybe(endpoint.off_at),
+        "disabledAt": maybe_iso(endpoint.off_at),
         "disabledReason": endpoint.off_reason,
-        "failingSince": _maybe(endpoint.failing_since),
-        "deliveredAt": _maybe(endpoint.delivered_at),
+        "failingSince": maybe_iso(endpoint.failing_since),
+        "deliveredAt": maybe_iso(endpoint.delivered_at),
         "createdAt": iso(endpoint.created_at),
     }
-
-
-def delivery_out(delivery: Delivery, style: Style) -> DeliveryOut:
-    """A delivery as the wire has it."""
-    calls = delivery.data.get("kind") == CALLS
-    found: DeliveryOut = {
-        "id": delivery.id,
-        "messageId": message_id(style, delivery.id),
-        "type": delivery.type,
-        "batchId": batch_out(delivery.batch) if calls else delivery.batch,
-        "state": _state(delivery),
-        "attempts": delivery.attempts,
-        "at": iso(delivery.at),
-        "nextAt": _maybe(delivery.next_at),
-        "status": delivery.status,
-        "error": delivery.error,
-        "endedAt": _maybe(delivery.ended_at),
-    }
-    if delivery.seq is not None:
-        ident = call_out if calls else item_id
-        found["itemId"] = ident(delivery.batch, delivery.seq)
-    return found
-
-
-def _state(delivery: Delivery) -> Literal["waiting", "delivered", "failed", "skipped"]:
-    """What was delivered without an answer was never sent: its endpoint had not asked for it."""
-    if delivery.state is DeliveryState.delivered:
-        return "skipped" if delivery.status is None else "delivered"
-    return "waiting" if delivery.state is DeliveryState.waiting else "failed"
 
 
 def hidden(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,5 +161,80 @@ def hidden(body: Mapping[str, Any]) -> dict[str, Any]:
     return {**body, "secret": None}
 
 
-def _maybe(at: datetime | None) -> str | None:
+def maybe_iso(at: datetime | None) -> str | None:
     return None if at is None else iso(at)
+
+
+TEST = "webhook.test"
+
+BATCH_WORDS = {
+    "batch.completed": "analyze.batch.completed",
+    "batch.canceled": "analyze.batch.canceled",
+    "batch.expired": "analyze.batch.expired",
+}
+TASK_WORDS = ("analyze.task.ready", "analyze.task.failed", "analyze.task.canceled")
+
+KNOWN = {
+    Style.standard: (*BATCH_EVENTS, *ITEM_EVENTS),
+    Style.twelvelabs: (*BATCH_WORDS.values(), *TASK_WORDS),
+}
+"""What an endpoint of a style can ask for."""
+
+USUAL = {Style.standard: BATCH_EVENTS, Style.twelvelabs: KNOWN[Style.twelvelabs]}
+"""What an endpoint is told of that does not say: batches, not every item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an endpoint asks for, as the store keeps it: the engine's events, and the words of its style behind them."""
+
+    events: tuple[str, ...]
+    kind: str | None
+    singles: bool
+
+
+def wanted(style: Style, given: Sequence[str] | None, kind: str | None) -> Wanted:
+    """What is kept for an endpoint that asks for `given`. Raises BadRequest naming the events there are."""
+    asked = tuple(dict.fromkeys(USUAL[style] if given is None else given))
+    unknown = [event for event in asked if event not in KNOWN[style]]
+    if unknown or not asked:
+        what = f"there is no event {unknown[0][:80]!r}" if unknown else "at least one is needed"
+        raise BadRequest(f"events: {what}; for the style {style} there are: {', '.join(KNOWN[style])}")
+    match style:
+        case Style.standard:
+            return Wanted(asked, kind, singles=False)
+        case Style.twelvelabs:
+            if kind not in (None, ANALYSIS):
+                raise BadRequest(f"kind: the style twelvelabs only tells of the kind {ANALYSIS}")
+            return _twelvelabs(asked)
+        case _:
+            assert_never(style)
+
+
+def _twelvelabs(asked: tuple[str, ...]) -> Wanted:
+    tasks = any(word in TASK_WORDS for word in asked)
+    engine = ENDED_EVENTS if tasks else tuple(event for event, word in BATCH_WORDS.items() if word in asked)
+    return Wanted((*engine, *asked), ANALYSIS, singles=tasks)
+
+
+def asked_for(endpoint: Endpoint) -> list[str]:
+    """The events of an endpoint, as it asked for them."""
+    known = KNOWN[Style(endpoint.style)]
+    return [event for event in endpoint.events if event in known]
+
+
+def type_of(endpoint: Endpoint, event: str, snapshot: Json) -> str | None:
+    """The word that an endpoint is told; None if it is not to be told."""
+    if Style(endpoint.style) is Style.standard or event == TEST:
+        return event
+    word = _task_word(event, snapshot) if snapshot.get("origin") == "single" else BATCH_WORDS.get(event)
+    return word if word in endpoint.events else None
+
+
+def _task_word(event: str, snapshot: Json) -> str | None:
+    if event not in ENDED_EVENTS:
+        return None
+    counts = snapshot.get("counts") or {}
+    if counts.get("succeeded"):
+        return "analyze.task.ready"
+    return "analyze.task.failed" if counts.get("failed") else "analyze.task.canceled"

@@ -4,9 +4,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from covey.api.webhooks.rendering import Rendering
-from covey.api.webhooks.sealing import SealBroken, Sealer
-from covey.api.webhooks.secrets import valid_secrets
+from covey.api.webhooks.payloads import Rendering
+from covey.api.webhooks.secrets import SealBroken, Sealer, valid_secrets
 from covey.api.webhooks.signing import Style, signed
 from covey.domain.errors import NotFound
 from covey.fetch import Fetched, Fetcher, FetchError

@@ -12,7 +12,7 @@ from covey.calls.intake.check import CheckedList, IntakeFailed, check
 from covey.calls.intake.options import Encoding, IntakeOptions, Limits, NumberRule, OnDuplicate, OnInvalid
 from covey.calls.intake.queue import CheckQueue, TooManyChecks
 from covey.calls.intake.report import BadRow, Report, csv_report
-from covey.calls.intake.template import template
+from covey.calls.intake.table import template
 
 __all__ = [
     "BadRow",

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from covey.calls.child import ChildFailed, ChildProcess, ChildRefused
 from covey.calls.intake.options import IntakeOptions, OnInvalid
 from covey.calls.intake.report import BadRow, Files, Report, csv_report
 from covey.domain.batch import NewItem
 from covey.domain.errors import BadRequest, Unavailable
+from covey.processes.child import ChildFailed, ChildProcess, ChildRefused
 
 CHECK_SECONDS = 120.0
 """How long the check of a list may take; the largest takes a twentieth of it on an idle machine."""
@@ -124,7 +124,7 @@ async def check(
     stem = f"intake-{secrets.token_hex(8)}"
     files = Files(workdir / f"{stem}.rows", workdir / f"{stem}.bad")
     gauge = workdir / f"{stem}.progress"
-    child = ChildProcess("covey.calls.intake.child", seconds)
+    child = ChildProcess("covey.calls.intake.checker", seconds)
     question: dict[str, Any] = {
         "path": str(path),
         "options": options.dump(),

@@ -1,28 +1,43 @@
-"""The check of a whole list: every row becomes an item's line in one file, or a bad row's in another."""
+"""The check of a whole list: every row becomes an item's line in one file, or a bad row's in another.
 
+It runs as a process of its own, `python -m covey.calls.intake.checker`: phonenumbers is slow and holds the interpreter,
+so the server never runs it. Asked {path, options, rows, bad, progress}; answers {report, sha256}, or {refused} for what
+concerns the whole file.
+"""
+
+import os
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 import phonenumbers
 
-from covey.calls.intake.bare import meant_as_numbers
 from covey.calls.intake.header import Header, read_header, rows
-from covey.calls.intake.numbers import IsDemoNumber, Number, NumberReader
+from covey.calls.intake.number_set import NumberSet
+from covey.calls.intake.numbers import SHORTEST_NUMBER, IsDemoNumber, Number, NumberReader
 from covey.calls.intake.options import IntakeOptions, NumberRule, OnDuplicate
 from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, Files, Report
-from covey.calls.intake.seen import NumberSet
 from covey.calls.intake.source import Source, control_in, examine
 from covey.calls.intake.table import Broken, Record, is_blank
+from covey.calls.text import visible
 from covey.domain.errors import BadRequest
+from covey.processes.child import Answer, serve
 
 PROGRESS_EVERY = 4096
 """Rows between two reports of progress; a power of two."""
 
 Progress = Callable[[int], None]
+
+
+_DATE = re.compile(r"((19|20)\d\d[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.](19|20)\d\d)([T ,].*)?")
+
+
+NICE = 10
+"""Behind the server and its calls when the processors are busy."""
 
 
 @dataclass(slots=True)
@@ -49,6 +64,14 @@ def check_file(path: Path, options: IntakeOptions, files: Files, progress: Progr
         checker = _Checker(source, header, options, good, bad)
         checker.run(progress)
     return checker.report(), source.sha256
+
+
+def meant_as_numbers(cells: list[str]) -> list[str]:
+    """The cells that have the digits of a phone number and are no date. If there are none the first that is filled, so
+    that no row but an empty one is passed over."""
+    filled = [cell for cell in cells if visible(cell)]
+    digits = [cell for cell in filled if sum(map(str.isdigit, cell)) >= SHORTEST_NUMBER]
+    return [cell for cell in digits if not _DATE.fullmatch(visible(cell))] or filled[:1]
 
 
 class _Checker:
@@ -217,3 +240,26 @@ def _check_region(region: str) -> None:
     if region not in phonenumbers.SUPPORTED_REGIONS:
         message = f"{region} is no region with telephone numbers. It takes two capital letters of ISO 3166, such as US."
         raise BadRequest(message, code="unknown_region")
+
+
+def answer(header: dict[str, Any], body: bytes) -> Answer:
+    """Checks one list."""
+    files = Files(Path(header["rows"]), Path(header["bad"]))
+    gauge = os.open(header["progress"], os.O_WRONLY | os.O_CREAT, 0o600)
+
+    def progress(done: int) -> None:
+        os.pwrite(gauge, done.to_bytes(8), 0)
+
+    try:
+        options = IntakeOptions.load(header["options"])
+        report, sha256 = check_file(Path(header["path"]), options, files, progress)
+    except BadRequest as error:
+        return {"refused": {"code": error.code, "message": error.message, "details": error.details}}, b""
+    finally:
+        os.close(gauge)
+    return {"report": report.dump(), "sha256": sha256}, b""
+
+
+if __name__ == "__main__":
+    os.nice(NICE)
+    serve(answer)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from covey.calls.export import csv_row
+from covey.calls.csv_cells import csv_row
 from covey.domain.errors import BadRequest
 
 VALUE_SHOWN = 200

@@ -1,10 +1,11 @@
 """The rows of a list with the lines they begin in."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, TextIO
 
+from covey.calls.csv_cells import csv_row
 from covey.calls.intake.options import Limits
 from covey.calls.intake.report import EMPTY_LINES, UNCLOSED_QUOTE
 from covey.domain.errors import BadRequest
@@ -130,3 +131,12 @@ def _broken(error: csv.Error, line: int, lines: Lines) -> Broken:
     if "field limit" in str(error):
         return Broken(line, "cell_too_long", f"A cell has over {LONGEST_SCAN:,} characters.", value, fatal=False)
     return Broken(line, "stray_quote", "Text follows a closing quote inside of a cell.", value, fatal=False)
+
+
+KNOWN_COLUMNS = ("phone_number", "first_name", "last_name", "email")
+"""The columns the contract names (section 3); every other is the agent's own."""
+
+
+def template(placeholders: Iterable[str] = ()) -> bytes:
+    """The header of a list as a line of CSV: the known columns, then those that the agent speaks of, in that order."""
+    return csv_row(dict.fromkeys((*KNOWN_COLUMNS, *placeholders)))

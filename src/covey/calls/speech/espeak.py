@@ -11,8 +11,8 @@ from typing import Any
 import espeakng_loader
 import numpy as np
 
-from covey.calls.child import ChildRefused, serve
 from covey.calls.speech.sound import to_phone
+from covey.processes.child import ChildRefused, serve
 
 DEFAULT_VOICE = "en-us"
 

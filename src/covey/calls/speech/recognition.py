@@ -1,8 +1,8 @@
 """Sound to short answers: a grammar in a child process (`openai` has the other way)."""
 
 from covey.calls.call import Heard
-from covey.calls.child import ChildFailed, ChildProcess, ChildRefused
 from covey.calls.speech import SpeechError
+from covey.processes.child import ChildFailed, ChildProcess, ChildRefused
 
 UTTERANCE_SECONDS = 5.0
 """How long the understanding of one utterance may take; the conversation waits a little longer."""

@@ -18,9 +18,9 @@ import numpy as np
 import pocketsphinx
 
 from covey.calls.call import SAMPLE_RATE, Heard
-from covey.calls.child import ChildRefused, serve
 from covey.calls.phrases import DECOYS, find, meaning
 from covey.calls.speech.sound import Samples, resample
+from covey.processes.child import ChildRefused, serve
 
 SURE = 0.9
 DOUBTFUL = 0.4

@@ -2,8 +2,8 @@
 
 import re
 
-from covey.calls.child import ChildFailed, ChildProcess, ChildRefused
 from covey.calls.speech import SpeechError
+from covey.processes.child import ChildFailed, ChildProcess, ChildRefused
 
 LINE_SECONDS = 20.0
 """How long the making of one line may take."""

@@ -4,8 +4,7 @@ import asyncio
 import secrets
 from typing import Any, Final
 
-from covey.calls.trunks.address import bracketed
-from covey.calls.trunks.settings import SipSettings
+from covey.calls.trunks.settings import SipSettings, bracketed
 
 PING_SECONDS: Final = 2.0
 

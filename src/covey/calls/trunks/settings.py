@@ -1,5 +1,6 @@
 """What a SIP trunk needs to know of its far side."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
@@ -42,3 +43,23 @@ class SipSettings:
             raise ValueError(f"a trunk needs at least one channel, not {self.channels}")
         if self.transport == "tls" and not self.ca_file:
             raise ValueError("a trunk over tls needs ca_file: the authorities its certificate is checked against")
+
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{4,14}", re.ASCII)
+
+
+def is_e164(number: str) -> bool:
+    """Whether `number` is E.164 with its `+`: 5 to 15 digits, the first not zero."""
+    return _E164.fullmatch(number) is not None
+
+
+def sip_uri(number: str, host: str, port: int, transport: str) -> str:
+    """The URI that rings `number` at a trunk. Raises ValueError if `number` is not E.164."""
+    if not is_e164(number):
+        raise ValueError("a number to dial must be E.164: + and 5 to 15 digits")
+    return f"sip:{number}@{bracketed(host)}:{port};transport={transport}"
+
+
+def bracketed(host: str) -> str:
+    """`host` as it stands in a URI: an IPv6 address gets its brackets."""
+    return f"[{host}]" if ":" in host else host

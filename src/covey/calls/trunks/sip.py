@@ -14,10 +14,9 @@ from typing import Final
 import structlog
 
 from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Recognize
-from covey.calls.trunks.address import is_e164
-from covey.calls.trunks.crew import READY_SECONDS, DiallerProcess
+from covey.calls.trunks.dialler.supervisor import READY_SECONDS, DiallerProcess
 from covey.calls.trunks.ping import ping
-from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
+from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings, is_e164
 
 logger = structlog.get_logger()
 

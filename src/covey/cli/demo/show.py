@@ -10,14 +10,14 @@ from typing import Any
 
 from rich.text import Text
 
-from covey.cli.demo.house import DemoFailed, House, running
+from covey.cli.demo.environment import DemoFailed, House, running
 from covey.cli.demo.proof import Proof, prove
 from covey.cli.exits import Exit, exit_code
-from covey.cli.looking import call_row, export_to, put_transcript
 from covey.cli.output import clean, data, put, put_table, say, span
 from covey.cli.session import explain, leave
+from covey.cli.show import call_row, export_to, put_transcript
 from covey.cli.view import Seen
-from covey.cli.watching import following
+from covey.cli.watch import following
 from covey.client import Agent, Batch, Call, Cancelled, CoveyClient, CoveyClientError, StartOptions
 
 OnLook = Callable[[Batch], Awaitable[None]]

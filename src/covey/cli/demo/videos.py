@@ -11,7 +11,7 @@ from typing import Any
 
 from covey.analysis.media.drawing import Ball, DrawnScene, Truth, draw
 from covey.analysis.schema import validate
-from covey.cli.demo.house import DemoFailed
+from covey.cli.demo.environment import DemoFailed
 from covey.cli.output import data, put, put_table
 from covey.client import CoveyClient
 from covey.client.analysis import AnalysisBatch

@@ -3,27 +3,26 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from covey import private
-from covey.api.house.admin import key_out, workspace_out
-from covey.api.keys import make_key
-from covey.cli.accounts import Accounts
+from covey.api.covey.admin import key_out, workspace_out
+from covey.api.kit.auth import make_key
+from covey.cli.accounts import Accounts, Json
 from covey.cli.exits import Exit
 from covey.cli.local.folder import folder_of
 from covey.cli.local.settings import load
 from covey.cli.session import leave
-from covey.database import make_store
 from covey.domain.account import Role, Workspace
 from covey.domain.clock import SystemClock
 from covey.domain.errors import Conflict, CoveyError, NotFound
 from covey.domain.ids import new_id
+from covey.server.database import make_store
 from covey.settings import SettingsError
 from covey.store.migrate import StoreError
 from covey.store.store import Store
 
 T = TypeVar("T")
-Json = dict[str, Any]
 
 
 def on_database(work: Callable[[Accounts], Awaitable[T]]) -> T:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from covey.cli.local.finding import Finding
+from covey.cli.local.folder import Finding
 from covey.settings import Model, ModelKind, Settings
 
 WHEELS = (

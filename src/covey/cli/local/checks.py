@@ -15,13 +15,12 @@ from rich.text import Text
 
 from covey import private
 from covey.cli.local import analysing, database
-from covey.cli.local.finding import Finding
-from covey.cli.local.folder import Folder, folder_of
+from covey.cli.local.folder import Finding, Folder, folder_of
 from covey.cli.output import clean, data, put_json
 from covey.client import load_profile, profile_path
 from covey.client.errors import ProfileError
 from covey.client.profile import readable_by_others
-from covey.database import need_driver
+from covey.server.database import need_driver
 from covey.settings import MASK, Settings, SettingsError, TrunkKind
 from covey.store.sqlite import damage
 

@@ -9,12 +9,12 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from covey.api.keys import make_key
-from covey.assembly import Server
+from covey.api.kit.auth import make_key
 from covey.cli.output import clean, say
 from covey.client import Profile, profile_path, save_profile
 from covey.domain.account import Role, Workspace
 from covey.domain.ids import new_id
+from covey.server.assembly import Server
 from covey.store.migrate import StoreError
 from covey.store.store import Store
 

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from covey.database import FILE
+from covey.server.database import FILE
 from covey.settings import Settings
 
 DATABASE = FILE
@@ -42,3 +42,15 @@ def owner_of(lock: Path) -> str | None:
     finally:
         os.close(handle)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: what was looked at, whether it is right, what was seen, and what would make it right. A `warning` is
+    no fault, but somebody should know."""
+
+    check: str
+    ok: bool
+    seen: str
+    remedy: str = ""
+    warning: bool = False

@@ -13,12 +13,12 @@ from covey.cli.local.folder import folder_of
 from covey.cli.local.settings import load
 from covey.cli.output import put_json, say
 from covey.cli.session import leave
-from covey.database import need_driver
 from covey.domain.clock import SystemClock
+from covey.server.database import need_driver
 from covey.settings import DatabaseUrl, Settings, SettingsError
 from covey.store.migrate import Migration, StoreError, pending
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.connection import PACKAGE
+from covey.store.sqlite.transaction import PACKAGE
 
 Steps = Sequence[Migration]
 

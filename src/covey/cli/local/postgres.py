@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import namedtuple_row
 
-from covey.cli.local.finding import Finding
+from covey.cli.local.folder import Finding
 from covey.settings import DatabaseUrl, Settings
 from covey.store.migrate import StoreError
 from covey.store.postgres.connection import Connection, alone, statement

@@ -7,7 +7,7 @@ from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning,
 from covey.domain.errors import Conflict, NotFound, Unprocessable
 from covey.domain.run import Json
 from covey.store.operations.control import DROP
-from covey.store.operations.database import Database, Row, load, micros, moment, text
+from covey.store.operations.transaction import Database, Row, load, micros, moment, text
 
 
 async def add_workspace(database: Database, workspace: Workspace) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import NotFound
 from covey.domain.run import Json
-from covey.store.operations.database import Database, Row, load, micros, moment, text
-from covey.store.operations.written import clean
+from covey.store.operations.runs import clean
+from covey.store.operations.transaction import Database, Row, load, micros, moment, text
 
 
 def _facts(asset: Asset) -> dict[str, Any]:

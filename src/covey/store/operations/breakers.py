@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from covey.domain.breaker import Breaker
-from covey.store.operations.database import Database, Row, micros, moment
-from covey.store.operations.telling import tell_holding
+from covey.store.operations.outbox import tell_holding
+from covey.store.operations.transaction import Database, Row, micros, moment
 
 
 @dataclass(slots=True)

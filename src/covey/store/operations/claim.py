@@ -12,9 +12,9 @@ from covey.domain.ids import item_id
 from covey.domain.lane import LONGEST_OPEN, START_HORIZON, START_SLACK, gap, next_free, start_times
 from covey.domain.run import DO_NOT_CALL, Bite, Claimed, RunState
 from covey.store.operations import control
-from covey.store.operations.database import Database, Row, lock, micros, moment, pass_gate
-from covey.store.operations.hot import Hot, hot, save
-from covey.store.operations.written import UNUSED
+from covey.store.operations.counts import Hot, hot, save
+from covey.store.operations.runs import UNUSED
+from covey.store.operations.transaction import Database, Row, lock, micros, moment, pass_gate
 from covey.store.results import Claim
 
 PROBE_PATIENCE = timedelta(seconds=60)

@@ -7,8 +7,8 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.lane import gap
 from covey.domain.run import Json
 from covey.store.operations import reading
-from covey.store.operations.database import Database, key, lock, micros, moment, span_micros
-from covey.store.operations.hot import Hot, hot, save
+from covey.store.operations.counts import Hot, hot, save
+from covey.store.operations.transaction import Database, key, lock, micros, moment, span_micros
 from covey.store.results import Stopped
 
 DROP = "drop"

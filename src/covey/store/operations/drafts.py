@@ -8,9 +8,9 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.usage import Prices
 from covey.store.operations import reading
 from covey.store.operations.control import work
-from covey.store.operations.database import Database, Row, key, micros, span_micros, text
-from covey.store.operations.hot import event
-from covey.store.operations.telling import tell_scheduled
+from covey.store.operations.counts import event
+from covey.store.operations.outbox import tell_scheduled
+from covey.store.operations.transaction import Database, Row, key, micros, span_micros, text
 
 FREE = Prices()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from covey.domain.ids import first_id
-from covey.store.operations.database import Database, micros
+from covey.store.operations.transaction import Database, micros
 
 OUT_OF_ORDER = timedelta(hours=1)
 """By so much a batch's id may be older than its acceptance: its list was filled meanwhile, and clocks differ."""

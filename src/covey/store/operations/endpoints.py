@@ -7,7 +7,7 @@ from typing import Any
 
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import ITEM_EVENTS, Endpoint
-from covey.store.operations.database import Database, Row, key, load, micros, moment, text
+from covey.store.operations.transaction import Database, Row, key, load, micros, moment, text
 
 ORPHANED = timedelta(hours=1)
 """So long after it was made an endpoint of a single batch goes if there is no such batch: it was refused, or the

@@ -11,10 +11,10 @@ from covey.domain.lane import BATCH_STREAK
 from covey.domain.run import OUTCOME_UNKNOWN, Blame, End, Failed, Finished, Retry, Succeeded, decide
 from covey.store.operations.breakers import LaneBreaker, read_breakers, save_breakers
 from covey.store.operations.control import pause_open, stop_broke
-from covey.store.operations.database import Database, dump, key, lock, micros, moment, pass_gates_of, span_micros
-from covey.store.operations.held import release_held
-from covey.store.operations.hot import Hot, hots, save
-from covey.store.operations.written import Ended, Spent, Written, clean, count_end, standing
+from covey.store.operations.counts import Hot, hots, save
+from covey.store.operations.runs import Ended, Spent, Written, clean, count_end, standing
+from covey.store.operations.settle import release_held
+from covey.store.operations.transaction import Database, dump, key, lock, micros, moment, pass_gates_of, span_micros
 from covey.store.results import FinishReport
 
 LATELY = span_micros(timedelta(minutes=1))

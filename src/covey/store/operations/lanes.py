@@ -7,8 +7,8 @@ from covey.domain.breaker import FRESH
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import Progress
 from covey.store.operations.breakers import write_breaker
-from covey.store.operations.database import Database, Row, key, micros, moment
-from covey.store.operations.telling import tell_holding
+from covey.store.operations.outbox import tell_holding
+from covey.store.operations.transaction import Database, Row, key, micros, moment
 from covey.store.results import Dropped
 
 

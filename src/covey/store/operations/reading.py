@@ -12,7 +12,7 @@ from covey.domain.batch import Batch, BatchState, Counts, Event, StopReason
 from covey.domain.errors import NotFound
 from covey.domain.item import Item, ItemState, PastRun
 from covey.domain.run import RunState
-from covey.store.operations.database import Database, Row, key, load, micros, moment
+from covey.store.operations.transaction import Database, Row, key, load, micros, moment
 
 UNENDED_STATES = frozenset(
     {BatchState.scheduled, BatchState.queued, BatchState.running, BatchState.paused, BatchState.stopping}

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from covey.domain.batch import StopReason
 from covey.store.operations.control import expire_one, stop_open
-from covey.store.operations.database import Database, key, lock, micros
-from covey.store.operations.held import release_held
-from covey.store.operations.hot import hots, save
+from covey.store.operations.counts import hots, save
+from covey.store.operations.settle import release_held
+from covey.store.operations.transaction import Database, key, lock, micros
 
 ANSWERS_KEPT = timedelta(hours=24)
 ROOM_BYTES = 64 * 1024

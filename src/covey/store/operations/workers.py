@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from covey.store.operations.database import Database, micros, moment
+from covey.store.operations.transaction import Database, micros, moment
 from covey.store.results import WorkerInfo
 
 

@@ -25,7 +25,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 from psycopg_pool import AsyncConnectionPool
 
 from covey.store.migrate import StoreError, migrations
-from covey.store.postgres.failures import spoilt, unavailable
+from covey.store.postgres.errors import spoilt, unavailable
 from covey.store.statements import statements
 
 PACKAGE = "covey.store.postgres"

@@ -12,11 +12,10 @@ from covey.domain.clock import Clock
 from covey.domain.liveness import FREE_SECONDS
 from covey.store.migrate import StoreError
 from covey.store.operations import drafts, workers
-from covey.store.operations.database import moment
+from covey.store.operations.transaction import moment
 from covey.store.postgres.connection import Connection, lent, make_pool
-from covey.store.postgres.failures import retried, unavailable
-from covey.store.postgres.life import LOCK_CLASS
-from covey.store.postgres.lives import Lives
+from covey.store.postgres.errors import retried, unavailable
+from covey.store.postgres.heartbeat import LOCK_CLASS, Lives
 from covey.store.postgres.schema import migrate
 from covey.store.postgres.transaction import Transaction, statements
 from covey.store.results import Claim, WorkerInfo

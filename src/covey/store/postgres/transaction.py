@@ -15,7 +15,7 @@ from typing import Any
 from psycopg import AsyncCursor, AsyncPipeline
 
 from covey.domain.clock import Clock
-from covey.store.operations.database import Params, Row, Values, moment
+from covey.store.operations.transaction import Params, Row, Values, moment
 from covey.store.postgres.connection import Connection
 from covey.store.statements import statements as texts
 
@@ -50,7 +50,7 @@ def _statement(sql: str) -> Statement:
 
 
 class Transaction:
-    """A `covey.store.operations.database.Database`. Without a clock the time is the database's own."""
+    """A `covey.store.operations.transaction.Database`. Without a clock the time is the database's own."""
 
     def __init__(self, connection: Connection, clock: Clock | None, pipeline: AsyncPipeline | None = None) -> None:
         self._connection = connection

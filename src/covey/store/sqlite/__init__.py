@@ -1,6 +1,6 @@
 """The store on SQLite: one file, one process that owns it, one thread that writes."""
 
-from covey.store.sqlite.copies import copy_database, damage, restore
+from covey.store.sqlite.backup import copy_database, damage, restore
 from covey.store.sqlite.store import SqliteStore
 
 __all__ = ["SqliteStore", "copy_database", "damage", "restore"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import apsw
 
-from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Database
 
 PAGES = 1000
 """A checkpoint is made when the log has grown by so many pages."""

@@ -9,7 +9,7 @@ from typing import TypeVar
 import apsw
 
 from covey.domain.errors import Unavailable
-from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Database
 from covey.store.sqlite.writer import unavailable
 
 T = TypeVar("T")

@@ -14,15 +14,13 @@ import apsw
 from covey.domain.clock import Clock
 from covey.store.migrate import StoreError
 from covey.store.operations import workers
-from covey.store.operations.database import Database as Operating
+from covey.store.operations.transaction import Database as Operating
 from covey.store.results import WorkerInfo
+from covey.store.sqlite.backup import copy_database
 from covey.store.sqlite.checkpoints import Checkpoints
-from covey.store.sqlite.connection import connect, migrate
-from covey.store.sqlite.copies import copy_database
-from covey.store.sqlite.database import Database
 from covey.store.sqlite.lock import OwnerLock
 from covey.store.sqlite.reader import Reader
-from covey.store.sqlite.transaction import Transaction, completed
+from covey.store.sqlite.transaction import Database, Transaction, completed, connect, migrate
 from covey.store.sqlite.writer import Writer
 from covey.store.statements import statements
 from covey.store.store import Operation, Store

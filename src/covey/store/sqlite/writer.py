@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import apsw
 import structlog
 
+from covey.disk import NO_ROOM
 from covey.domain.errors import CoveyError, DatabaseFull, Unavailable
-from covey.room import NO_ROOM
-from covey.store.sqlite.database import Database
+from covey.store.sqlite.transaction import Database
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from covey.calls.trunks.demo.farm import Farm, FarmSettings
+from covey.calls.trunks.demo.phones import Farm, FarmSettings
 from covey.logging import setup_logging
 
 _LAST_CALLS_SECONDS = 3.0

@@ -12,8 +12,8 @@ from aiosipua import IncomingCall
 from aiosipua.sdp import negotiate_sdp
 
 from covey.calls.trunks.demo.behaviours import Kind
+from covey.calls.trunks.demo.phone_log import Witness
 from covey.calls.trunks.demo.sounds import BEEP, GREETING, NO, PAYLOAD_TYPE, SILENCE, YES, Frames
-from covey.calls.trunks.demo.witness import Witness
 
 _LOUD: Final = 400
 """The peak from which a frame is not silence."""

@@ -18,7 +18,7 @@ from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch, Recogniz
 from covey.calls.trunks.demo.behaviours import is_demo_number
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import LONGEST_PAUSE, SipTrunk
-from covey.subprocesses import start_process
+from covey.processes.start import start_process
 
 logger = structlog.get_logger()
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from covey.calls.trunks.dialler.process import serve
+from covey.calls.trunks.dialler.child import serve
 
 if __name__ == "__main__":
     asyncio.run(serve(*(int(argument) for argument in sys.argv[1:4])))

@@ -21,10 +21,9 @@ from baresip.errors import (
 from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, Heard, Media
 from covey.calls.conversation import Conversation, FlushAudio, HangUp, Said, Understand
 from covey.calls.recording import Recording
-from covey.calls.trunks.address import sip_uri
-from covey.calls.trunks.answers import read_close
 from covey.calls.trunks.dialler.stack import Closed, Leg, Stack
-from covey.calls.trunks.settings import SipSettings
+from covey.calls.trunks.settings import SipSettings, sip_uri
+from covey.calls.trunks.sip_codes import read_close
 
 logger = structlog.get_logger()
 

@@ -1,0 +1,44 @@
+"""Trillet's API as a dialect: the second names of its routes, and how large a list of numbers may be.
+
+Its errors have the form of Covey's own.
+"""
+
+import re
+
+from covey.api.kit.dialect import Allowance, Dialect, list_allowance
+from covey.api.kit.openapi import POSTED as POSTED_ANYWHERE
+from covey.api.kit.openapi import said
+from covey.api.trillet.schemas import DuplicateBatch
+from covey.settings import Settings
+
+PREFIX = "/v1/api/batch-calls"
+
+SECOND_NAMES = {
+    "/v1/batch-calls": PREFIX,
+    "/v1/api/call-history": "/v2/api/call-history",
+    "/v1/call": "/v1/api/call",
+    "/api/v1/calls/send": "/v1/api/call",
+}
+"""Paths under which clients know a route too, and the documented one."""
+
+POSTED = {**POSTED_ANYWHERE, **said(s409=DuplicateBatch)}
+"""What a route that honours an Idempotency-Key can answer besides."""
+
+_SECOND = re.compile("(" + "|".join(SECOND_NAMES) + ")(?=/|$)")
+_LISTS = re.compile(rf"{PREFIX}(/validate)?")
+
+
+class Trillet(Dialect):
+    """Trillet's batch calls."""
+
+    prefix = PREFIX
+
+    def documented_path(self, path: str) -> str:
+        """The documented path of a route that clients also know by another."""
+        second = _SECOND.match(path)
+        return SECOND_NAMES[second[1]] + path[second.end() :] if second else path
+
+    def allowance(self, settings: Settings, method: str, path: str) -> Allowance:
+        """A list of numbers may be large, and take its time to come."""
+        is_list = method == "POST" and _LISTS.fullmatch(path.rstrip("/"))
+        return list_allowance(settings) if is_list else super().allowance(settings, method, path)
