@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks.serving import SHORT_AGENT, Phones, demo_numbers, demo_settings, served, write_csv
 from covey.client import CoveyClient, StartOptions
-from covey.domain.run import LICENCE_SECONDS
+from covey.domain.run import START_LEASE_SECONDS
 from covey.engine.withdrawals import WAIT_SECONDS
 
 ORDERS = 100
@@ -125,7 +125,7 @@ def judge(seen: Seen, cancelled: set[str], invites: list[dict[str, Any]]) -> lis
     if len(cancelled) < seen.cancelled:
         wrong.append(f"the answer counted {seen.cancelled} cancelled, {len(cancelled)} are")
     late = [event["invite_at"] - seen.answered_at for event in invites if event["invite_at"] > seen.answered_at]
-    if late and (not seen.in_vain or max(late) > LICENCE_SECONDS):
+    if late and (not seen.in_vain or max(late) > START_LEASE_SECONDS):
         wrong.append(f"{len(late)} INVITEs after the answer to a {seen.kind}, the last {max(late) * 1e3:.0f} ms")
     if len(late) > seen.active:
         wrong.append(f"{len(late)} INVITEs after an answer that named {seen.active} active calls")

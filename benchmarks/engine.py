@@ -23,7 +23,7 @@ from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.engine.runner import Outcome, Run, Succeeded
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.sqlite import SqliteStore
@@ -74,7 +74,7 @@ async def opened(folder: Path) -> SqliteStore:
 
 async def throughput(folder: Path, result_bytes: int) -> tuple[float, float]:
     """(items a second, microseconds of CPU an item) for one drained batch."""
-    store, hints = await opened(folder), Hints()
+    store, hints = await opened(folder), Wakeups()
     batch = await fill(store, "workspace", ITEMS)
     worker = Worker(store, store.clock, hints, {"lane": NoOp(result_bytes)}, AT_ONCE, Metrics())
     await worker.enlist()

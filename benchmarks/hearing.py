@@ -17,7 +17,7 @@ import numpy as np
 from covey.calls.agents import Agent, Question, render
 from covey.calls.call import FRAME_BYTES, FRAME_SECONDS, SAMPLE_RATE
 from covey.calls.conversation import Conversation, Phase
-from covey.calls.hearing import Ear
+from covey.calls.hearing import UtteranceDetector
 from covey.calls.recording import Recording
 from covey.calls.speech.synthesis import EspeakSynthesizer
 
@@ -38,7 +38,7 @@ def share(run: Callable[[], object]) -> float:
 
 def listen(sound: bytes) -> None:
     """An ear alone."""
-    ear = Ear()
+    ear = UtteranceDetector()
     for tick in range(TICKS):
         ear.hear(sound[tick * FRAME_BYTES : (tick + 1) * FRAME_BYTES], tick * FRAME_SECONDS)
         ear.take_utterance(tick * FRAME_SECONDS)

@@ -27,7 +27,7 @@ from benchmarks.serving import ServerProcess
 from covey.client import CoveyClient
 from covey.domain.batch import StopReason
 from covey.domain.lane import Lane
-from covey.domain.run import LICENCE_SECONDS
+from covey.domain.run import START_LEASE_SECONDS
 from covey.store.postgres.store import PostgresStore
 
 CANCELS = 1_000
@@ -129,7 +129,7 @@ async def judge(store: PostgresStore, url: str, folder: Path, server: ServerProc
     started = sum(map(len, by_batch.values()))
     fine = verdict(fine, "nothing that was counted canceled has started; recounts right")
     fine &= verdict(
-        max(afterwards, default=0) <= LICENCE_SECONDS,
+        max(afterwards, default=0) <= START_LEASE_SECONDS,
         f"{started:,} starts; {len(afterwards)} after the stop of their batch, the latest "
         f"{max(afterwards, default=0) * 1e3:.0f} ms",
     )

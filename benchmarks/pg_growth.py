@@ -27,9 +27,9 @@ from covey.domain.batch import StopReason
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.domain.run import NOT_STARTED, Bite, Finished, Outcome, Returned, Succeeded
+from covey.domain.run import NOT_STARTED, ClaimedRuns, Finished, Outcome, Returned, Succeeded
 from covey.engine.sweeper import Sweeper
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.store.postgres.store import PostgresStore
 
 MINUTES = 10.0
@@ -112,7 +112,7 @@ async def made(server: PostgresServer, size: int) -> Database:
     return Database(size, url, store, load, work, cancels)
 
 
-def finished(bite: Bite, outcome: Outcome) -> list[Finished]:
+def finished(bite: ClaimedRuns, outcome: Outcome) -> list[Finished]:
     """All runs of a bite, come to `outcome`."""
     now = SystemClock().now()
     return [Finished(bite.batch, run.seq, run.attempt, outcome, now, now) for run in bite.runs]
@@ -183,7 +183,7 @@ async def run(server: PostgresServer, minutes: float, sizes: list[int]) -> bool:
         for database in databases:
             await database.store.pause("workspace", database.load, "benchmark")
             await database.store.resume("workspace", database.work)
-            sweeper = Sweeper(database.store, SystemClock(), Hints(), WORKER, ["lane"], forget)
+            sweeper = Sweeper(database.store, SystemClock(), Wakeups(), WORKER, ["lane"], forget)
             sweeper.start()
             stack.push_async_callback(sweeper.stop)
         for number in range(ROUNDS):

@@ -24,7 +24,7 @@ from covey.domain.batch import NewBatch, Quota
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.engine.runner import Outcome, Run, Succeeded
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.postgres.store import PostgresStore
@@ -79,7 +79,7 @@ class Logged:
 
 async def work(url: str, lane: str, room: int, log: Path) -> None:
     """Be a worker until SIGTERM."""
-    over, hints = asyncio.Event(), Hints()
+    over, hints = asyncio.Event(), Wakeups()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     store = PostgresStore(url, heard=hints.heard)
     await store.open()

@@ -29,7 +29,7 @@ from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.engine.runner import Outcome, Run, Succeeded
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.postgres.store import PostgresStore
@@ -166,7 +166,7 @@ async def covey_worker(go: Go, url: str, batch: str, folder: str) -> None:
     store, clock = PostgresStore(url), SystemClock()
     await store.open()
     with (Path(folder) / str(os.getpid())).open("w") as journal:
-        worker = Worker(store, clock, Hints(), {"lane": NoOp(journal)}, AT_ONCE, Metrics())
+        worker = Worker(store, clock, Wakeups(), {"lane": NoOp(journal)}, AT_ONCE, Metrics())
         await worker.enlist()
         await go()
         worker.start()

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.analysis import cards
-from covey.analysis.backend import Answer, Ask
+from covey.analysis.backend import ItemAnswer, ItemRequest
 from covey.analysis.config import Mode, Wanted
 from covey.analysis.localfacts.backend import LocalFacts
-from covey.analysis.localfacts.cache import FactsBook, Progress
+from covey.analysis.localfacts.cache import FactsCache, Progress
 from covey.analysis.media import Decoder, Facts
 from covey.analysis.storage import AssetFiles
 from covey.domain.clock import SystemClock
@@ -48,7 +48,7 @@ class Counted:
         return await self.decoder.facts(file, progress)
 
 
-def asks(asset: str, file: Path, seconds: float) -> list[Ask]:
+def asks(asset: str, file: Path, seconds: float) -> list[ItemRequest]:
     """Ten of them, eight in words and two by a schema."""
     wanted: list[dict[str, Any]] = [{"prompt": {"input_text": PROMPTS[n % len(PROMPTS)]}} for n in range(8)]
     form = {"type": "json_schema", "json_schema": SCHEMA}
@@ -58,7 +58,7 @@ def asks(asset: str, file: Path, seconds: float) -> list[Ask]:
         raise KeyError(name)
 
     return [
-        Ask(asset, file, Mode.general, Wanted(**each), seconds, 0.0, seconds, lambda done, of: None, no_media)
+        ItemRequest(asset, file, Mode.general, Wanted(**each), seconds, 0.0, seconds, lambda done, of: None, no_media)
         for each in wanted
     ]
 
@@ -75,11 +75,11 @@ def _cpu() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-async def answered(backend: LocalFacts, given: list[Ask]) -> list[Answer]:
+async def answered(backend: LocalFacts, given: list[ItemRequest]) -> list[ItemAnswer]:
     """The answers, so many at once as the lane of local-facts has by default."""
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(ask: Ask) -> Answer:
+    async def one(ask: ItemRequest) -> ItemAnswer:
         async with room:
             return await backend.analyze(ask)
 
@@ -95,8 +95,8 @@ async def measure(folder: Path) -> None:
     async with files.local(asset) as file:
         seconds = (await counted.decoder.inspect(file)).seconds
         alone, alone_wall = await costing(counted.decoder.facts(file, lambda done, of: None))
-        ten, ten_wall = await costing(answered(LocalFacts(FactsBook(counted, files)), asks(asset, file, seconds)))
-        again, again_wall = await costing(answered(LocalFacts(FactsBook(counted, files)), asks(asset, file, seconds)))
+        ten, ten_wall = await costing(answered(LocalFacts(FactsCache(counted, files)), asks(asset, file, seconds)))
+        again, again_wall = await costing(answered(LocalFacts(FactsCache(counted, files)), asks(asset, file, seconds)))
     print(f"{'one decode of a minute of 720p':44} {alone:6.2f} CPU-s, {alone_wall:6.2f} s")
     print(f"{'ten prompts on it':44} {ten:6.2f} CPU-s, {ten_wall:6.2f} s: {ten / alone:.2f} decodes")
     print(f"{'ten more, after a restart':44} {again:6.2f} CPU-s, {again_wall:6.2f} s: {again / alone:.2f} decodes")

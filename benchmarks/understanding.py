@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 
 from covey.calls import phrases
-from covey.calls.call import Heard
+from covey.calls.call import Recognition
 from covey.calls.conversation import SURE
 from covey.calls.speech.recognition import PocketsphinxRecognizer
 from covey.calls.speech.synthesis import EspeakSynthesizer
@@ -41,7 +41,7 @@ def through_mu_law(pcm: bytes) -> bytes:
     return bytes((restored * 32767).astype("<i2").tobytes())
 
 
-def judge(said: str, heard: Heard) -> str:
+def judge(said: str, heard: Recognition) -> str:
     """One word for how good a hearing is."""
     meant, understood = phrases.meaning(said), phrases.meaning(heard.text)
     if understood is None:

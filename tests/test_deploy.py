@@ -28,7 +28,7 @@ from covey.engine.worker import DROP_PATIENCE_SECONDS
 from covey.metrics import Metrics
 from covey.server.connections import ConnectionLimits
 from covey.server.process import HURRY_SECONDS
-from covey.settings import DEMO, Settings, Trunk, TrunkKind
+from covey.settings import DEMO, Settings, TrunkKind, TrunkSettings
 from covey.store.postgres.store import PostgresStore
 from covey.store.results import Claim
 
@@ -52,8 +52,8 @@ LONGEST_DRAIN = max(
     trunk.longest_seconds + trunk.ring_seconds
     for trunk in (
         *Settings().trunks.values(),
-        Trunk(kind=TrunkKind.simulated),
-        Trunk.model_validate({"kind": TrunkKind.sip, **REAL}),
+        TrunkSettings(kind=TrunkKind.simulated),
+        TrunkSettings.model_validate({"kind": TrunkKind.sip, **REAL}),
     )
 )
 """How long a drain may wait by default, whatever kinds of trunk there are."""
@@ -80,7 +80,7 @@ def processes() -> dict[str, dict[str, Any]]:
 def variables(model: type[BaseModel], prefix: str = "COVEY_") -> Iterator[str]:
     """The environment's names of all settings; a trunk's for the demo one."""
     for name, field in model.model_fields.items():
-        inner = Trunk if name == "trunks" else field.annotation
+        inner = TrunkSettings if name == "trunks" else field.annotation
         here = f"{prefix}{name}".upper() + (f"__{DEMO.upper()}" if name == "trunks" else "")
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from variables(inner, f"{here}__")

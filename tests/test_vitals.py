@@ -73,7 +73,7 @@ def test_systemd_hears_of_begin_end_and_life(tmp_path: Path) -> None:
             manager.alive()
         clock.advance(23)
         manager.alive()
-        manager.stopping()
+        manager.announce_stop()
         heard = [line.recv(100) for _ in range(4)]
     assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
 

@@ -22,7 +22,7 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
-def room() -> Iterator[None]:
+def free_bytes() -> Iterator[None]:
     """Write files in here. Raises NoRoom where the disk is full."""
     try:
         yield

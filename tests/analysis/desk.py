@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from covey.analysis.assets import Intake
-from covey.analysis.backend import Answer, Ask, Backend
+from covey.analysis.backend import Backend, ItemAnswer, ItemRequest
 from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
 from covey.analysis.media import Decoder
 from covey.analysis.runner import AnalysisRunner
@@ -25,12 +25,12 @@ from tests.conformance.databases import open_sqlite
 
 WORKSPACE = "ws"
 SETTINGS = Analysis(sandbox="weak")
-SAID = Answer("a clip", "stop", 3, 11, 10.0, "the test")
+SAID = ItemAnswer("a clip", "stop", 3, 11, 10.0, "the test")
 
-Say = Callable[[Ask], Awaitable[Answer]]
+Say = Callable[[ItemRequest], Awaitable[ItemAnswer]]
 
 
-async def say(ask: Ask) -> Answer:
+async def say(ask: ItemRequest) -> ItemAnswer:
     """The usual answer."""
     return SAID
 
@@ -41,13 +41,13 @@ class Voice:
 
     says: Say = say
     ill: str | None = None
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[ItemRequest] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
     came: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     worked: int = 0
 
-    async def analyze(self, ask: Ask) -> Answer:
+    async def analyze(self, ask: ItemRequest) -> ItemAnswer:
         self.asks.append(ask)
         self.at.append(asyncio.get_running_loop().time())
         self.came.set()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from covey.analysis.storage import AssetFiles, FilesUnavailable
-from covey.disk import NoRoom, room
+from covey.disk import NoRoom, free_bytes
 from covey.domain.ids import new_id
 
 
@@ -161,5 +161,5 @@ async def test_what_comes_from_another_disk_is_on_this_one(tmp_path: Path, monke
 
 
 def test_a_full_disk_is_no_room(tmp_path: Path) -> None:
-    with largest_file(1000), pytest.raises(NoRoom), room():
+    with largest_file(1000), pytest.raises(NoRoom), free_bytes():
         (tmp_path / "file").write_bytes(b"x" * 2000)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from covey.analysis.localfacts.backend import LocalFacts
-from covey.analysis.localfacts.cache import FactsBook, Progress
+from covey.analysis.localfacts.cache import FactsCache, Progress
 from covey.analysis.media import Decoder, Facts, Undecodable
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import Asset
@@ -69,7 +69,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return file.read_bytes()
 
 
-async def of(book: FactsBook, desk: Desk, asset: Asset, progress: Progress = lambda done, of: None) -> Facts:
+async def of(book: FactsCache, desk: Desk, asset: Asset, progress: Progress = lambda done, of: None) -> Facts:
     async with desk.files.local(asset.id) as file:
         return await book.of(asset.id, file, progress)
 
@@ -77,20 +77,20 @@ async def of(book: FactsBook, desk: Desk, asset: Asset, progress: Progress = lam
 async def test_ten_prompts_on_one_video_are_one_decode_and_later_ones_none(desk: Desk, clip: bytes) -> None:
     counting = Counting(desk.decoder)
     asset = await desk.asset(clip, seconds=1.5)
-    runner = desk.with_backend(LocalFacts(FactsBook(counting, desk.files)))
+    runner = desk.with_backend(LocalFacts(FactsCache(counting, desk.files)))
     prompts = ["List the chapters.", "What text is on screen?"] * 5
     runs = [desk.run(asset, prompt={"input_text": prompt}, seq=n) for n, prompt in enumerate(prompts)]
     outcomes = await asyncio.gather(*(runner.run(run) for run in runs))
     assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
     assert counting.begun == 1
-    later = FactsBook(counting, desk.files)
+    later = FactsCache(counting, desk.files)
     assert (await of(later, desk, asset)).shots
     assert counting.begun == 1
 
 
 async def test_the_last_who_goes_away_ends_the_decode(desk: Desk, long: bytes) -> None:
     counting = Counting(desk.decoder)
-    asset, book = await desk.asset(long), FactsBook(counting, desk.files)
+    asset, book = await desk.asset(long), FactsCache(counting, desk.files)
     told = [list[float](), list[float]()]
     waiting = [
         asyncio.create_task(of(book, desk, asset, lambda done, of, heard=heard: heard.append(done)))  # type: ignore[misc]
@@ -113,7 +113,7 @@ async def test_the_last_who_goes_away_ends_the_decode(desk: Desk, long: bytes) -
 
 async def test_one_who_comes_after_all_others_left_gets_a_decode_of_its_own(desk: Desk, clip: bytes) -> None:
     counting = Counting(desk.decoder)
-    asset, book = await desk.asset(clip), FactsBook(counting, desk.files)
+    asset, book = await desk.asset(clip), FactsCache(counting, desk.files)
     gone = asyncio.create_task(of(book, desk, asset))
     while not counting.begun:
         await asyncio.sleep(0)
@@ -125,7 +125,7 @@ async def test_one_who_comes_after_all_others_left_gets_a_decode_of_its_own(desk
 
 async def test_facts_of_another_version_and_damaged_ones_are_read_anew(desk: Desk, clip: bytes) -> None:
     counting = Counting(desk.decoder)
-    asset, book = await desk.asset(clip), FactsBook(counting, desk.files)
+    asset, book = await desk.asset(clip), FactsCache(counting, desk.files)
     facts = await of(book, desk, asset)
     await desk.files.keep_facts(asset.id, replace(facts, version="0", shots=()).dump())
     assert await of(book, desk, asset) == facts
@@ -138,7 +138,7 @@ async def test_facts_of_another_version_and_damaged_ones_are_read_anew(desk: Des
 
 async def test_all_who_wait_for_a_broken_video_are_told_so_and_nothing_is_kept(desk: Desk) -> None:
     counting = Counting(desk.decoder)
-    asset, book = await desk.asset(b"no video" * 100), FactsBook(counting, desk.files)
+    asset, book = await desk.asset(b"no video" * 100), FactsCache(counting, desk.files)
     told = await asyncio.gather(*(of(book, desk, asset) for _ in range(3)), return_exceptions=True)
     assert [error.code for error in told if isinstance(error, Undecodable)] == ["video_file_broken"] * 3
     assert counting.begun == 1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey.analysis.backend import Answer, Refused
+from covey.analysis.backend import ItemAnswer, Refused
 from covey.analysis.config import Wanted
 from covey.analysis.localfacts import CAPABILITIES, answer_general, answer_segments, capabilities, count_tokens
 from covey.analysis.localfacts.routing import route
@@ -43,7 +43,7 @@ def an_object(*required: str, **properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def ask(prompt: str, schema: Json = None, window: tuple[float, float] = WHOLE, tokens: int = 4096) -> Answer:
+def ask(prompt: str, schema: Json = None, window: tuple[float, float] = WHOLE, tokens: int = 4096) -> ItemAnswer:
     shape = {"type": "json_schema", "json_schema": schema} if schema is not None else None
     return answer_general(Wanted(prompt={"input_text": prompt}, response_format=shape), FACTS, window, tokens)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from covey.analysis.inspection import Looker
+from covey.analysis.inspection import AssetInspector
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import AssetState
 from covey.fetch import Fetcher
@@ -28,7 +28,7 @@ async def test_a_video_of_a_size_that_is_not_taken_fails(
     draw(tmp_path / "small.mp4", [DrawnScene(0.2, "red")], (64, 36))
     async with open_desk(tmp_path) as desk:
         asset = await desk.asset((tmp_path / "small.mp4").read_bytes(), state=AssetState.processing)
-        looker = Looker(desk.files, desk.decoder, Fetcher(Fetch()), Analysis.model_validate(limits))
+        looker = AssetInspector(desk.files, desk.decoder, Fetcher(Fetch()), Analysis.model_validate(limits))
         found = await looker.look(asset)
     assert found.facts.get("code") == code
     assert found.state is (AssetState.failed if code else AssetState.ready)

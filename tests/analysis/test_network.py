@@ -8,13 +8,13 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from covey.analysis.backend import Answer, Ask
+from covey.analysis.backend import ItemAnswer, ItemRequest
 from covey.analysis.config import AnalysisConfig, ItemInput, Mode, Wanted
 from covey.domain.batch import NewBatch, NewItem, Quota
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.engine.runner import Blame, Failed, Returned
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from tests.analysis.desk import SAID, WORKSPACE, Desk, open_desk
@@ -55,7 +55,7 @@ async def accepted(desk: Desk, worker: str, url: str) -> str:
 async def test_a_batch_outlives_a_lost_network(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     clips.video(tmp_path / "web" / "clip.mp4")
-    names, hints = NameServer(), Hints()
+    names, hints = NameServer(), Wakeups()
     async with (
         listening(Starlette(routes=[Mount("/", StaticFiles(directory=tmp_path / "web"))])) as url,
         open_desk(tmp_path, names.resolve) as desk,
@@ -88,7 +88,7 @@ async def test_our_own_lost_network_burns_no_item(tmp_path: Path) -> None:
 
     source = {"name": "logo", "media_type": "image", "url": "http://videos.test/logo.png"}
 
-    async def look(ask: Ask) -> Answer:
+    async def look(ask: ItemRequest) -> ItemAnswer:
         await ask.media("logo")
         return SAID
 

@@ -14,10 +14,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from covey.analysis import runner as module
-from covey.analysis.backend import Again, Answer, Ask, Busy, Down, Refused, Unsure
+from covey.analysis.backend import Busy, Down, ItemAnswer, ItemRequest, PerhapsBroken, Refused, TryAgain
 from covey.analysis.config import Mode
 from covey.analysis.localfacts.backend import LocalFacts
-from covey.analysis.localfacts.cache import FactsBook
+from covey.analysis.localfacts.cache import FactsCache
 from covey.analysis.storage import FilesUnavailable
 from covey.domain.asset import Asset, AssetState
 from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Retry, Returned, Succeeded
@@ -37,7 +37,7 @@ def raising(*errors: Exception) -> Say:
     """Raises these one after the other, then gives the usual answer."""
     left = list(errors)
 
-    async def raise_(ask: Ask) -> Answer:
+    async def raise_(ask: ItemRequest) -> ItemAnswer:
         if left:
             raise left.pop(0)
         return SAID
@@ -45,7 +45,7 @@ def raising(*errors: Exception) -> Say:
     return raise_
 
 
-async def never(ask: Ask) -> Answer:
+async def never(ask: ItemRequest) -> ItemAnswer:
     """No answer ever."""
     await asyncio.Event().wait()
     raise AssertionError
@@ -59,8 +59,8 @@ async def test_an_answer_is_the_result_with_what_it_cost(desk: Desk) -> None:
 
 
 async def test_tokens_that_nobody_reported_are_not_made_up(desk: Desk) -> None:
-    async def guess(ask: Ask) -> Answer:
-        return Answer("text", "length", 1, None, 2.0, "the test", estimated=True)
+    async def guess(ask: ItemRequest) -> ItemAnswer:
+        return ItemAnswer("text", "length", 1, None, 2.0, "the test", estimated=True)
 
     desk.voice.says = guess
     outcome = await desk.comes_to(await desk.asset())
@@ -88,7 +88,7 @@ async def test_a_stored_schema_beyond_the_bounds_fails_its_item_before_the_model
 
 
 async def test_a_fault_on_one_video_is_tried_again_when_the_model_works_otherwise(desk: Desk) -> None:
-    desk.voice.says = raising(Unsure("model_error", "It failed (500)."))
+    desk.voice.says = raising(PerhapsBroken("model_error", "It failed (500)."))
     before = desk.clock.now()
     outcome = await desk.comes_to(await desk.asset())
     assert isinstance(outcome, Retry)
@@ -98,7 +98,7 @@ async def test_a_fault_on_one_video_is_tried_again_when_the_model_works_otherwis
 
 
 async def test_a_fault_of_a_broken_model_gives_the_item_back(desk: Desk) -> None:
-    desk.voice.says, desk.voice.ill = raising(Unsure("model_error", "It failed (500).")), "It is broken."
+    desk.voice.says, desk.voice.ill = raising(PerhapsBroken("model_error", "It failed (500).")), "It is broken."
     outcome = await desk.comes_to(await desk.asset())
     assert outcome == Returned("model_error", "It is broken.", Blame.either)
 
@@ -162,10 +162,10 @@ async def test_what_was_not_paid_for_waits_for_a_busy_model_no_longer(
     """Its item goes back, where a cancel reaches it at once; frames are sampled again, which costs nobody money."""
     monkeypatch.setattr(module, "BUSY_PATIENCE", 0.2)
 
-    async def busy() -> Answer:
+    async def busy() -> ItemAnswer:
         raise Busy("429", 3600.0)
 
-    async def answer(ask: Ask) -> Answer:
+    async def answer(ask: ItemRequest) -> ItemAnswer:
         return await ask.patiently(busy, paid=False)
 
     desk.voice.says = answer
@@ -356,13 +356,13 @@ async def test_a_busy_model_is_waited_for_with_the_request_that_puts_right_alone
     asked = list[str]()
     second = [Busy("429", 0.0), Busy("429", 0.0)]
 
-    async def put_right() -> Answer:
+    async def put_right() -> ItemAnswer:
         asked.append("second")
         if second:
             raise second.pop()
         return SAID
 
-    async def answer(ask: Ask) -> Answer:
+    async def answer(ask: ItemRequest) -> ItemAnswer:
         asked.append("first")
         return await ask.patiently(put_right)
 
@@ -372,7 +372,7 @@ async def test_a_busy_model_is_waited_for_with_the_request_that_puts_right_alone
 
 
 async def test_what_cannot_be_put_right_now_uses_up_a_try(desk: Desk) -> None:
-    desk.voice.says = raising(Again("model_busy", "It took no more for too long.", Blame.nothing))
+    desk.voice.says = raising(TryAgain("model_busy", "It took no more for too long.", Blame.nothing))
     outcome = await desk.comes_to(await desk.asset())
     assert isinstance(outcome, Retry)
     assert outcome.otherwise == Failed("model_busy", "It took no more for too long.", blame=Blame.nothing)
@@ -382,7 +382,7 @@ async def test_what_cannot_be_put_right_now_uses_up_a_try(desk: Desk) -> None:
 async def test_media_sources_are_given_by_their_names(desk: Desk) -> None:
     picture, seen = clips.image(), list[bytes]()
 
-    async def look(ask: Ask) -> Answer:
+    async def look(ask: ItemRequest) -> ItemAnswer:
         seen.append(await ask.media("logo"))
         await ask.media("other")
         return SAID
@@ -399,7 +399,7 @@ async def test_media_sources_are_given_by_their_names(desk: Desk) -> None:
 async def test_media_sources_of_segments_are_given_too(desk: Desk) -> None:
     picture, seen = clips.image(), list[bytes]()
 
-    async def look(ask: Ask) -> Answer:
+    async def look(ask: ItemRequest) -> ItemAnswer:
         seen.append(await ask.media("logo"))
         return SAID
 
@@ -444,7 +444,7 @@ async def test_a_run_that_waits_for_a_busy_model_is_dropped_too(desk: Desk) -> N
 
 async def test_a_licence_that_is_over_starts_nothing(desk: Desk) -> None:
     run = desk.run(await desk.asset())
-    run.licence_until = desk.clock.monotonic() - 0.001
+    run.lease_until = desk.clock.monotonic() - 0.001
     assert await desk.runner.run(run) == Returned("not_started")
     assert run.started is None
     assert desk.voice.asks == []
@@ -452,7 +452,7 @@ async def test_a_licence_that_is_over_starts_nothing(desk: Desk) -> None:
 
 async def test_a_run_starts_at_its_own_start_time(desk: Desk) -> None:
     run = desk.run(await desk.asset())
-    run.start_at, run.licence_until = desk.clock.monotonic() + 0.2, desk.clock.monotonic() + 5
+    run.start_at, run.lease_until = desk.clock.monotonic() + 0.2, desk.clock.monotonic() + 5
     assert isinstance(await desk.runner.run(run), Succeeded)
     assert run.started is not None
     assert run.started >= run.start_at
@@ -473,7 +473,7 @@ async def test_progress_is_told_while_it_lasts(desk: Desk) -> None:
     told = list[tuple[float, float] | None]()
     run = desk.run(await desk.asset())
 
-    async def tell(ask: Ask) -> Answer:
+    async def tell(ask: ItemRequest) -> ItemAnswer:
         ask.progress(12.0, 60.0)
         told.append(run.progress)
         return SAID
@@ -485,7 +485,7 @@ async def test_progress_is_told_while_it_lasts(desk: Desk) -> None:
 
 async def test_local_facts_says_what_it_read_and_refuses_what_it_cannot_know(desk: Desk, tmp_path: Path) -> None:
     asset = await desk.asset(clips.video(tmp_path / "clip.mp4"), seconds=2.0)
-    local = desk.with_backend(LocalFacts(FactsBook(desk.decoder, desk.files)))
+    local = desk.with_backend(LocalFacts(FactsCache(desk.decoder, desk.files)))
     answer = await local.run(desk.run(asset, prompt={"input_text": "List the chapters."}))
     assert isinstance(answer, Succeeded)
     assert "local-facts" in str(answer.result["made_by"])

@@ -30,12 +30,12 @@ from covey.domain.batch import NewBatch, NewItem
 from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.domain.run import Bite, Claimed, Failed, Finished, Outcome, Succeeded
+from covey.domain.run import Claimed, ClaimedRuns, Failed, Finished, Outcome, Succeeded
 from covey.engine.submission import Submission
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
-from covey.settings import Analysis, Limits, Settings, Trunk, TrunkKind
+from covey.settings import Analysis, Limits, Settings, TrunkKind, TrunkSettings
 from covey.store.sqlite import SqliteStore
 from covey.store.store import Store
 from tests.api.document import declared
@@ -145,12 +145,12 @@ class House:
         batch = await self.services.submission.submit(new, pieces(), self.services.quota(True))
         return f"batch_{batch.id}"
 
-    async def claim(self, room: int = 1, lane: str = "demo") -> list[tuple[Bite, Claimed]]:
+    async def claim(self, room: int = 1, lane: str = "demo") -> list[tuple[ClaimedRuns, Claimed]]:
         """Take items as a worker does."""
         claim = await self.services.store.claim(WORKER, lane, room)
         return [(claim.bite, run) for run in claim.bite.runs] if claim.bite else []
 
-    async def finish(self, taken: tuple[Bite, Claimed], outcome: Outcome) -> None:
+    async def finish(self, taken: tuple[ClaimedRuns, Claimed], outcome: Outcome) -> None:
         """End an item as a worker does."""
         bite, run = taken
         started = self.clock.now() - timedelta(seconds=42)
@@ -201,7 +201,7 @@ async def open_house(data: Path, database: str = "", **limits: Any) -> AsyncIter
     settings = Settings(
         data=data,
         limits=Limits(**limits),
-        trunks={"simulated": Trunk(kind=TrunkKind.simulated)},
+        trunks={"simulated": TrunkSettings(kind=TrunkKind.simulated)},
         analysis=Analysis(sandbox="weak"),
     )
     opened = DATABASES[database].open(clock) if database else _in_folder(data, clock)
@@ -225,7 +225,7 @@ async def _over(store: Store, data: Path, clock: MovingClock, settings: Settings
     decoder, fetcher = Decoder(settings.analysis), Fetcher(settings.fetch)
     intake = Intake(store, files, decoder, fetcher, clock, settings.analysis, WORKER)
     try:
-        hints = Hints()
+        hints = Wakeups()
         services = Services(
             store=store,
             submission=Submission(store, hints, WORKER),

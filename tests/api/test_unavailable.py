@@ -17,7 +17,7 @@ from covey.api.kit.services import Services
 from covey.calls.recordings import Recordings
 from covey.domain.errors import Unavailable
 from covey.engine.submission import Submission
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.metrics import Metrics
 from covey.settings import Settings
 from covey.store.postgres.connection import WAIT_SECONDS
@@ -142,7 +142,7 @@ async def on_postgres(server: PostgresServer, data: Path) -> AsyncIterator[httpx
     """The API over a PostgreSQL of its own."""
     store = PostgresStore(server.create_database("api"))
     await store.open()
-    hints, clock = Hints(), MovingClock()
+    hints, clock = Wakeups(), MovingClock()
     services = Services(
         store=store,
         submission=Submission(store, hints, "w"),

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from covey.api.webhooks.bodies import rendering
 from covey.api.webhooks.routes import sender_of
 from covey.api.webhooks.schemas import KNOWN, TASK_WORDS
-from covey.api.webhooks.secrets import SealBroken, Sealer, callbacks_id, valid_secrets
+from covey.api.webhooks.secrets import DecryptionFailed, SecretBox, callbacks_id, valid_secrets
 from covey.api.webhooks.signing import Style
 from covey.domain.batch import NewBatch, NewItem, StopReason
 from covey.domain.errors import BadRequest
@@ -368,19 +368,19 @@ async def test_a_secret_is_shown_once_and_kept_encrypted(house: House, tmp_path:
     assert until is None
     assert first["secret"].encode() not in sealed
     assert (house.services.settings.data / "secret.key").stat().st_mode & 0o777 == 0o600
-    elsewhere = Sealer(Settings(data=tmp_path / "elsewhere"))
+    elsewhere = SecretBox(Settings(data=tmp_path / "elsewhere"))
     for sealer, about in ((elsewhere, held.id), (house.services.sealer, "another")):
-        with pytest.raises(SealBroken):
+        with pytest.raises(DecryptionFailed):
             sealer.open(sealed, about)
 
 
 def test_many_machines_need_a_secret_in_their_settings(tmp_path: Path) -> None:
     shared = Settings(data=tmp_path, database=DatabaseUrl("postgresql://x@y/z"))
     with pytest.raises(BadRequest, match="COVEY_SECRET"):
-        Sealer(shared).seal("whsec_x", "a")
+        SecretBox(shared).seal("whsec_x", "a")
     assert not (tmp_path / "secret.key").exists()
     here = shared.model_copy(update={"secret": SecretStr("s" * 32)})
-    assert Sealer(here).open(Sealer(here).seal("whsec_x", "a"), "a") == "whsec_x"
+    assert SecretBox(here).open(SecretBox(here).seal("whsec_x", "a"), "a") == "whsec_x"
 
 
 async def test_deliveries_are_listed_and_sent_again(house: House) -> None:

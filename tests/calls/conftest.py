@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from covey.calls.call import FRAME_BYTES, FRAME_SECONDS, SAMPLE_RATE, CallEnd, Heard, Script, Turn
-from covey.calls.conversation import Conversation, FlushAudio, HangUp, Said, Understand
+from covey.calls.call import FRAME_BYTES, FRAME_SECONDS, SAMPLE_RATE, CallEnd, Recognition, Script, Turn
+from covey.calls.conversation import Conversation, FlushAudio, HangUp, Recognize, Said
 from covey.calls.speech.recognition import PocketsphinxRecognizer
 from covey.calls.speech.synthesis import EspeakSynthesizer
 
@@ -66,7 +66,7 @@ class Telephone:
         self,
         conversation: Conversation,
         callee: Callee,
-        recognize: Callable[[bytes, tuple[str, ...]], Awaitable[Heard]],
+        recognize: Callable[[bytes, tuple[str, ...]], Awaitable[Recognition]],
     ) -> None:
         self.conversation = conversation
         self.callee = callee
@@ -104,7 +104,7 @@ class Telephone:
         for event in self.conversation.take_events():
             await self.handle(event)
 
-    async def handle(self, event: Said | FlushAudio | Understand | HangUp) -> None:
+    async def handle(self, event: Said | FlushAudio | Recognize | HangUp) -> None:
         match event:
             case Said(turn):
                 self.events.append(turn)
@@ -112,7 +112,7 @@ class Telephone:
             case FlushAudio():
                 self.flushes += 1
                 self.buffer.clear()
-            case Understand(request, pcm, expected):
+            case Recognize(request, pcm, expected):
                 self.conversation.recognized(request, await self.recognize(pcm, expected), self.now)
             case HangUp(end):
                 self.end = end

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from covey.calls.agents import Agent, Question, render
-from covey.calls.call import FRAME_BYTES, SAMPLE_RATE, CallEnd, Heard, Script, Speaker
-from covey.calls.conversation import Conversation, FlushAudio, HangUp, Phase, Said, Understand
+from covey.calls.call import FRAME_BYTES, SAMPLE_RATE, CallEnd, Recognition, Script, Speaker
+from covey.calls.conversation import Conversation, FlushAudio, HangUp, Phase, Recognize, Said
 from covey.calls.hearing import Answerer
 
 from .conftest import Callee, Dial, Voice, tone
@@ -204,7 +204,7 @@ def asked(speak: Voice) -> tuple[Conversation, float]:
     return conversation, now
 
 
-def say(conversation: Conversation, sound: bytes, now: float) -> tuple[Understand, float]:
+def say(conversation: Conversation, sound: bytes, now: float) -> tuple[Recognize, float]:
     """Says `sound` to the conversation until it wants it understood."""
     sound += bytes(SAMPLE_RATE * 2)
     while True:
@@ -213,17 +213,17 @@ def say(conversation: Conversation, sound: bytes, now: float) -> tuple[Understan
         now += 0.02
         conversation.hear(frame, now)
         for event in conversation.take_events():
-            if isinstance(event, Understand):
+            if isinstance(event, Recognize):
                 return event, now
 
 
 async def test_one_doubtful_hearing_decides_nothing_and_two_that_agree_do(speak: Voice) -> None:
     conversation, now = asked(speak)
     request, now = say(conversation, speak("no"), now)
-    conversation.recognized(request.request, Heard("no", 0.4), now)
+    conversation.recognized(request.request, Recognition("no", 0.4), now)
     assert conversation.answers == {}
     request, now = say(conversation, bytes(3 * SAMPLE_RATE) + speak("no"), now)
-    conversation.recognized(request.request, Heard("nope", 0.4), now)
+    conversation.recognized(request.request, Recognition("nope", 0.4), now)
     assert conversation.answers == {"tuesday": False}
 
 
@@ -231,7 +231,7 @@ async def test_two_doubtful_hearings_that_differ_decide_nothing(speak: Voice) ->
     conversation, now = asked(speak)
     for text in ("no", "yes"):
         request, now = say(conversation, bytes(3 * SAMPLE_RATE) + speak("no"), now)
-        conversation.recognized(request.request, Heard(text, 0.4), now)
+        conversation.recognized(request.request, Recognition(text, 0.4), now)
     assert conversation.answers == {}
 
 
@@ -239,7 +239,7 @@ async def test_a_digit_overtakes_the_recognizer(speak: Voice) -> None:
     conversation, now = asked(speak)
     request, now = say(conversation, speak("no"), now)
     conversation.digit("1", now)
-    conversation.recognized(request.request, Heard("no", 0.9), now)
+    conversation.recognized(request.request, Recognition("no", 0.9), now)
     assert conversation.answers == {"tuesday": True}
 
 
@@ -248,18 +248,18 @@ async def test_a_recognizer_that_never_answers_is_not_waited_for(speak: Voice) -
     request, now = say(conversation, speak("no"), now)
     conversation.hear(b"", now + 6.1)
     assert conversation.phase is Phase.asking
-    conversation.recognized(request.request, Heard("no", 0.9), now + 6.2)
+    conversation.recognized(request.request, Recognition("no", 0.9), now + 6.2)
     assert conversation.answers == {}
 
 
 async def test_an_answer_to_an_earlier_utterance_is_not_one_to_this(speak: Voice) -> None:
     conversation, now = asked(speak)
     first, now = say(conversation, speak("no"), now)
-    conversation.recognized(first.request, Heard("", 0.0), now)
+    conversation.recognized(first.request, Recognition("", 0.0), now)
     second, now = say(conversation, bytes(3 * SAMPLE_RATE) + speak("yes"), now)
-    conversation.recognized(first.request, Heard("no", 0.9), now)
+    conversation.recognized(first.request, Recognition("no", 0.9), now)
     assert conversation.answers == {}
-    conversation.recognized(second.request, Heard("yes", 0.9), now)
+    conversation.recognized(second.request, Recognition("yes", 0.9), now)
     assert conversation.answers == {"tuesday": True}
 
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from covey.calls.call import FRAME_BYTES, FRAME_SECONDS, SAMPLE_RATE
-from covey.calls.hearing import LONGEST_UTTERANCE, Answerer, Ear, MachineDetector, Utterance
+from covey.calls.hearing import LONGEST_UTTERANCE, Answerer, MachineDetector, Utterance, UtteranceDetector
 
 from .conftest import Voice, through_mu_law, tone
 
 
-def listen(sound: bytes, ear: Ear | None = None) -> Ear:
+def listen(sound: bytes, ear: UtteranceDetector | None = None) -> UtteranceDetector:
     """An ear that heard `sound` in frames of 20 ms and then a second of silence, through G.711."""
-    ear = ear or Ear()
+    ear = ear or UtteranceDetector()
     heard = through_mu_law(sound + bytes(SAMPLE_RATE * 2))
     for number in range(len(heard) // FRAME_BYTES):
         ear.hear(heard[number * FRAME_BYTES : (number + 1) * FRAME_BYTES], (number + 1) * FRAME_SECONDS)
@@ -31,7 +31,7 @@ def test_a_pure_tone_is_a_beep(hertz: float, level: float) -> None:
 
 
 def test_a_beep_is_on_while_it_sounds() -> None:
-    ear = Ear()
+    ear = UtteranceDetector()
     for number, start in enumerate(range(0, SAMPLE_RATE, FRAME_BYTES)):
         ear.hear(tone(1000, 1.0)[start : start + FRAME_BYTES], number * FRAME_SECONDS)
     assert ear.beeping
@@ -101,14 +101,14 @@ def test_an_utterance_ends_after_600_ms_of_silence(speak: Voice) -> None:
 
 
 def test_constant_noise_does_not_hold_an_utterance_open() -> None:
-    ear = Ear()
+    ear = UtteranceDetector()
     ear.utterance = Utterance(1.0, 1.0 + LONGEST_UTTERANCE, 5.0, bytearray())
     assert ear.take_utterance(1.0 + LONGEST_UTTERANCE) is not None
 
 
 def test_frames_may_come_in_any_length(speak: Voice) -> None:
     heard = through_mu_law(speak("yes please") + bytes(SAMPLE_RATE))
-    ear, now, start = Ear(), 0.0, 0
+    ear, now, start = UtteranceDetector(), 0.0, 0
     for size in np.random.default_rng(1).integers(0, 400, 400):
         part = heard[start : start + int(size) * 2]
         start += len(part)

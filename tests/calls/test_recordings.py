@@ -8,7 +8,7 @@ from typing import Any
 import obstore
 import pytest
 
-from covey.calls.recordings import Keeper, Recordings
+from covey.calls.recordings import RecordingRetention, Recordings
 from covey.domain.clock import SystemClock
 
 BATCH = "6b02ed612dff3a54bd000000"
@@ -113,7 +113,7 @@ async def test_old_recordings_go_and_younger_ones_stay(tmp_path: Path) -> None:
     recordings = Recordings(tmp_path / "spool", None, tmp_path / "kept")
     name = recordings.keep(finished(recordings, "call-1", b"sound"))
     await recordings.close()
-    await Keeper(recordings, SystemClock(), timedelta(days=90), everywhere).round()
+    await RecordingRetention(recordings, SystemClock(), timedelta(days=90), everywhere).round()
     assert await recordings.get(name) == b"sound"
     assert await recordings.forget_before(datetime.now(UTC) + timedelta(minutes=1)) == 1
     assert await recordings.get(name) is None

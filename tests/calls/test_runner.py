@@ -11,7 +11,7 @@ from covey.calls import runner as runner_module
 from covey.calls.agents import Agent
 from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch
 from covey.calls.config import CallsConfig, RetryPlan
-from covey.calls.runner import CallRunner, Manners
+from covey.calls.runner import CallRunner, DialDefaults
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.openai import OpenAiSynthesizer
 from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk, starts
@@ -20,9 +20,9 @@ from covey.domain.clock import SystemClock
 from covey.domain.ids import new_id
 from covey.domain.item import ItemState
 from covey.domain.lane import Lane
-from covey.domain.run import LICENCE_SECONDS
+from covey.domain.run import START_LEASE_SECONDS
 from covey.engine.runner import Failed, Returned, Run
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.settings import LEAST_GAP
@@ -33,7 +33,7 @@ from ..patience import patience
 
 
 def runner_of(trunk: SimulatedTrunk, clips: ClipCache | None = None) -> CallRunner:
-    manners = Manners(30.0, 600.0, None, LEAST_GAP)
+    manners = DialDefaults(30.0, 600.0, None, LEAST_GAP)
     return CallRunner(trunk, manners, SystemClock(), Metrics(), clips=clips, recordings=None, low_disk=0)
 
 
@@ -46,7 +46,7 @@ async def calling(
     async with open_sqlite(clock) as store:
         assert isinstance(store, SqliteStore)
         await store.put_lane(lane)
-        worker = Worker(store, clock, Hints(), {lane.name: runner}, 40, Metrics())
+        worker = Worker(store, clock, Wakeups(), {lane.name: runner}, 40, Metrics())
         await worker.enlist()
         agent = Agent(greeting="Hello.").model_dump(mode="json")
         config = CallsConfig(agent=agent, agent_id="agent_1", trunk=lane.name, live=False, retry=retry)
@@ -133,7 +133,7 @@ class SlowTrunk(SimulatedTrunk):
 async def test_a_trunk_that_starts_late_then_takes_all_that_it_may(tmp_path: Path) -> None:
     """Its first calls come back unstarted, together. That must not make it one call at a time until the first one,
     which may take minutes, has ended."""
-    trunk = SlowTrunk(takes=3 * LICENCE_SECONDS)
+    trunk = SlowTrunk(takes=3 * START_LEASE_SECONDS)
     async with calling(runner_of(trunk), Lane("simulated", 40, 60.0), 40) as (_, _, worker):
         async with patience():
             while sum(run.started is not None for run in worker.dispatchers["simulated"].runs.values()) < 40:

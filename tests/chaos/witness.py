@@ -20,7 +20,7 @@ from covey.domain.ids import split_item_id
 from .cluster import Shape
 from .ledger import Ledger
 
-LICENCE_SECONDS = 0.5
+START_LEASE_SECONDS = 0.5
 AGAIN_SECONDS = 0.2
 NEVER_REACHED = ("returned", "retried")
 """States of a run after which its item may start again."""
@@ -190,7 +190,7 @@ def stops_are_exact(
         after = [start for start in by_batch[stop.batch] if start.at > stop.at]
         latest = max([latest, *(start.at - stop.at for start in after)])
         here += [start for start in after if start.log == stop.by]
-        late += [start for start in after if start.at > stop.at + LICENCE_SECONDS]
+        late += [start for start in after if start.at > stop.at + START_LEASE_SECONDS]
         if len({start.item for start in after}) > stop.active:
             beyond.append(stop)
         facts = there.get(stop.batch)

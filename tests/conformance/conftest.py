@@ -11,7 +11,7 @@ import pytest
 from covey.domain.batch import Batch, Counts, NewBatch, NewItem, Quota, StopReason
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from covey.domain.run import Bite, Finished, Outcome, Succeeded
+from covey.domain.run import ClaimedRuns, Finished, Outcome, Succeeded
 from covey.store.results import FinishReport
 from covey.store.store import Store
 
@@ -61,11 +61,11 @@ class Scene:
         self.workspaces[new.id] = new.workspace
         return new.id
 
-    async def claim(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> Bite | None:
+    async def claim(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> ClaimedRuns | None:
         """One claim; the bite."""
         return (await self.store.claim(worker, lane, room)).bite
 
-    async def take(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> Bite:
+    async def take(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> ClaimedRuns:
         """One claim that must bring something."""
         bite = await self.claim(room, worker=worker, lane=lane)
         assert bite is not None, "the claim brought nothing"
@@ -73,7 +73,7 @@ class Scene:
 
     async def finish(
         self,
-        bite: Bite,
+        bite: ClaimedRuns,
         outcome: Outcome | None = None,
         *,
         seqs: Sequence[int] | None = None,
@@ -110,7 +110,7 @@ def numbers(counts: Counts) -> tuple[int, int, int, int, int]:
     return counts.waiting, counts.active, counts.succeeded, counts.failed, counts.canceled
 
 
-def seqs(bite: Bite | None) -> list[int]:
+def seqs(bite: ClaimedRuns | None) -> list[int]:
     """The items of a bite."""
     return [] if bite is None else [run.seq for run in bite.runs]
 

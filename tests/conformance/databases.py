@@ -16,7 +16,7 @@ from typing import Any
 from covey.domain.clock import Clock
 from covey.store.postgres.store import PostgresStore
 from covey.store.sqlite import SqliteStore, writer
-from covey.store.sqlite.transaction import Database as Connection
+from covey.store.sqlite.transaction import SqliteConnection as Connection
 from covey.store.store import Store
 
 from ..patience import PATIENCE

@@ -1,4 +1,4 @@
-"""Workspaces, keys, agents, blocked refs, erased people, idempotent answers."""
+"""Workspaces, keys, agents, blocked refs, erased people, once answers."""
 
 import asyncio
 import hashlib
@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from covey.domain.account import AgentRecord, KeptAnswer, Key, Meaning, Role, Workspace
+from covey.domain.account import AgentRecord, Key, RequestFingerprint, Role, StoredResponse, Workspace
 from covey.domain.errors import Conflict, NotFound, Unprocessable
 from covey.domain.run import Failed, Retry, Succeeded
 
 from .conftest import WORKER, Scene, refs
 
-MEANING = Meaning("w", "a-key", "POST /batches", b"digest")
+MEANING = RequestFingerprint("w", "a-key", "POST /batches", b"digest")
 
 
 async def test_workspaces(scene: Scene) -> None:
@@ -172,8 +172,8 @@ async def test_an_idempotent_request_is_answered_once(scene: Scene) -> None:
     with pytest.raises(Conflict) as refused:
         await store.begin_answer(MEANING, WORKER, "b2")
     assert refused.value.code == "still_running"
-    await store.keep_answer(MEANING, KeptAnswer(201, b"body"))
-    assert await store.begin_answer(MEANING, WORKER, "b3") == KeptAnswer(201, b"body")
+    await store.keep_answer(MEANING, StoredResponse(201, b"body"))
+    assert await store.begin_answer(MEANING, WORKER, "b3") == StoredResponse(201, b"body")
     assert await store.begin_answer(replace(MEANING, workspace="other"), WORKER, None) is None
 
 
@@ -202,5 +202,5 @@ async def test_a_request_whose_process_died_is_taken_over_with_what_it_would_hav
     with pytest.raises(Conflict) as refused:
         await store.begin_answer(MEANING, WORKER, "b3")
     assert refused.value.code == "still_running"
-    await store.keep_answer(MEANING, KeptAnswer(201, b""))
-    assert await store.begin_answer(MEANING, "another", None) == KeptAnswer(201, b"")
+    await store.keep_answer(MEANING, StoredResponse(201, b""))
+    assert await store.begin_answer(MEANING, "another", None) == StoredResponse(201, b"")

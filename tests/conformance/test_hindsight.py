@@ -9,7 +9,7 @@ from covey.domain.batch import BatchState, Quota, StopReason
 from covey.domain.errors import Conflict
 from covey.domain.item import ItemState
 from covey.domain.lane import BREAKER_ANSWERS, START_LEAD, START_SLACK, Lane
-from covey.domain.run import Bite, Blame, Failed, Retry, Returned, Succeeded
+from covey.domain.run import Blame, ClaimedRuns, Failed, Retry, Returned, Succeeded
 
 from .conftest import Scene, numbers, refs
 
@@ -83,7 +83,7 @@ async def test_a_few_items_open_the_breaker_by_their_many_returns(scene: Scene) 
     assert lane.open_until is not None
 
 
-async def _claimed_within(scene: Scene, seconds: float, lane: str = "lane") -> list[Bite]:
+async def _claimed_within(scene: Scene, seconds: float, lane: str = "lane") -> list[ClaimedRuns]:
     """What is claimed, and ends well, within so many seconds."""
     bites = []
     for _ in range(int(seconds * 10)):

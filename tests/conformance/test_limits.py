@@ -8,7 +8,7 @@ import pytest
 
 from covey.domain.account import Workspace
 from covey.domain.lane import SPACING, START_HORIZON, START_LEAD, Lane, gap
-from covey.domain.run import Bite, Returned
+from covey.domain.run import ClaimedRuns, Returned
 
 from .conftest import WORKER, Scene, refs, seqs
 
@@ -164,7 +164,7 @@ async def test_a_bite_is_at_least_one(scene: Scene) -> None:
 
 async def drained(scene: Scene, rounds: int, slots: int) -> Counter[str]:
     """Who gets the slots when the one taken longest ago falls free again and again."""
-    held: list[Bite] = []
+    held: list[ClaimedRuns] = []
     served: Counter[str] = Counter()
     for _ in range(rounds):
         scene.clock.advance(0.001)
@@ -228,7 +228,7 @@ async def test_two_hundred_workspaces_are_all_served_within_two_mean_durations(s
     for n in range(200):
         await scene.submit(500, workspace=f"w{n}")
     began, served = scene.now, set[str]()
-    held: list[tuple[datetime, Bite]] = []
+    held: list[tuple[datetime, ClaimedRuns]] = []
     while len(served) < 200:
         for one in [one for one in held if one[0] <= scene.now]:
             await scene.finish(one[1])

@@ -6,7 +6,7 @@ import pytest
 
 from covey.domain.webhook import DeliveryState
 from covey.store.operations.transaction import Params
-from covey.store.postgres.transaction import Transaction
+from covey.store.postgres.transaction import PostgresTransaction
 from covey.store.sqlite import SqliteStore
 
 from .conftest import Scene
@@ -21,16 +21,16 @@ async def test_an_endpoint_that_is_switched_on_while_it_is_swept_loses_nothing(
         pytest.skip("one thread writes: nothing comes between")
     await listens(scene)
     await change(scene, off_at=scene.now, off_reason="by hand")
-    lock, between = Transaction.lock, asyncio.Event()
+    lock, between = PostgresTransaction.lock, asyncio.Event()
 
-    async def slow(self: Transaction, name: str, params: Params) -> None:
+    async def slow(self: PostgresTransaction, name: str, params: Params) -> None:
         if name == "lock_endpoints" and not between.is_set():
             between.set()
             await change(scene, off_at=None, off_reason=None)
             await tell(scene, 3)
         await lock(self, name, params)
 
-    monkeypatch.setattr(Transaction, "lock", slow)
+    monkeypatch.setattr(PostgresTransaction, "lock", slow)
     await scene.store.sweep_deliveries(scene.after(-3600))
     assert between.is_set()
     assert {one.state for one in await scene.store.deliveries("w", limit=100)} == {DeliveryState.waiting}

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from covey.domain.account import KeptAnswer, Meaning
+from covey.domain.account import RequestFingerprint, StoredResponse
 from covey.domain.batch import BatchState, StopReason
 from covey.domain.errors import NotFound
 from covey.domain.run import Failed, Retry, Succeeded
@@ -127,12 +127,12 @@ async def test_old_batches_go_in_pieces(scene: Scene) -> None:
 
 
 async def test_answers_are_kept_for_a_day(scene: Scene) -> None:
-    meaning = Meaning("w", "key", "POST /x", b"digest")
+    meaning = RequestFingerprint("w", "key", "POST /x", b"digest")
     await scene.store.begin_answer(meaning, WORKER, None)
-    await scene.store.keep_answer(meaning, KeptAnswer(200, b"{}"))
+    await scene.store.keep_answer(meaning, StoredResponse(200, b"{}"))
     scene.clock.advance(24 * 3600 - 1)
     await scene.store.sweep_leftovers()
-    assert await scene.store.begin_answer(meaning, WORKER, None) == KeptAnswer(200, b"{}")
+    assert await scene.store.begin_answer(meaning, WORKER, None) == StoredResponse(200, b"{}")
     scene.clock.advance(2)
     assert await scene.store.sweep_leftovers() == 1
     assert await scene.store.begin_answer(meaning, WORKER, None) is None

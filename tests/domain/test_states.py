@@ -15,12 +15,12 @@ from covey.domain.run import (
     Defer,
     End,
     Failed,
+    ItemBudget,
     Lost,
     Outcome,
     Retry,
     Returned,
     RunState,
-    Standing,
     Succeeded,
     decide,
 )
@@ -57,7 +57,7 @@ def test_the_state_of_a_batch(facts: dict[str, object], state: BatchState) -> No
 
 
 standings = st.builds(
-    Standing,
+    ItemBudget,
     stopped=st.booleans(),
     aborted=st.just(False),
     repeatable=st.booleans(),
@@ -78,7 +78,7 @@ outcomes = st.one_of(
 
 
 @given(outcomes, standings)
-def test_whatever_comes_of_a_run_its_budgets_hold(outcome: Outcome | Lost, standing: Standing) -> None:
+def test_whatever_comes_of_a_run_its_budgets_hold(outcome: Outcome | Lost, standing: ItemBudget) -> None:
     decision = decide(outcome, standing, NOON)
     match decision:
         case Defer():

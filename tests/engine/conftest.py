@@ -11,7 +11,7 @@ from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.engine.dispatcher import Dispatcher
 from covey.engine.runner import Outcome, Run
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.store.results import WorkerInfo
@@ -75,7 +75,7 @@ class House:
     clock: ManualClock
     desk: Desk
     room: int = 10
-    hints: Hints = field(default_factory=Hints)
+    hints: Wakeups = field(default_factory=Wakeups)
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from structlog.testing import capture_logs
 
-from covey.engine.health import Health
+from covey.engine.health import LaneHealth
 
 from .conftest import LANE, House
 
 
 async def test_a_held_lane_is_told_once_with_its_reason(house: House) -> None:
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     with capture_logs() as logs:
         house.desk.wrong = "the model takes no more for 30 s"
         await health.round()
@@ -26,7 +26,7 @@ async def test_a_held_lane_is_told_once_with_its_reason(house: House) -> None:
 
 
 async def test_a_breaker_that_runs_opened_is_told_too(house: House) -> None:
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.store.open_lane(LANE, house.clock.now() + timedelta(seconds=9), "model_down")
     with capture_logs() as logs:
         await health.round()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from covey.engine.wakeups import Hints
     ],
 )
 def test_a_hint_of_another_process(hint: str, woken: set[str]) -> None:
-    hints = Hints()
+    hints = Wakeups()
     events = {"one": hints.lane("one"), "two": hints.lane("two"), "drops": hints.drops}
     withdrawn: list[str] = []
     hints.withdraw = withdrawn.append

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from covey.domain.item import ItemState
-from covey.engine.rescuer import Settler
+from covey.engine.rescuer import Rescuer
 
 from .conftest import LANE, House
 
@@ -29,7 +29,7 @@ async def slots(house: House) -> int:
 @pytest.mark.parametrize(("hold", "held"), [({}, 0), ({LANE: timedelta(seconds=600)}, 2)])
 async def test_what_a_dead_worker_left_is_settled(house: House, hold: dict[str, timedelta], held: int) -> None:
     batch = await leave_runs(house, 2)
-    settler = Settler(house.worker, hold)
+    settler = Rescuer(house.worker, hold)
     await settler.round()
     item = await house.store.item(batch, 0)
     assert item.last is not None

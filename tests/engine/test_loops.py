@@ -10,7 +10,7 @@ from covey.domain.batch import BatchState, NewItem, Quota, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.item import ItemState
 from covey.domain.lane import Lane
-from covey.engine.health import WORKED, Health
+from covey.engine.health import WORKED, LaneHealth
 from covey.engine.runner import Failed, Returned, Succeeded
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
@@ -87,7 +87,7 @@ async def test_a_worker_that_was_given_up_stops_claiming(house: House) -> None:
 
 
 async def test_a_lane_is_held_while_its_far_side_is_silent(house: House) -> None:
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.submit(1)
     house.desk.wrong = "no answer"
     await health.round()
@@ -126,7 +126,7 @@ async def test_a_ping_that_crashes_holds_its_own_lane_only(house: House, wrong: 
     house.worker = Worker(house.store, house.clock, house.hints, runners, 10, house.metrics)
     await house.store.put_lane(Lane("other", 5))
     await house.store.open_lane("other", house.clock.now() + timedelta(hours=1), "no answer")
-    health = Health(house.store, house.clock, house.hints, runners, house.worker)
+    health = LaneHealth(house.store, house.clock, house.hints, runners, house.worker)
     house.desk.wrong = wrong
     other.wrong = "no answer"
     await health.round()
@@ -141,7 +141,7 @@ async def test_a_far_side_that_works_for_others_is_held_by_nobody(
 ) -> None:
     """One machine has lost its way to the trunk: it claims nothing itself, and the others go on."""
     beside_another(house, monkeypatch)
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.submit(3)
     await house.dispatcher.round()
     await house.desk.lying(3)
@@ -173,7 +173,7 @@ async def _held(house: House) -> bool:
 
 
 async def test_health_closes_nothing_that_it_did_not_open(house: House) -> None:
-    health = Health(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
     await house.store.open_lane(LANE, house.clock.now() + timedelta(seconds=9), "failing")
     await health.round()
     status = await house.store.lane(LANE)

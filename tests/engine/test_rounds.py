@@ -13,7 +13,7 @@ from covey.domain.run import Finished, Progress
 from covey.engine.runner import Aborted, Failed, Outcome, Succeeded
 from covey.store.results import FinishReport
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.transaction import Database
+from covey.store.sqlite.transaction import SqliteConnection
 
 from ..patience import PATIENCE
 from .conftest import LANE, House
@@ -36,7 +36,7 @@ async def test_a_run_says_all_that_a_runner_needs(house: House) -> None:
     assert (run.batch, run.workspace, run.lane, run.seq, run.attempt, run.tries) == (batch, "w", LANE, 0, 1, 0)
     assert (run.config, run.input) == ({"say": "hello"}, b"{}")
     assert run.start_at == house.clock.monotonic()
-    assert run.licence_until == house.clock.monotonic() + 0.5
+    assert run.lease_until == house.clock.monotonic() + 0.5
 
 
 async def test_how_far_runs_are_is_written_when_they_have_moved(house: House) -> None:
@@ -91,7 +91,7 @@ async def test_the_licence_counts_from_before_the_claim_was_asked(house: House) 
 
     asked = threading.Event()
 
-    def slow(_: Database) -> None:
+    def slow(_: SqliteConnection) -> None:
         asked.wait(PATIENCE)
         house.clock.advance(0.501)
 
@@ -233,7 +233,7 @@ async def test_a_run_whose_outcome_cannot_be_written_is_not_started_again(
 async def forget_claims(house: House) -> None:
     """What a fail-over to a standby that was behind does: every claim so far was never made."""
 
-    def forget(database: Database) -> None:
+    def forget(database: SqliteConnection) -> None:
         database.connection.execute(
             "DELETE FROM live; UPDATE counts SET cursor = 0, active = 0; "
             "UPDATE limits SET active = 0; UPDATE shares SET active = 0"

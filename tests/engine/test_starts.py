@@ -7,7 +7,7 @@ import pytest
 from covey.domain.batch import BatchState
 from covey.domain.lane import START_SLACK, Lane
 from covey.engine.backoff import FIRST_REST, LAPS, MORE_LAPS
-from covey.engine.clock_offset import Ahead
+from covey.engine.clock_offset import ClockOffset
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
 from covey.store.results import Claim
 
@@ -17,14 +17,14 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def test_the_quickest_answers_say_how_far_the_clocks_are_apart() -> None:
-    ahead, noon = Ahead(), NOON.timestamp()
+    ahead, noon = ClockOffset(), NOON.timestamp()
     assert ahead.of(100.000, 100.030, NOON) == (100.000 - noon, 100.030 - noon)
     assert ahead.of(100.002, 100.005, NOON) == (100.002 - noon, 100.005 - noon)
     assert ahead.of(99.500, 100.900, NOON) == (100.002 - noon, 100.005 - noon)
 
 
 def test_a_link_that_is_slow_for_long_moves_no_start() -> None:
-    ahead, noon = Ahead(), NOON.timestamp()
+    ahead, noon = ClockOffset(), NOON.timestamp()
     for _ in range(100):
         least, most = ahead.of(100.0, 100.4, NOON)
     assert (least, most) == (100.0 - noon, 100.4 - noon)
@@ -33,7 +33,7 @@ def test_a_link_that_is_slow_for_long_moves_no_start() -> None:
 
 @pytest.mark.parametrize("by", [-3600.0, -2.0, 2.0, 3600.0])
 def test_a_clock_that_was_set_is_believed_at_once(by: float) -> None:
-    ahead, then = Ahead(), NOON + timedelta(seconds=by)
+    ahead, then = ClockOffset(), NOON + timedelta(seconds=by)
     ahead.of(100.0, 100.01, NOON)
     assert ahead.of(101.0, 101.01, then) == (101.0 - then.timestamp(), 101.01 - then.timestamp())
 
@@ -155,7 +155,7 @@ async def test_a_slow_database_moves_no_paced_start(house: House, monkeypatch: p
     await house.submit(5)
     await house.dispatcher.round()
     for run in [house.desk.runs[seq] for seq in await house.desk.lying(2)]:
-        assert run.licence_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
+        assert run.lease_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
 
 
 async def test_a_clock_that_is_set_back_makes_nobody_ask_without_a_pause(house: House) -> None:
@@ -177,6 +177,6 @@ async def test_a_paced_run_that_is_late_is_not_started(house: House) -> None:
     await house.dispatcher.round()
     [seq] = await house.desk.lying(1)
     run = house.desk.runs[seq]
-    assert run.licence_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
+    assert run.lease_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
     house.desk.answer(seq, Succeeded("done"))
     await house.written(1)

@@ -13,7 +13,7 @@ from covey.engine import withdrawals
 from covey.engine.backoff import LAPS
 from covey.engine.orders import Orders
 from covey.engine.runner import Failed, Outcome, Run
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.store.results import Claim
 
@@ -72,7 +72,7 @@ class Scene:
     def __init__(self, house: House) -> None:
         self.house = house
         self.room = Anteroom(house.clock)
-        self.hints = Hints()
+        self.hints = Wakeups()
         self.worker = Worker(house.store, house.clock, self.hints, {LANE: self.room}, 40, house.metrics)
         self.orders = Orders(house.store, self.hints, self.worker.withdrawals)
 

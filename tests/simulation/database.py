@@ -15,22 +15,22 @@ from typing import Any
 import apsw
 
 from covey.store.operations.transaction import Params, Values
-from covey.store.sqlite.transaction import Database, Transaction, connect, migrate
+from covey.store.sqlite.transaction import SqliteConnection, SqliteTransaction, connect, migrate
 from covey.store.statements import statements
 
 from .loop import Loop, ProcessClock
 from .recount import Recount
 
-Operation = Callable[[Transaction], Coroutine[Any, Any, Any]]
+Operation = Callable[[SqliteTransaction], Coroutine[Any, Any, Any]]
 Done = Callable[[Any, BaseException | None], None]
 
 LOCK_WAITS = 0.15
 """How often an operation waits for its first lock, as if somebody else held it."""
 
-_connection: list[Database] = []
+_connection: list[SqliteConnection] = []
 
 
-def _database() -> Database:
+def _database() -> SqliteConnection:
     """The one connection of this process, its tables empty."""
     if not _connection:
         database = connect(Path(":memory:"), statements("sqlite"))
@@ -50,10 +50,10 @@ def _wait() -> Generator[None, None, None]:
     yield
 
 
-class Locking(Transaction):
+class Locking(SqliteTransaction):
     """A transaction whose first lock may have to be waited for, as long as nothing was written."""
 
-    def __init__(self, database: Database, clock: ProcessClock, waits: bool) -> None:
+    def __init__(self, database: SqliteConnection, clock: ProcessClock, waits: bool) -> None:
         super().__init__(database, clock)
         self._waits = waits
         self.claims_for: str | None = None

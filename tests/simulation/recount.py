@@ -6,7 +6,7 @@ again, which is done too: every so often, and at the end.
 
 from typing import Any
 
-from covey.store.sqlite.transaction import Database
+from covey.store.sqlite.transaction import SqliteConnection
 
 TRIGGERS = """
 CREATE TEMP TABLE IF NOT EXISTS seen (
@@ -105,7 +105,7 @@ TWO_ENDS = "SELECT hex(batch), seq, count(*) FROM runs WHERE last = 1 GROUP BY b
 class Recount:
     """Looks for counts that are not what the rows say."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteConnection) -> None:
         self._database = database
         self._connection = database.connection
         self._connection.execute(TRIGGERS)

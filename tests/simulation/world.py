@@ -20,15 +20,15 @@ from covey.domain.errors import Conflict, CoveyError, NotFound, Unavailable
 from covey.domain.lane import Lane
 from covey.engine import sweeper
 from covey.engine.orders import Orders
-from covey.engine.rescuer import Settler
+from covey.engine.rescuer import Rescuer
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.loop import Loop as EngineLoop
 from covey.metrics import Metrics
 from covey.store.operations import lanes as lane_operations
-from covey.store.sqlite.transaction import Transaction, completed
+from covey.store.sqlite.transaction import SqliteTransaction, completed
 
 from .broken import Broken
 from .database import SimulatedDatabase
@@ -85,7 +85,7 @@ class Life:
     orders: Orders
     loops: list[EngineLoop]
     clock: ProcessClock
-    hints: Hints
+    hints: Wakeups
     ending: bool = False
 
 
@@ -117,11 +117,11 @@ class Node:
         return life
 
     def _assemble(self, process: Process, link: Link, store: SimulatedStore, clock: ProcessClock) -> Life:
-        world, hints = self.world, Hints()
+        world, hints = self.world, Wakeups()
         runner = SimulatedRunner(world.far_side, world.ledger, clock, lambda: worker.id)
         runners = {lane.name: runner for lane in world.script.lanes}
         worker = Worker(store, clock, hints, runners, world.script.room, metrics())
-        loops: list[EngineLoop] = [Settler(worker, dict.fromkeys(runners, HOLD))]
+        loops: list[EngineLoop] = [Rescuer(worker, dict.fromkeys(runners, HOLD))]
         if self.number == 0:
             loops.append(Sweeper(store, clock, hints, worker.id, list(runners), _no_files))
         submission, orders = Submission(store, hints, worker.id), Orders(store, hints, worker.withdrawals)
@@ -258,7 +258,7 @@ class World:
         return held.fetchone() == (0,)
 
     def _make_lanes(self) -> None:
-        transaction = Transaction(self.database.database, self.database.clock)
+        transaction = SqliteTransaction(self.database.database, self.database.clock)
         for lane in self.script.lanes:
             completed(lane_operations.put_lane(transaction, Lane(lane.name, lane.cap, lane.pace)))
 

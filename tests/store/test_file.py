@@ -13,7 +13,7 @@ from covey.domain.run import Aborted, Failed, Outcome, Retry, Succeeded
 from covey.store.migrate import StoreError, migrations, pending
 from covey.store.sqlite import SqliteStore, copy_database, restore
 from covey.store.sqlite.lock import OwnerLock
-from covey.store.sqlite.transaction import PACKAGE, Database
+from covey.store.sqlite.transaction import PACKAGE, SqliteConnection
 
 from ..clock import ManualClock
 from ..conformance.conftest import Scene, numbers, seqs
@@ -154,7 +154,7 @@ async def test_counts_that_do_not_add_up_are_refused(
         await scene.stop(batch)
     before = await scene.counts(batch)
 
-    def break_it(database: Database) -> None:
+    def break_it(database: SqliteConnection) -> None:
         database.connection.execute(f"UPDATE counts SET {count} = {count} + {by}")
 
     with pytest.raises(apsw.ConstraintError):

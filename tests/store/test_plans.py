@@ -10,7 +10,7 @@ from covey.domain.batch import NewItem
 from covey.domain.run import Failed, Retry
 from covey.store.operations.transaction import micros
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.transaction import Database
+from covey.store.sqlite.transaction import SqliteConnection
 from covey.store.statements import statements
 
 from ..conformance.conftest import Scene
@@ -27,7 +27,7 @@ HOT = (
 )  # fmt: skip
 
 
-def plan(database: Database, name: str) -> list[str]:
+def plan(database: SqliteConnection, name: str) -> list[str]:
     """What SQLite says of how it would execute a statement."""
     sql = "EXPLAIN QUERY PLAN " + SQL[name]
     return [str(row[3]) for row in database.connection.execute(sql, EVERY_PARAMETER)]
@@ -47,7 +47,7 @@ async def test_hot_statements_scan_no_table(sqlite: SqliteStore, name: str) -> N
 async def test_every_statement_is_one_that_sqlite_knows(sqlite: SqliteStore, name: str) -> None:
     sql = SQL[name]
 
-    def prepare(database: Database) -> None:
+    def prepare(database: SqliteConnection) -> None:
         bindings = (1,) * positions(sql) or EVERY_PARAMETER
         assert database.connection.execute("EXPLAIN " + sql, bindings).fetchall()
 
@@ -60,7 +60,7 @@ def positions(sql: str) -> int:
     return max(numbered) if numbered else sql.count("?")
 
 
-def steps_of(database: Database, work: Callable[[], object]) -> int:
+def steps_of(database: SqliteConnection, work: Callable[[], object]) -> int:
     """How many steps of SQLite's machine some work takes, to the nearest hundred."""
     count = 0
 
@@ -84,7 +84,7 @@ async def test_what_is_deferred_costs_nothing_until_it_is_due(scene: Scene, sqli
             await scene.finish(bite, Retry(scene.now + timedelta(hours=1), Failed("busy", "")))
         asked = {"batch": bytes.fromhex(batch), "now": micros(scene.now), "limit": 100}
 
-        def cost(database: Database, asked: dict[str, object] = asked) -> int:
+        def cost(database: SqliteConnection, asked: dict[str, object] = asked) -> int:
             return steps_of(database, lambda: database.rows(name, asked))
 
         costs.append(await sqlite.writer.run(cost))
@@ -131,7 +131,7 @@ async def test_a_hot_statement_costs_the_same_at_a_million_items(scene: Scene, s
         "state": "failed", "oldest": b"",
     }  # fmt: skip
 
-    def costs(database: Database) -> dict[str, int]:
+    def costs(database: SqliteConnection) -> dict[str, int]:
         names = (*HOT, "seqs_ended", "seqs_recent", "items_read", "live_row", "live_of_worker", "run_settled")
         return {name: steps_of(database, lambda name=name: database.rows(name, asked)) for name in names}  # type: ignore[misc]
 

@@ -13,7 +13,7 @@ import pytest
 from covey.domain.errors import CoveyError, DatabaseFull, Unavailable
 from covey.domain.lane import Lane
 from covey.store.sqlite import SqliteStore
-from covey.store.sqlite.transaction import Database, Transaction, completed
+from covey.store.sqlite.transaction import SqliteConnection, SqliteTransaction, completed
 
 from ..clock import ManualClock
 from ..conformance.conftest import Scene, numbers
@@ -25,7 +25,7 @@ def held(store: SqliteStore) -> Iterator[None]:
     """While this holds, what is asked of the writer waits; then it is one group."""
     go, begun = threading.Event(), threading.Event()
 
-    def hold(_: Database) -> None:
+    def hold(_: SqliteConnection) -> None:
         begun.set()
         go.wait(PATIENCE)
 
@@ -37,16 +37,16 @@ def held(store: SqliteStore) -> Iterator[None]:
         task.add_done_callback(lambda done: done.exception())
 
 
-def put(database: Database, name: str) -> None:
+def put(database: SqliteConnection, name: str) -> None:
     database.run("lane_put", {"lane": name, "cap": 1, "pace": None})
 
 
-def fail(database: Database) -> None:
+def fail(database: SqliteConnection) -> None:
     put(database, "failing")
     raise CoveyError("no")
 
 
-def roll_all_back(database: Database) -> None:
+def roll_all_back(database: SqliteConnection) -> None:
     put(database, "lost")
     database.connection.execute("ROLLBACK")
     raise apsw.FullError("as SQLite does it when the disk is full")
@@ -102,7 +102,7 @@ async def test_a_full_disk_loses_nothing_acknowledged(scene: Scene, sqlite: Sqli
 async def test_stops_and_finishes_go_before_what_came_earlier(scene: Scene, sqlite: SqliteStore) -> None:
     order: list[str] = []
 
-    def note(what: str, _: Database) -> None:
+    def note(what: str, _: SqliteConnection) -> None:
         order.append(what)
 
     with held(sqlite):
@@ -134,7 +134,7 @@ async def test_the_answer_comes_after_the_commit(sqlite: SqliteStore) -> None:
 
 
 async def test_a_commit_that_fails_is_no_answer(sqlite: SqliteStore) -> None:
-    def refuse_commits(database: Database) -> None:
+    def refuse_commits(database: SqliteConnection) -> None:
         calls = iter([1, 0])
         database.connection.set_commit_hook(lambda: bool(next(calls, 0)))
 
@@ -145,7 +145,7 @@ async def test_a_commit_that_fails_is_no_answer(sqlite: SqliteStore) -> None:
 
 
 async def test_everybody_is_told_when_no_transaction_can_begin(sqlite: SqliteStore) -> None:
-    def impatient(database: Database) -> None:
+    def impatient(database: SqliteConnection) -> None:
         database.connection.set_busy_timeout(0)
 
     await sqlite.writer.run(impatient)
@@ -161,7 +161,7 @@ async def test_everybody_is_told_when_no_transaction_can_begin(sqlite: SqliteSto
 
 
 async def test_durable_and_in_a_log(sqlite: SqliteStore) -> None:
-    def look(database: Database) -> tuple[object, ...]:
+    def look(database: SqliteConnection) -> tuple[object, ...]:
         return tuple(database.connection.pragma(name) for name in ("synchronous", "journal_mode", "wal_autocheckpoint"))
 
     assert await sqlite.writer.run(look) == (2, "wal", 0)
@@ -175,11 +175,13 @@ async def test_the_log_is_emptied_at_the_end(scene: Scene, sqlite: SqliteStore) 
     assert not log.exists() or log.stat().st_size == 0
 
 
-def telling(hint: str, then: Callable[[Database], None] = lambda database: None) -> Callable[[Database], None]:
+def telling(
+    hint: str, then: Callable[[SqliteConnection], None] = lambda database: None
+) -> Callable[[SqliteConnection], None]:
     """An operation that tells a hint, and then does something else."""
 
-    def operation(database: Database) -> None:
-        completed(Transaction(database, ManualClock()).tell(hint))
+    def operation(database: SqliteConnection) -> None:
+        completed(SqliteTransaction(database, ManualClock()).tell(hint))
         then(database)
 
     return operation

@@ -29,7 +29,7 @@ from covey.calls.paths import recording_spool, recordings_folder
 from covey.calls.recordings import Recordings
 from covey.domain.clock import SystemClock
 from covey.engine.submission import Submission
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.server.database import FILE, opened
@@ -177,7 +177,7 @@ async def looked_at(
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Store]]:
     """A client of the API over a database, and its store. Nothing runs: what is read is as it was written."""
     async with opened(settings, clock, lambda hint: None) as database:
-        store, hints, worker = database.store, Hints(), "nobody"
+        store, hints, worker = database.store, Wakeups(), "nobody"
         data = settings.data
         files = AssetFiles(None, data / "assets", data / "spool-assets")
         decoder, fetcher = Decoder(settings.analysis), Fetcher(settings.fetch)

@@ -17,8 +17,8 @@ from covey.analysis.inspection import (
     BROKE,
     TOO_LARGE,
     UNAVAILABLE,
+    AssetInspector,
     Inspector,
-    Looker,
     failed,
     head_of,
     too_large,
@@ -48,7 +48,7 @@ TAKEN_AT_ONCE = 10
 INVALID = "parameter_invalid"
 
 
-class Shelf(Protocol):
+class AssetRepository(Protocol):
     """The rows of assets; see `covey.store.store.Assets`."""
 
     async def add_asset(self, asset: Asset, owner: str) -> None: ...
@@ -68,7 +68,7 @@ class Intake:
 
     def __init__(
         self,
-        shelf: Shelf,
+        shelf: AssetRepository,
         files: AssetFiles,
         inspector: Inspector,
         fetcher: Fetcher,
@@ -79,7 +79,7 @@ class Intake:
         """`worker` is this process, the owner of the assets that it looks at."""
         self._shelf = shelf
         self.files = files
-        self._looker = Looker(files, inspector, fetcher, settings)
+        self._looker = AssetInspector(files, inspector, fetcher, settings)
         self._fetcher = fetcher
         self._clock = clock
         self._settings = settings
@@ -373,7 +373,7 @@ def _drop(file: Path | None) -> None:
         file.unlink(missing_ok=True)
 
 
-class AssetKeeper(Loop):
+class AssetRecovery(Loop):
     """Rounds of an intake."""
 
     name: ClassVar[str] = "assets"

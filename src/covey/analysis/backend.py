@@ -33,7 +33,7 @@ async def at_once(request: Callable[[], Awaitable[T]], /, *, paid: bool = True) 
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ItemRequest:
     """One item as a backend gets it.
 
     `file` is the video's bytes on this machine, `asset` its id, by which facts are cached; `start` and `end` are the
@@ -61,7 +61,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ItemAnswer:
     """What came back. `data` is text, or a JSON document as text. `finish_reason` is `stop` or `length`.
 
     `tokens_in` is None where nobody reported it; `estimated` says that `tokens_out` was counted here. `made_by` names
@@ -87,11 +87,11 @@ class Refused(Exception):
         self.blame = blame
 
 
-class Unsure(Refused):
+class PerhapsBroken(Refused):
     """This one item fails, and whether the model is broken nobody knows: it answered 500, say."""
 
 
-class Again(Refused):
+class TryAgain(Refused):
     """This one item fails now, and another time may not: it is tried again, as often as its batch says."""
 
 
@@ -116,8 +116,8 @@ class Down(Exception):
 class Backend(Protocol):
     """Answers about videos. A call that is cancelled drops its request."""
 
-    async def analyze(self, ask: Ask) -> Answer:
-        """The answer. Raises Refused, Unsure, Again, Busy or Down."""
+    async def analyze(self, ask: ItemRequest) -> ItemAnswer:
+        """The answer. Raises Refused, PerhapsBroken, TryAgain, Busy or Down."""
         ...
 
     async def ping(self) -> str | None:

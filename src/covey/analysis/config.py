@@ -85,6 +85,6 @@ class ItemInput(BaseModel):
         return self.model_dump_json(exclude_none=True).encode()
 
     @classmethod
-    def load(cls, given: bytes) -> "ItemInput":
+    def load(cls, data: bytes) -> "ItemInput":
         """From what `dump` wrote. Raises pydantic.ValidationError."""
-        return cls.model_validate_json(given)
+        return cls.model_validate_json(data)

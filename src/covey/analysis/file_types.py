@@ -12,7 +12,7 @@ KINDS = (VIDEO, AUDIO, IMAGE, DOCUMENT)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FileType:
     """A kind of file: one of `KINDS`, and its media type."""
 
     kind: str
@@ -20,41 +20,41 @@ class Kind:
 
 
 _BY_NAME = {
-    ".mp4": Kind(VIDEO, "video/mp4"),
-    ".m4v": Kind(VIDEO, "video/mp4"),
-    ".mov": Kind(VIDEO, "video/quicktime"),
-    ".mkv": Kind(VIDEO, "video/x-matroska"),
-    ".webm": Kind(VIDEO, "video/webm"),
-    ".avi": Kind(VIDEO, "video/x-msvideo"),
-    ".flv": Kind(VIDEO, "video/x-flv"),
-    ".wmv": Kind(VIDEO, "video/x-ms-wmv"),
-    ".ts": Kind(VIDEO, "video/mp2t"),
-    ".m2ts": Kind(VIDEO, "video/mp2t"),
-    ".mpg": Kind(VIDEO, "video/mpeg"),
-    ".mpeg": Kind(VIDEO, "video/mpeg"),
-    ".ogv": Kind(VIDEO, "video/ogg"),
-    ".3gp": Kind(VIDEO, "video/3gpp"),
-    ".mp3": Kind(AUDIO, "audio/mpeg"),
-    ".m4a": Kind(AUDIO, "audio/mp4"),
-    ".aac": Kind(AUDIO, "audio/aac"),
-    ".wav": Kind(AUDIO, "audio/wav"),
-    ".flac": Kind(AUDIO, "audio/flac"),
-    ".ogg": Kind(AUDIO, "audio/ogg"),
-    ".oga": Kind(AUDIO, "audio/ogg"),
-    ".opus": Kind(AUDIO, "audio/ogg"),
-    ".png": Kind(IMAGE, "image/png"),
-    ".jpg": Kind(IMAGE, "image/jpeg"),
-    ".jpeg": Kind(IMAGE, "image/jpeg"),
-    ".gif": Kind(IMAGE, "image/gif"),
-    ".webp": Kind(IMAGE, "image/webp"),
-    ".bmp": Kind(IMAGE, "image/bmp"),
-    ".tif": Kind(IMAGE, "image/tiff"),
-    ".tiff": Kind(IMAGE, "image/tiff"),
-    ".heic": Kind(IMAGE, "image/heic"),
-    ".avif": Kind(IMAGE, "image/avif"),
-    ".pdf": Kind(DOCUMENT, "application/pdf"),
-    ".txt": Kind(DOCUMENT, "text/plain"),
-    ".md": Kind(DOCUMENT, "text/markdown"),
+    ".mp4": FileType(VIDEO, "video/mp4"),
+    ".m4v": FileType(VIDEO, "video/mp4"),
+    ".mov": FileType(VIDEO, "video/quicktime"),
+    ".mkv": FileType(VIDEO, "video/x-matroska"),
+    ".webm": FileType(VIDEO, "video/webm"),
+    ".avi": FileType(VIDEO, "video/x-msvideo"),
+    ".flv": FileType(VIDEO, "video/x-flv"),
+    ".wmv": FileType(VIDEO, "video/x-ms-wmv"),
+    ".ts": FileType(VIDEO, "video/mp2t"),
+    ".m2ts": FileType(VIDEO, "video/mp2t"),
+    ".mpg": FileType(VIDEO, "video/mpeg"),
+    ".mpeg": FileType(VIDEO, "video/mpeg"),
+    ".ogv": FileType(VIDEO, "video/ogg"),
+    ".3gp": FileType(VIDEO, "video/3gpp"),
+    ".mp3": FileType(AUDIO, "audio/mpeg"),
+    ".m4a": FileType(AUDIO, "audio/mp4"),
+    ".aac": FileType(AUDIO, "audio/aac"),
+    ".wav": FileType(AUDIO, "audio/wav"),
+    ".flac": FileType(AUDIO, "audio/flac"),
+    ".ogg": FileType(AUDIO, "audio/ogg"),
+    ".oga": FileType(AUDIO, "audio/ogg"),
+    ".opus": FileType(AUDIO, "audio/ogg"),
+    ".png": FileType(IMAGE, "image/png"),
+    ".jpg": FileType(IMAGE, "image/jpeg"),
+    ".jpeg": FileType(IMAGE, "image/jpeg"),
+    ".gif": FileType(IMAGE, "image/gif"),
+    ".webp": FileType(IMAGE, "image/webp"),
+    ".bmp": FileType(IMAGE, "image/bmp"),
+    ".tif": FileType(IMAGE, "image/tiff"),
+    ".tiff": FileType(IMAGE, "image/tiff"),
+    ".heic": FileType(IMAGE, "image/heic"),
+    ".avif": FileType(IMAGE, "image/avif"),
+    ".pdf": FileType(DOCUMENT, "application/pdf"),
+    ".txt": FileType(DOCUMENT, "text/plain"),
+    ".md": FileType(DOCUMENT, "text/markdown"),
 }
 
 _BY_BYTES = (
@@ -88,7 +88,7 @@ _SAME_BYTES = frozenset({".mkv", ".ogg", ".mov", ".mp4", ".mp3"})
 """Kinds whose first bytes others share: the name says more of those."""
 
 
-def kind_of(name: str, head: bytes) -> Kind | None:
+def kind_of(name: str, head: bytes) -> FileType | None:
     """What the file `name` that begins with `head` is; None if neither says it.
 
     The bytes decide, where they are known. A name alone is believed too: whoever looks into the file finds out. A
@@ -113,7 +113,7 @@ def _ending(head: bytes) -> str | None:
     return None
 
 
-def _believable(named: Kind, head: bytes) -> bool:
+def _believable(named: FileType, head: bytes) -> bool:
     """Whether a file with unknown first bytes may be what its name says."""
     if named.kind != DOCUMENT:
         return True

@@ -8,7 +8,7 @@ from covey.analysis.encoded import decoded
 from covey.analysis.file_types import HEAD, IMAGE, kind_of
 from covey.analysis.inspection import UNAVAILABLE, again_of, unfetched
 from covey.analysis.storage import AssetFiles
-from covey.disk import room
+from covey.disk import free_bytes
 from covey.domain.asset import Asset, AssetState
 from covey.fetch import Fetcher, FetchError
 
@@ -32,7 +32,7 @@ class Images:
         Down and NoRoom."""
         name = str(source.get("name"))
         if isinstance(source.get("asset_id"), str):
-            given = await self._kept(workspace, str(source["asset_id"]).lower(), name)
+            given = await self._stored_asset(workspace, str(source["asset_id"]).lower(), name)
         elif isinstance(source.get("url"), str):
             given = await self._fetched(str(source["url"]), name)
         else:
@@ -44,7 +44,7 @@ class Images:
             raise Refused(INVALID, f"The media source {name!r} is over {self._most:,} bytes")
         return given
 
-    async def _kept(self, workspace: str, asset: str, name: str) -> bytes:
+    async def _stored_asset(self, workspace: str, asset: str, name: str) -> bytes:
         found = await self._ready_asset(workspace, asset)
         if found is None or found.state is not AssetState.ready:
             raise Refused(UNAVAILABLE, f"The asset of the media source {name!r} is not there or cannot be used")
@@ -59,7 +59,7 @@ class Images:
     async def _fetched(self, url: str, name: str) -> bytes:
         file = self._files.spooled()
         try:
-            with room():
+            with free_bytes():
                 await self._fetcher.download(url, file, self._most)
             return await asyncio.to_thread(file.read_bytes)
         except FetchError as error:

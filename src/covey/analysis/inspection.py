@@ -7,14 +7,14 @@ from typing import Protocol
 
 import structlog
 
-from covey.analysis.backend import Again, Down, Refused
-from covey.analysis.file_types import DOCUMENT, HEAD, IMAGE, KINDS, VIDEO, Kind, kind_of
+from covey.analysis.backend import Down, Refused, TryAgain
+from covey.analysis.file_types import DOCUMENT, HEAD, IMAGE, KINDS, VIDEO, FileType, kind_of
 from covey.analysis.media.errors import BROKEN, Undecodable
 from covey.analysis.media.errors import TOO_LARGE as RESOLUTION_TOO_HIGH
 from covey.analysis.media.errors import TOO_SMALL as RESOLUTION_TOO_LOW
 from covey.analysis.media.facts import Inspection
 from covey.analysis.storage import AssetFiles
-from covey.disk import NoRoom, room
+from covey.disk import NoRoom, free_bytes
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import BadRequest, CoveyError
 from covey.domain.run import Blame
@@ -48,7 +48,7 @@ class Inspector(Protocol):
         ...
 
 
-class Looker:
+class AssetInspector:
     """Looks at assets, a few at once."""
 
     def __init__(self, files: AssetFiles, inspector: Inspector, fetcher: Fetcher, settings: Analysis) -> None:
@@ -89,7 +89,7 @@ class Looker:
         file = self._files.spooled()
         try:
             async with self._downloads:
-                with room():
+                with free_bytes():
                     got = await self._fetcher.download(url, file, self._settings.url_bytes)
             head = await asyncio.to_thread(head_of, file)
             kind = kind_of(asset.name, head) or kind_of(got.name, head)
@@ -104,7 +104,7 @@ class Looker:
         return replace(asset, kind=kind.kind, size=got.size, facts=facts)
 
 
-def too_large(kind: Kind | None, size: int, most: int, settings: Analysis) -> str | None:
+def too_large(kind: FileType | None, size: int, most: int, settings: Analysis) -> str | None:
     """What is wrong with the size of a file, a sentence; None if nothing is. `most` is for videos and sound."""
     if kind is not None and kind.kind == IMAGE:
         most = min(most, settings.image_bytes)
@@ -166,7 +166,7 @@ def unfetched(again: object, message: str) -> Refused | Down:
     """What is raised for an item whose bytes were not fetched. No model was asked, so nothing is said of it."""
     if again == NETWORK:
         return Down(message, NETWORK_LOST, ours=True)
-    return (Again if again == LATER else Refused)(UNAVAILABLE, message, Blame.nothing)
+    return (TryAgain if again == LATER else Refused)(UNAVAILABLE, message, Blame.nothing)
 
 
 def failed(asset: Asset, code: str, message: str) -> Asset:

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 import structlog
 from pydantic import ValidationError
 
-from covey.analysis.backend import Again, Answer, Ask, Backend, Busy, Down, Refused, Unsure
+from covey.analysis.backend import Backend, Busy, Down, ItemAnswer, ItemRequest, PerhapsBroken, Refused, TryAgain
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, Wanted
 from covey.analysis.schema import SchemaError, check_request_schema
 from covey.analysis.storage import FilesUnavailable
@@ -49,7 +49,7 @@ VIDEO = "video"
 ABORTED_CODES = {"expired": "batch_processing_timeout", "aborted": "user_canceled"}
 
 
-class Files(Protocol):
+class AssetFileSource(Protocol):
     """Where the bytes of assets are; `covey.analysis.storage.AssetFiles` is the real one."""
 
     def local(self, asset: str) -> AbstractAsyncContextManager[Path]:
@@ -57,7 +57,7 @@ class Files(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class AssetSource(Protocol):
     """The workspace's assets; `covey.analysis.assets.Intake` is the real one."""
 
     async def ready_asset(self, workspace: str, asset: str) -> Asset | None:
@@ -65,7 +65,7 @@ class Shelf(Protocol):
         ...
 
     async def fetched_asset(self, workspace: str, url: str) -> Asset:
-        """An asset made of what is at an address, once it was looked at. Raises Refused, Again, Down, NoRoom."""
+        """An asset made of what is at an address, once it was looked at. Raises Refused, TryAgain, Down, NoRoom."""
         ...
 
     async def image(self, workspace: str, source: Mapping[str, object]) -> bytes:
@@ -81,8 +81,8 @@ class AnalysisRunner:
     def __init__(
         self,
         backend: Backend,
-        shelf: Shelf,
-        files: Files,
+        shelf: AssetSource,
+        files: AssetFileSource,
         clock: Clock,
         settings: Analysis,
     ) -> None:
@@ -120,11 +120,11 @@ class AnalysisRunner:
                 task.cancel()
             await asyncio.gather(work, dropped, return_exceptions=True)
 
-    async def _started(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Outcome:
+    async def _started(self, run: Run, config: AnalysisConfig, source: ItemInput) -> Outcome:
         """What comes of the run, begun at its own start time and not after its licence, unless it is withdrawn."""
         if not await run.turn(self._clock.monotonic):
             return run.unstarted()
-        return await self._outcome(run, config, given)
+        return await self._outcome(run, config, source)
 
     def _config(self, run: Run) -> AnalysisConfig:
         config = self._frozen.get(run.batch)
@@ -140,12 +140,12 @@ class AnalysisRunner:
                 self._frozen.popitem(last=False)
         return config
 
-    async def _outcome(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Outcome:
+    async def _outcome(self, run: Run, config: AnalysisConfig, source: ItemInput) -> Outcome:
         try:
-            return _succeeded(await self._answer(run, config, given))
-        except Unsure as error:
+            return _succeeded(await self._answer(run, config, source))
+        except PerhapsBroken as error:
             return await self._unsure(error)
-        except Again as error:
+        except TryAgain as error:
             return Retry(self._clock.now() + RETRY_DELAY, Failed(error.code, str(error), blame=error.blame))
         except Refused as error:
             return Failed(error.code, str(error), blame=error.blame)
@@ -156,16 +156,16 @@ class AnalysisRunner:
         except (FilesUnavailable, NoRoom, Unavailable) as error:
             return Returned(error.code, error.message, Blame.either, ours=True)
 
-    async def _unsure(self, error: Unsure) -> Outcome:
+    async def _unsure(self, error: PerhapsBroken) -> Outcome:
         """One answer does not prove whether the model or the video is to blame; a tiny question does."""
         wrong = await self._backend.works()
         if wrong is not None:
             return Returned(error.code, wrong, Blame.either)
         return Retry(self._clock.now() + RETRY_DELAY, Failed(error.code, str(error)))
 
-    async def _answer(self, run: Run, config: AnalysisConfig, given: ItemInput) -> Answer:
-        asset = await self._asset(run, given)
-        wanted = given.wanted.over(config.defaults)
+    async def _answer(self, run: Run, config: AnalysisConfig, source: ItemInput) -> ItemAnswer:
+        asset = await self._asset(run, source)
+        wanted = source.wanted.over(config.defaults)
         await asyncio.to_thread(_check_schema, wanted)
         start, end = self._window(wanted, asset)
         sources = _media_sources(wanted)
@@ -176,7 +176,7 @@ class AnalysisRunner:
             return await self._shelf.image(run.workspace, sources[name])
 
         async with self._local(asset) as file:
-            ask = Ask(
+            ask = ItemRequest(
                 asset=asset.id,
                 file=file,
                 mode=config.mode,
@@ -192,7 +192,8 @@ class AnalysisRunner:
             return await self._patiently(lambda: self._backend.analyze(ask), paid=False)
 
     async def _patiently(self, request: Callable[[], Awaitable[T]], /, *, paid: bool = True) -> T:
-        """Ask, and while the model takes no more wait as long as it says: all runs of the lane wait together."""
+        """Send the request, and while the model takes no more wait as long as it says; all runs of the lane wait
+        together."""
         until = self._clock.monotonic() + (PAID_PATIENCE if paid else BUSY_PATIENCE)
         while True:
             now = self._clock.monotonic()
@@ -208,11 +209,11 @@ class AnalysisRunner:
                 if now >= until:
                     raise
 
-    async def _asset(self, run: Run, given: ItemInput) -> Asset:
-        if given.asset is not None:
-            asset = await self._shelf.ready_asset(run.workspace, given.asset)
+    async def _asset(self, run: Run, source: ItemInput) -> Asset:
+        if source.asset is not None:
+            asset = await self._shelf.ready_asset(run.workspace, source.asset)
         else:
-            asset = await self._shelf.fetched_asset(run.workspace, given.url or "")
+            asset = await self._shelf.fetched_asset(run.workspace, source.url or "")
         if asset is None:
             raise _unusable("asset_unavailable", "The asset was deleted before its turn came")
         if asset.state is not AssetState.ready:
@@ -273,7 +274,7 @@ def _media_sources(wanted: Wanted) -> dict[str, Mapping[str, object]]:
     return {str(source.get("name")): source for each in given for source in each.get("media_sources") or ()}
 
 
-def _succeeded(answer: Answer) -> Succeeded:
+def _succeeded(answer: ItemAnswer) -> Succeeded:
     usage: dict[str, object] = {"output_tokens": answer.tokens_out}
     if answer.tokens_in is not None:
         usage["input_tokens"] = answer.tokens_in

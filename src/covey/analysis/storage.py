@@ -16,7 +16,7 @@ import structlog
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from covey import private
-from covey.disk import room
+from covey.disk import free_bytes
 from covey.domain.errors import CoveyError
 from covey.domain.ids import is_id
 
@@ -83,7 +83,7 @@ class AssetFiles:
     async def keep(self, asset: str, file: Path) -> None:
         """Make a finished file the asset's bytes; `file` is gone then. Raises NoRoom, FilesUnavailable."""
         if self._folder is not None:
-            with room():
+            with free_bytes():
                 await asyncio.to_thread(_move, file, self._folder / asset)
             return
         with _reached():
@@ -134,7 +134,7 @@ class AssetFiles:
     async def _download(self, asset: str, file: Path) -> None:
         with _reached():
             found = await obstore.get_async(self._store, asset)
-            with room(), await asyncio.to_thread(file.open, "xb") as out:
+            with free_bytes(), await asyncio.to_thread(file.open, "xb") as out:
                 async for piece in found.stream(min_chunk_size=PIECE):
                     await asyncio.to_thread(out.write, piece)
 

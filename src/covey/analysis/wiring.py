@@ -6,11 +6,11 @@ from importlib.util import find_spec
 
 import structlog
 
-from covey.analysis.assets import Intake, Shelf
+from covey.analysis.assets import AssetRepository, Intake
 from covey.analysis.backend import Backend
 from covey.analysis.config import lane_of
 from covey.analysis.localfacts.backend import LocalFacts
-from covey.analysis.localfacts.cache import FactsBook
+from covey.analysis.localfacts.cache import FactsCache
 from covey.analysis.media import Decoder
 from covey.analysis.runner import AnalysisRunner
 from covey.analysis.storage import AssetFiles
@@ -43,7 +43,7 @@ class AnalysisParts:
 
 
 def analysis_parts(
-    settings: Settings, clock: Clock, shelf: Shelf, fetcher: Fetcher, worker: str, keep_open: Sequence[int]
+    settings: Settings, clock: Clock, shelf: AssetRepository, fetcher: Fetcher, worker: str, keep_open: Sequence[int]
 ) -> AnalysisParts:
     """The parts that the settings ask for. `keep_open` are descriptors that every decoder holds while it lives.
 
@@ -53,7 +53,7 @@ def analysis_parts(
     files = AssetFiles(analysis.assets, settings.data / "assets", settings.data / "spool-assets")
     decoder = Decoder(analysis, keep_open=keep_open)
     intake = Intake(shelf, files, decoder, fetcher, clock, analysis, worker)
-    book = FactsBook(decoder, files)
+    book = FactsCache(decoder, files)
     models = {name: model for name, model in settings.models.items() if _can_be(name, model)}
     runners = {
         lane_of(name): AnalysisRunner(_backend(name, model, book, decoder), intake, files, clock, analysis)
@@ -71,7 +71,7 @@ def _can_be(name: str, model: Model) -> bool:
     return False
 
 
-def _backend(name: str, model: Model, book: FactsBook, decoder: Decoder) -> Backend:
+def _backend(name: str, model: Model, book: FactsCache, decoder: Decoder) -> Backend:
     if model.kind is ModelKind.local_facts:
         return LocalFacts(book)
     from covey.analysis.openai import OpenAiBackend

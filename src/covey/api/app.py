@@ -13,13 +13,13 @@ from covey.api.covey import admin, blocklists, health, people, trunks, usage, wo
 from covey.api.covey.dialect import Covey
 from covey.api.kit import errors
 from covey.api.kit import openapi as documents
-from covey.api.kit.auth import Gate
+from covey.api.kit.auth import Authenticator
 from covey.api.kit.dialect import Dialects
 from covey.api.kit.errors import Answer
 from covey.api.kit.openapi import LiteralPaths, ProbeRoute, documented
 from covey.api.kit.reference import html
 from covey.api.kit.services import Services
-from covey.api.middleware import Door
+from covey.api.middleware import RequestGuard
 from covey.api.trillet import agents, batches, calls, export, history, single
 from covey.api.trillet.dialect import PREFIX as CALLS_PREFIX
 from covey.api.trillet.dialect import Trillet
@@ -49,8 +49,10 @@ def create_app(services: Services, app: FastAPI | None = None) -> ASGIApp:
     """
     _empty(services.spool)
     limits = services.settings.limits
-    gate = Gate(services.store, services.clock, limits.failed_authentications_per_second, limits.requests_per_minute)
-    return Door(LiteralPaths(app or routes()), DIALECTS, gate, services)
+    gate = Authenticator(
+        services.store, services.clock, limits.failed_authentications_per_second, limits.requests_per_minute
+    )
+    return RequestGuard(LiteralPaths(app or routes()), DIALECTS, gate, services)
 
 
 def routes() -> FastAPI:

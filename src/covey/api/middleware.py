@@ -17,7 +17,7 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from covey.api.kit.auth import PUBLIC, Gate, Refusal
+from covey.api.kit.auth import PUBLIC, Authenticator, Refusal
 from covey.api.kit.dialect import Allowance, Dialect, Dialects
 from covey.api.kit.errors import INTERNAL, RETRY_AFTER, BodyTooLarge, BodyTooSlow
 from covey.api.kit.services import Services
@@ -48,10 +48,10 @@ _DEFAULTS = (
 """Answers are one caller's, are what they say they are, and no page: nobody keeps, guesses at or frames them."""
 
 
-class Door:
+class RequestGuard:
     """The ASGI application in front of the framework's."""
 
-    def __init__(self, app: ASGIApp, dialects: Dialects, gate: Gate, services: Services) -> None:
+    def __init__(self, app: ASGIApp, dialects: Dialects, gate: Authenticator, services: Services) -> None:
         self._app = app
         self._dialects = dialects
         self._gate = gate

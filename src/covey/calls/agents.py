@@ -33,7 +33,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Gap(_Model):
+class RetryGap(_Model):
     """How long to wait before the next attempt."""
 
     days: float = Field(default=0, ge=0, le=30)
@@ -106,8 +106,8 @@ class Agent(_Model):
     caller: str | None = Field(default=None, pattern=r"^\+[1-9]\d{1,14}$")
     smart_callback: bool = Field(default=False, alias="smartCallback")
     max_attempts: int = Field(default=5, ge=1, le=10, alias="maxAttemptsForSmartCallback")
-    gaps: tuple[Gap, ...] = Field(
-        default=(Gap(hours=1),), min_length=1, max_length=10, alias="gapBetweenEachAttemptForSmartCallback"
+    gaps: tuple[RetryGap, ...] = Field(
+        default=(RetryGap(hours=1),), min_length=1, max_length=10, alias="gapBetweenEachAttemptForSmartCallback"
     )
     retry_voicemail: bool = False
 

@@ -75,7 +75,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Licence:
+class StartLease:
     """When a call may start, in seconds of the machine's monotonic clock: not before `start_at`, and if it has
     not started by `until` it must not start at all."""
 
@@ -97,7 +97,7 @@ class CallOrder:
     number: str
     script: Script
     clips: dict[str, str]
-    licence: Licence
+    licence: StartLease
     ring_seconds: float
     longest_seconds: float
     caller: str | None = None
@@ -206,14 +206,14 @@ class CallReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Recognition:
     """What a recognizer made of an utterance: `text` is one of the phrases it was told to expect, or ""."""
 
     text: str
     confidence: float
 
 
-Recognize = Callable[[bytes, tuple[str, ...]], Awaitable[Heard]]
+Recognize = Callable[[bytes, tuple[str, ...]], Awaitable[Recognition]]
 """Turns an utterance (PCM) into one of the expected phrases."""
 
 

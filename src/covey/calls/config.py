@@ -76,9 +76,9 @@ class Row(BaseModel):
     values: dict[str, str]
 
     @classmethod
-    def load(cls, given: bytes) -> "Row":
+    def load(cls, data: bytes) -> "Row":
         """From an item's `input`, quickly: what is not there is empty."""
-        held = orjson.loads(given) if given else {}
+        held = orjson.loads(data) if data else {}
         return cls.model_construct(row=held.get("row", 0), values=held.get("values", {}))
 
     def dump(self) -> bytes:

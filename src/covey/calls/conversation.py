@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import assert_never
 
 from covey.calls import phrases
-from covey.calls.call import Ask, CallEnd, Heard, Line, Script, Speaker, Turn, VoicemailPolicy
-from covey.calls.hearing import Answerer, Ear, Utterance
+from covey.calls.call import Ask, CallEnd, Line, Recognition, Script, Speaker, Turn, VoicemailPolicy
+from covey.calls.hearing import Answerer, Utterance, UtteranceDetector
 from covey.calls.playout import Playout
 
 ANSWER_SECONDS = 5.0
@@ -63,7 +63,7 @@ class FlushAudio:
 
 
 @dataclass(frozen=True, slots=True)
-class Understand:
+class Recognize:
     """Have this utterance (PCM) recognized; the answer goes to `recognized` with the same `request`."""
 
     request: int
@@ -78,7 +78,7 @@ class HangUp:
     end: CallEnd
 
 
-Event = Said | FlushAudio | Understand | HangUp
+Event = Said | FlushAudio | Recognize | HangUp
 
 _WITH_CALLEE = (Phase.opening, Phase.asking, Phase.listening, Phase.understanding)
 
@@ -92,7 +92,7 @@ class Conversation:
         self._script = script
         self._detect_machine = detect_machine and script.detect_machine
         self._playout = Playout(clips)
-        self._ear = Ear()
+        self._ear = UtteranceDetector()
         self._phase = Phase.opening
         self._since = 0.0
         self._now = 0.0
@@ -100,7 +100,7 @@ class Conversation:
         self._queued: tuple[Line, ...] = ()
         self._events: list[Event] = []
         self._turns: list[Turn] = []
-        self._asked = 0
+        self._questions_asked = 0
         self._silences = 0
         self._misheard = 0
         self._doubtful: bool | None = None
@@ -167,7 +167,7 @@ class Conversation:
         else:
             self._not_understood()
 
-    def recognized(self, request: int, heard: Heard, now: float) -> None:
+    def recognized(self, request: int, heard: Recognition, now: float) -> None:
         """What the recognizer made of the utterance of `request`; an answer that came too late changes nothing."""
         self._now = now
         said = self._utterance
@@ -206,7 +206,7 @@ class Conversation:
                 self._while_listening()
             case Phase.understanding:
                 if self._waited(_UNDERSTANDING_SECONDS):
-                    self.recognized(self._requests, Heard("", 0.0), self._now)
+                    self.recognized(self._requests, Recognition("", 0.0), self._now)
             case Phase.goodbye:
                 if self._said_all() and self._waited_since_sound(_TAIL):
                     self._hang_up(self._end or CallEnd.hung_up)
@@ -235,7 +235,7 @@ class Conversation:
             self._utterance = said
             self._requests += 1
             self._enter(Phase.understanding)
-            self._events.append(Understand(self._requests, bytes(said.sound), phrases.EXPECTED))
+            self._events.append(Recognize(self._requests, bytes(said.sound), phrases.EXPECTED))
         elif self._ear.utterance is None and self._waited(ANSWER_SECONDS):
             self._silences += 1
             self._ask_again(self._silences >= _MAX_SILENCES)
@@ -254,7 +254,7 @@ class Conversation:
 
     @property
     def _ask(self) -> Ask:
-        return self._script.asks[self._asked]
+        return self._script.asks[self._questions_asked]
 
     def _go_on(self) -> None:
         """After the opening and after every answer: the next question, or the end."""
@@ -272,7 +272,7 @@ class Conversation:
         self._say(Phase.confirming, (ask.confirm_yes if answer else ask.confirm_no,))
 
     def _next_question(self) -> None:
-        self._asked += 1
+        self._questions_asked += 1
         self._silences = self._misheard = 0
         self._doubtful = None
 
@@ -294,11 +294,11 @@ class Conversation:
         """What the call has come to by the answers so far; None while something is still open."""
         asks = self._script.asks
         if self._machine:
-            talked = self._script.voicemail is not VoicemailPolicy.talk_anyway or self._asked >= len(asks)
+            talked = self._script.voicemail is not VoicemailPolicy.talk_anyway or self._questions_asked >= len(asks)
             return CallEnd.voicemail if talked else None
         if any(ask.required and self.answers.get(ask.name) is False for ask in asks):
             return CallEnd.declined
-        if self._asked < len(asks) or (self._phase is Phase.opening and not self._said_all()):
+        if self._questions_asked < len(asks) or (self._phase is Phase.opening and not self._said_all()):
             return None
         return CallEnd.successful if self.answers or not asks else CallEnd.no_response
 

@@ -1,8 +1,8 @@
 """Listening to the callee: is that a voice, is that a beep, is that a machine.
 
-    Ear              cuts the received sound into frames, tells voice from silence, keeps the utterance being said
-    ToneDetector     finds the pure tone after which a mailbox records
-    MachineDetector  tells a person's short hello from a mailbox's greeting
+    UtteranceDetector  cuts the received sound into frames, tells voice from silence, keeps the utterance being said
+    ToneDetector       finds the pure tone after which a mailbox records
+    MachineDetector    tells a person's short hello from a mailbox's greeting
 
 Everything here is pure computing on the received sound and the time it came; nothing waits.
 """
@@ -115,7 +115,7 @@ class ToneDetector:
         self._bin_hz = SAMPLE_RATE / len(self._window)
         self._before = np.zeros(FRAME_BYTES // 2)
         self._pitch = 0.0
-        self._held = 0
+        self._steady_frames = 0
         self.beeping = False
         self.beeps = 0
 
@@ -124,12 +124,12 @@ class ToneDetector:
         pitch = self._pure_pitch(np.concatenate((self._before, samples))) if loud else None
         self._before = samples
         if pitch is None:
-            self._held = 0
+            self._steady_frames = 0
             self.beeping = False
             return
-        self._held = self._held + 1 if abs(pitch - self._pitch) <= self._DRIFT_HZ else 1
+        self._steady_frames = self._steady_frames + 1 if abs(pitch - self._pitch) <= self._DRIFT_HZ else 1
         self._pitch = pitch
-        if self._held == self._HELD_FRAMES:
+        if self._steady_frames == self._HELD_FRAMES:
             self.beeping = True
             self.beeps += 1
 
@@ -143,7 +143,7 @@ class ToneDetector:
         return pitch if pure else None
 
 
-class Ear:
+class UtteranceDetector:
     """Takes the received sound as it comes and knows: is the callee speaking, what was said, was there a beep."""
 
     def __init__(self) -> None:

@@ -149,7 +149,7 @@ def _batch(file: Path) -> str:
 log = structlog.get_logger(__name__)
 
 
-class Keeper(Loop):
+class RecordingRetention(Loop):
     """One round an hour."""
 
     name: ClassVar[str] = "keeper"

@@ -11,7 +11,7 @@ import structlog
 from pydantic import ValidationError
 
 from covey.calls.agents import Agent, render
-from covey.calls.call import CallEnd, CallOrder, CallReport, Licence, Script, Trunk, Turn
+from covey.calls.call import CallEnd, CallOrder, CallReport, Script, StartLease, Trunk, Turn
 from covey.calls.config import KIND, CallsConfig, Row
 from covey.calls.outcome import outcome_of
 from covey.calls.recordings import Recordings
@@ -43,7 +43,7 @@ gives it up after 32 s (RFC 3261 timer B). A frozen dialler is noticed and its c
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class DialDefaults:
     """How a trunk calls where the agent says nothing else: seconds it rings, the longest call (which no agent
     passes), and the number it shows; and whatever is said, the least seconds between two attempts at one number."""
 
@@ -61,7 +61,7 @@ class CallRunner:
     def __init__(
         self,
         trunk: Trunk,
-        manners: Manners,
+        manners: DialDefaults,
         clock: Clock,
         metrics: Metrics,
         *,
@@ -144,7 +144,7 @@ class CallRunner:
         config, agent = self._config(run)
         if run.ref is None:
             return Failed("invalid_number", "The row has no number")
-        if not await self._started(run) or self._clock.monotonic() > run.licence_until:
+        if not await self._started(run) or self._clock.monotonic() > run.lease_until:
             return run.unstarted(self._cannot_start or "the trunk was not ready in time")
         assert self._look is not None, "it is loaded when the trunk has started"
         refused = self._look.refusal(run.ref, live=config.live)
@@ -196,7 +196,7 @@ class CallRunner:
             number=run.ref or "",
             script=script,
             clips=clips,
-            licence=Licence(run.start_at, run.licence_until),
+            licence=StartLease(run.start_at, run.lease_until),
             ring_seconds=agent.ring_seconds or self._manners.ring_seconds,
             longest_seconds=min(agent.longest_seconds or self._manners.longest_seconds, self._manners.longest_seconds),
             caller=agent.caller or self._manners.caller,

@@ -7,7 +7,7 @@ from pathlib import Path
 from covey.calls.call import Trunk
 from covey.calls.paths import open_calls_folder, recording_spool, recordings_folder
 from covey.calls.recordings import Recordings
-from covey.calls.runner import CallRunner, Manners
+from covey.calls.runner import CallRunner, DialDefaults
 from covey.calls.speech import Recognizer, Synthesizer
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.recognition import PocketsphinxRecognizer
@@ -16,8 +16,7 @@ from covey.calls.trunks.demo.trunk import DemoSettings, DemoTrunk
 from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk
 from covey.domain.clock import Clock
 from covey.metrics import Metrics
-from covey.settings import Calls, Settings, SettingsError, TrunkKind
-from covey.settings import Trunk as TrunkSettings
+from covey.settings import Calls, Settings, SettingsError, TrunkKind, TrunkSettings
 
 PHONES_LOG = "phones.jsonl"
 PHONES_FOLDER = "phones"
@@ -59,7 +58,7 @@ def call_parts(settings: Settings, clock: Clock, metrics: Metrics, keep_open: Se
         speaks = trunk.kind is not TrunkKind.simulated
         runners[name] = CallRunner(
             line,
-            Manners(trunk.ring_seconds, trunk.longest_seconds, trunk.caller, trunk.least_gap),
+            DialDefaults(trunk.ring_seconds, trunk.longest_seconds, trunk.caller, trunk.least_gap),
             clock,
             metrics,
             clips=clips if speaks else None,

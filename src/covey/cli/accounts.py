@@ -5,15 +5,16 @@ The second way is how the first admin key comes to be: stop the server, `covey k
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from covey.cli import arguments
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, put, put_json, put_table, say, when
+from covey.cli.output import JsonFlag, YesFlag, print_json, print_line, print_table, say, when
 from covey.cli.session import confirm, leave, talk
 from covey.client import CoveyClient, load_profile
+from covey.client.accounts import AccountManager
 
 keys = typer.Typer(help="API keys: who may do what. Needs an admin's key, or the server to be stopped.")
 workspaces = typer.Typer(help="The server's tenants. Needs an admin's key, or the server to be stopped.")
@@ -21,16 +22,6 @@ workspaces = typer.Typer(help="The server's tenants. Needs an admin's key, or th
 T = TypeVar("T")
 Json = dict[str, Any]
 ROLES = ("read", "operate", "admin")
-
-
-class Accounts(Protocol):
-    """Where keys and workspaces are managed; both ways answer in the words of the wire."""
-
-    async def keys(self, workspace: str | None) -> list[Json]: ...
-    async def create_key(self, workspace: str | None, role: str, name: str, expires: datetime | None) -> Json: ...
-    async def revoke_key(self, key: str) -> None: ...
-    async def workspaces(self) -> list[Json]: ...
-    async def create_workspace(self, name: str) -> Json: ...
 
 
 class OverHttp:
@@ -55,7 +46,7 @@ class OverHttp:
         return await self._client.workspaces.create(name)
 
 
-def _with_accounts(work: Callable[[Accounts], Awaitable[T]], *, as_json: bool = False) -> T:
+def _with_accounts(work: Callable[[AccountManager], Awaitable[T]], *, as_json: bool = False) -> T:
     if load_profile().admin_key:
         return talk(lambda client: work(OverHttp(client)), as_json=as_json)
     from covey.cli.local import accounts
@@ -71,12 +62,12 @@ def list_keys(
     """List the keys; their secrets are kept by nobody."""
     found = _with_accounts(lambda accounts: accounts.keys(workspace), as_json=as_json)
     if as_json:
-        put_json(found)
+        print_json(found)
         return
     columns = ("id", "workspace", "role", "name", "prefix")
     moments = ("lastUsedAt", "expiresAt", "revokedAt")
     rows = ([*(key.get(name) or "" for name in columns), *(when(key.get(name)) for name in moments)] for key in found)
-    put_table((*columns, *moments), rows)
+    print_table((*columns, *moments), rows)
 
 
 @keys.command("create")
@@ -96,9 +87,9 @@ def create_key(
         leave("An admin's key belongs to no workspace, every other one to one: --workspace.", Exit.usage)
     made = _with_accounts(lambda accounts: accounts.create_key(workspace, role, name, expires), as_json=as_json)
     if as_json:
-        put_json(made)
+        print_json(made)
         return
-    put(made["secret"])
+    print_line(made["secret"])
     say("This is the only time it is shown. `covey login` keeps it for this user's commands.")
 
 
@@ -110,7 +101,7 @@ def revoke_key(
     confirm(f"Revoke the key {key}?", yes=yes)
     _with_accounts(lambda accounts: accounts.revoke_key(key), as_json=as_json)
     if as_json:
-        put_json({"revoked": key})
+        print_json({"revoked": key})
     say("Revoked.")
 
 
@@ -119,9 +110,9 @@ def list_workspaces(as_json: JsonFlag = False) -> None:
     """List the workspaces."""
     found = _with_accounts(lambda accounts: accounts.workspaces(), as_json=as_json)
     if as_json:
-        put_json(found)
+        print_json(found)
         return
-    put_table(
+    print_table(
         ("id", "name", "created"), ((each.get("id"), each.get("name"), when(each.get("createdAt"))) for each in found)
     )
 
@@ -133,6 +124,6 @@ def create_workspace(
     """Create a workspace."""
     made = _with_accounts(lambda accounts: accounts.create_workspace(name), as_json=as_json)
     if as_json:
-        put_json(made)
+        print_json(made)
     else:
-        put(made["id"])
+        print_line(made["id"])

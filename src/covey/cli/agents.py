@@ -8,7 +8,7 @@ import typer
 
 from covey.cli import arguments
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, clean, put, put_json, put_table, say, when
+from covey.cli.output import JsonFlag, YesFlag, clean, print_json, print_line, print_table, say, when
 from covey.cli.session import confirm, leave, talk
 from covey.client import CoveyClient
 from covey.client.models import Agent
@@ -31,10 +31,10 @@ def list_agents(as_json: JsonFlag = False) -> None:
     async def work(client: CoveyClient) -> None:
         found = await client.agents.list()
         if as_json:
-            put_json([agent.raw for agent in found])
+            print_json([agent.raw for agent in found])
             return
         rows = ((agent.id, agent.name, agent.greeting, when(agent.updated_at)) for agent in found)
-        put_table(("id", "name", "greeting", "changed"), rows)
+        print_table(("id", "name", "greeting", "changed"), rows)
 
     talk(work, as_json=as_json)
 
@@ -44,7 +44,7 @@ def show(agent: TheAgent, as_json: JsonFlag = False) -> None:
     """Show everything an agent has, as JSON."""
 
     async def work(client: CoveyClient) -> None:
-        put_json((await client.agents.get(await arguments.agent_id(client, agent))).raw)
+        print_json((await client.agents.get(await arguments.agent_id(client, agent))).raw)
 
     talk(work, as_json=as_json)
 
@@ -106,7 +106,7 @@ def delete(agent: TheAgent, yes: YesFlag = False, as_json: JsonFlag = False) -> 
 
     deleted = talk(work, as_json=as_json)
     if as_json:
-        put_json({"deleted": deleted})
+        print_json({"deleted": deleted})
     say("Deleted.")
 
 
@@ -147,8 +147,8 @@ def _read(file: Path | None) -> dict[str, Any]:
 
 def _tell(agent: Agent, *, as_json: bool) -> None:
     if as_json:
-        put_json(agent.raw)
+        print_json(agent.raw)
     else:
-        put(agent.id)
+        print_line(agent.id)
     for warning in agent.warnings:
         say(clean(warning), "yellow")

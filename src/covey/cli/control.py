@@ -8,7 +8,7 @@ import typer
 from covey.cli import arguments
 from covey.cli.arguments import real, whole
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, clean, counted, put, put_json, say
+from covey.cli.output import JsonFlag, YesFlag, clean, counted, print_json, print_line, say
 from covey.cli.session import confirm, leave, talk
 from covey.cli.submit import Ends, MaxCost, Moment, tell_started
 from covey.cli.view import as_batch, line
@@ -37,7 +37,7 @@ def cancel(
             confirm(_question(before, hang_up), yes=yes)
         done = await client.batches.cancel(before.id, hang_up=hang_up)
         if as_json:
-            put_json(done.raw)
+            print_json(done.raw)
         else:
             _tell(done, hang_up)
 
@@ -54,9 +54,9 @@ async def _cancel_videos(client: CoveyClient, named: str, *, yes: bool, as_json:
         )
     done = await client.analyses.cancel(named)
     if as_json:
-        put_json(done.raw)
+        print_json(done.raw)
         return
-    put(
+    print_line(
         f"{done.status}: {counted(done.canceled_items, 'video')} will never be analysed, "
         f"{done.processing_items:,} are processing, {done.ready_items:,} are ready, {done.failed_items:,} failed, "
         f"{done.total_items:,} in all"
@@ -73,7 +73,7 @@ def _question(batch: Batch, hang_up: bool) -> str:
 
 def _tell(done: Cancelled, hang_up: bool) -> None:
     details = done.details
-    put(
+    print_line(
         f"{done.status}: {counted(details.cancelled_calls, 'call')} will never be dialled, "
         f"{details.active_calls:,} are active, {details.completed_calls:,} completed, "
         f"{details.failed_calls:,} failed, {details.total_calls:,} in all"
@@ -119,9 +119,9 @@ def hang_up(
     async def work(client: CoveyClient) -> None:
         body = await client.batches.hang_up(arguments.batch_id(call), arguments.call_id(call))
         if as_json:
-            put_json(body)
+            print_json(body)
         else:
-            put(body.get("message") or "done")
+            print_line(body.get("message") or "done")
 
     talk(work, as_json=as_json)
 
@@ -154,9 +154,9 @@ async def _put_line(answer: Awaitable[Batch], as_json: bool) -> None:
 
 def _put_batch(batch: Batch, as_json: bool) -> None:
     if as_json:
-        put_json(batch.raw)
+        print_json(batch.raw)
     else:
-        put(line(batch))
+        print_line(line(batch))
 
 
 def retry(

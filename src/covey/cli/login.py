@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, put_json, say
+from covey.cli.output import JsonFlag, print_json, say
 from covey.cli.session import leave, talk
 from covey.client import CoveyClient, Profile, load_profile, profile_path, save_profile
 
@@ -34,7 +34,7 @@ def login(
     except OSError as error:
         leave(f"The key works, but the profile {profile_path()} cannot be written: {error.strerror}", Exit.failed)
     if as_json:
-        put_json({"profile": str(path), "url": fresh.url, "workspace": fresh.workspace})
+        print_json({"profile": str(path), "url": fresh.url, "workspace": fresh.workspace})
     say(f"The key works. It is kept in {path}.", "green")
 
 

@@ -41,7 +41,7 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def words() -> Console:
+def stderr() -> Console:
     """Where sentences go."""
     return _console(stderr=True)
 
@@ -65,15 +65,15 @@ def _console(*, stderr: bool) -> Console:
 
 def say(text: object, style: str = "") -> None:
     """A sentence for the person, on stderr."""
-    words().print(Text(clean_lines(text), style=style))
+    stderr().print(Text(clean_lines(text), style=style))
 
 
-def put(text: object) -> None:
+def print_line(text: object) -> None:
     """A line of data, on stdout."""
     data().print(Text(clean_lines(text)))
 
 
-def put_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """A JSON document on stdout, safe to show on a terminal."""
     text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
     safe = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
@@ -100,14 +100,14 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, righ
     return table
 
 
-def put_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
     """A table on stdout."""
     _wide(data()).print(make_table(columns, rows, right=right))
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> None:
     """A table on stderr."""
-    _wide(words()).print(make_table(columns, rows, right=right))
+    _wide(stderr()).print(make_table(columns, rows, right=right))
 
 
 def put_facts(facts: Iterable[tuple[str, object]]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, clean, put_facts, put_json, put_table, say, say_table, when
+from covey.cli.output import JsonFlag, YesFlag, clean, print_json, print_table, put_facts, say, say_table, when
 from covey.cli.session import SHOWN_ROWS, confirm, leave, say_rows, talk
 from covey.cli.submit import Column, Encoding, Region, upload_bar
 from covey.client import BlockedList, Blocking, CoveyClient
@@ -30,9 +30,9 @@ def list_numbers(as_json: JsonFlag = False) -> None:
 
     found = talk(work, as_json=as_json)
     if as_json:
-        put_json(found)
+        print_json(found)
     else:
-        put_table(
+        print_table(
             ("number", "reason", "since"), ((e.get("number"), e.get("reason"), when(e.get("addedAt"))) for e in found)
         )
 
@@ -51,7 +51,7 @@ def add(
 
     done = talk(work, as_json=as_json)
     if as_json:
-        put_json(done.raw)
+        print_json(done.raw)
     _say_added(done.added, done.known, done.duplicates)
     if done.invalid:
         say_table(("value", "what is wrong"), ((bad.value, bad.message) for bad in done.invalid[:SHOWN_ROWS]))
@@ -77,7 +77,7 @@ def import_numbers(
 
     done = talk(work, as_json=as_json)
     if as_json:
-        put_json(done.raw)
+        print_json(done.raw)
     _say_added(done.added, done.known, done.duplicates)
     if not done.complete:
         _leave_with_rows(done)
@@ -96,7 +96,7 @@ def remove(
 
     talk(work, as_json=as_json)
     if as_json:
-        put_json({"removed": number})
+        print_json({"removed": number})
     say(f"{number} may be called again.")
 
 
@@ -132,7 +132,7 @@ def person(
 
     body = talk(work, as_json=as_json)
     if as_json:
-        put_json(body)
+        print_json(body)
         return
     if erase:
         rows = body.get("skippedRows", 0)
@@ -143,4 +143,4 @@ def person(
     put_facts((name, value) for name, value in body.items() if isinstance(value, (str, int, bool)))
     calls = [call for call in items(body.get("calls")) if isinstance(call, dict)]
     columns = ("_id", "batchId", "status", "outcome", "error")
-    put_table(columns, ([call.get(column) or "" for column in columns] for call in calls))
+    print_table(columns, ([call.get(column) or "" for column in columns] for call in calls))

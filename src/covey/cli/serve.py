@@ -41,7 +41,7 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
     from covey.cli.session import leave
     from covey.domain.errors import Unavailable
     from covey.logging import setup_logging
-    from covey.server.process import GivenUp
+    from covey.server.process import StopAbandoned
     from covey.settings import SettingsError
     from covey.store.migrate import StoreError
 
@@ -57,7 +57,7 @@ def run(settings: "Settings", main: "Callable[[Settings], Coroutine[Any, Any, No
         leave(str(error), Exit.conflict)
     except Unavailable as error:
         leave(error.message, Exit.unreachable)
-    except GivenUp as error:
+    except StopAbandoned as error:
         leave(str(error), Exit.failed)
 
 

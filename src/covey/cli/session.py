@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from covey.cli.exits import Exit, exit_code
-from covey.cli.output import ask, clean, interactive, put_json, say, say_table
+from covey.cli.output import ask, clean, interactive, print_json, say, say_table
 from covey.client import errors
 from covey.client.client import CoveyClient
 from covey.client.models import InvalidRow
@@ -99,7 +99,7 @@ def leave(sentence: str, code: Exit = Exit.failed) -> NoReturn:
 def explain(error: errors.CoveyClientError, *, as_json: bool = False) -> None:
     """Say what went wrong; with `as_json` the server's body goes to stdout too."""
     if as_json and isinstance(error, errors.ApiError):
-        put_json(error.body)
+        print_json(error.body)
     say(error.message, "red")
     if isinstance(error, errors.InvalidRows):
         _explain_rows(error)

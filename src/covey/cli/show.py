@@ -14,10 +14,10 @@ from covey.cli.output import (
     clean,
     clean_lines,
     data,
+    print_json,
+    print_table,
     put_bytes,
     put_facts,
-    put_json,
-    put_table,
     say,
     span,
     when,
@@ -46,10 +46,10 @@ def list_batches(
     async def work(client: CoveyClient) -> None:
         found = await client.batches.page(page, limit, status)
         if as_json:
-            put_json(found.raw)
+            print_json(found.raw)
             return
         columns = ("id", "name", "state", "total", "completed", "failed", "active", "waiting", "cancelled", "trunk")
-        put_table(columns, (_batch_row(batch) for batch in found.batches), right=columns[3:9])
+        print_table(columns, (_batch_row(batch) for batch in found.batches), right=columns[3:9])
         if not (found.batches or status) and page == 1 and (await client.analyses.page(1, 1)).batches:
             say("There are no batches of calls; `covey list --videos` lists those of videos.")
         if found.pagination.has_next:
@@ -90,7 +90,7 @@ async def _show_batch(client: CoveyClient, batch_id: str, *, as_json: bool) -> N
     of_calls = arguments.of_calls(batch_id)
     batch = await client.batches.get(batch_id) if of_calls else as_batch(await client.analyses.get(batch_id))
     if as_json:
-        put_json(batch.raw)
+        print_json(batch.raw)
         return
     seen = Seen()
     seen.add(batch)
@@ -106,25 +106,25 @@ async def _show_batch(client: CoveyClient, batch_id: str, *, as_json: bool) -> N
 async def _show_history(client: CoveyClient, batch_id: str, *, as_json: bool) -> None:
     events = await client.batches.history(batch_id)
     if as_json:
-        put_json([event.raw for event in events])
+        print_json([event.raw for event in events])
         return
-    put_table(("when", "what", "by"), ((when(event.at), event.event, event.key or "covey") for event in events))
+    print_table(("when", "what", "by"), ((when(event.at), event.event, event.key or "covey") for event in events))
 
 
 async def _show_skipped(client: CoveyClient, batch_id: str, *, as_json: bool) -> None:
     report = await client.batches.report(batch_id)
     if as_json:
-        put_json(report)
+        print_json(report)
         return
     columns = ("row", "column", "value", "message", "suggestion")
     rows = [row for row in listed(report.get("invalidRows")) if isinstance(row, dict)]
-    put_table(("line", *columns[1:]), ([row.get(name) or "" for name in columns] for row in rows), right=("line",))
+    print_table(("line", *columns[1:]), ([row.get(name) or "" for name in columns] for row in rows), right=("line",))
 
 
 async def _show_call(client: CoveyClient, text: str, *, as_json: bool) -> None:
     call = await client.batches.call(arguments.batch_id(text), arguments.call_id(text))
     if as_json:
-        put_json(call.raw)
+        print_json(call.raw)
         return
     put_call(call)
 
@@ -200,7 +200,7 @@ def items(
                 return
             found = await client.batches.calls_page(chosen, page, limit, status)
         if as_json:
-            put_json(found.raw)
+            print_json(found.raw)
             return
         _put_calls(list(found.calls), as_json=False)
         if found.pagination.has_next:
@@ -211,10 +211,10 @@ def items(
 
 def _put_calls(calls: list[Call], *, as_json: bool) -> None:
     if as_json:
-        put_json([call.raw for call in calls])
+        print_json([call.raw for call in calls])
         return
     columns = ("line", "id", "number", "status", "outcome", "seconds", "error")
-    put_table(columns, map(call_row, calls), right=("line", "seconds"))
+    print_table(columns, map(call_row, calls), right=("line", "seconds"))
 
 
 def call_row(call: Call) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from covey.cli import arguments
 from covey.cli import arguments as times
 from covey.cli.arguments import real, whole
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, clean, counted, put, put_facts, put_json, put_table, say, when, words
+from covey.cli.output import JsonFlag, clean, counted, print_json, print_line, print_table, put_facts, say, stderr, when
 from covey.cli.session import leave, talk
 from covey.cli.watch import follow
 from covey.client import CoveyClient
@@ -122,7 +122,7 @@ async def start_once(
 
 def _tell_again(started: StartedBatch, *, as_json: bool) -> None:
     if as_json:
-        put_json(started.raw)
+        print_json(started.raw)
     name = clean(started.batch_id)
     say(f"This list was started so in the last 24 hours, as {name}. Nothing new was started.", "red")
     say(f"See it with `covey show {name}`; `--allow-duplicate` starts another one.")
@@ -142,7 +142,7 @@ def _smart_callback(attempts: int | None, gaps: list[str] | None) -> dict[str, A
 @contextmanager
 def upload_bar(name: str) -> Iterator[OnProgress]:
     """A bar while the file goes up, on a terminal and for files that take a moment."""
-    console = words()
+    console = stderr()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(clean(name))
@@ -152,7 +152,7 @@ def upload_bar(name: str) -> Iterator[OnProgress]:
 def tell_started(started: StartedBatch, *, as_json: bool, watching: bool) -> None:
     """What came of a start: the batch's id on stdout, unless it is watched, and what is to be known of it."""
     if as_json:
-        put_json(started.raw)
+        print_json(started.raw)
         return
     say(f"{counted(started.total_calls, 'call')} accepted.", "green")
     if started.scheduled_at:
@@ -168,7 +168,7 @@ def tell_started(started: StartedBatch, *, as_json: bool, watching: bool) -> Non
     if started.live:
         say(f"Trunk {started.trunk} is live: real phones will ring.", "bold red")
     if not watching:
-        put(started.batch_id)
+        print_line(started.batch_id)
         say(f"Watch it with `covey watch {clean(started.batch_id)}`, stop it with `covey cancel …`.")
 
 
@@ -184,9 +184,9 @@ def call(
     async def work(client: CoveyClient) -> None:
         started = await client.calls.start(number, await arguments.agent_id(client, agent), variables)
         if as_json:
-            put_json(started.raw)
+            print_json(started.raw)
         else:
-            put(started.call_id)
+            print_line(started.call_id)
             say(f"See how it goes with `covey show {clean(started.call_id)}`.")
 
     talk(work, as_json=as_json)
@@ -227,7 +227,7 @@ def validate(
 
     report = talk(work, as_json=as_json)
     if as_json:
-        put_json(report)
+        print_json(report)
     else:
         _tell_report(report)
     if report.get("invalidCount") and not skip_invalid:
@@ -253,7 +253,7 @@ def _tell_report(report: dict[str, Any]) -> None:
     rows = [read(InvalidRow, row) for row in items(report.get("invalidRows"))]
     if rows:
         cells = [(row.row, row.column, row.value, row.message, row.suggestion) for row in rows]
-        put_table(("line", "column", "value", "what is wrong", "suggestion"), cells, right=("line",))
+        print_table(("line", "column", "value", "what is wrong", "suggestion"), cells, right=("line",))
 
 
 def template(as_json: JsonFlag = False) -> None:
@@ -264,6 +264,6 @@ def template(as_json: JsonFlag = False) -> None:
 
     text = talk(work, as_json=as_json)
     if as_json:
-        put_json({"columns": next(csv.reader(text.splitlines()), [])})
+        print_json({"columns": next(csv.reader(text.splitlines()), [])})
     else:
-        put(text.rstrip("\r\n"))
+        print_line(text.rstrip("\r\n"))

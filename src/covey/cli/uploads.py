@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from covey.cli import arguments
 from covey.cli.exits import Exit
-from covey.cli.output import clean, put, put_json, say, words
+from covey.cli.output import clean, print_json, print_line, say, stderr
 from covey.cli.session import leave
 from covey.client import CoveyClient
 from covey.client.analysis import Asset
@@ -34,7 +34,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9-]+")
 async def upload(client: CoveyClient, file: Path) -> Asset:
     """Upload a file with a bar."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=words(), transient=True) as bar:
+    with Progress(*columns, console=stderr(), transient=True) as bar:
         task = bar.add_task(clean(file.name))
         return await client.assets.upload(file, on_progress=lambda done, of: bar.update(task, completed=done, total=of))
 
@@ -53,7 +53,7 @@ async def added(client: CoveyClient, file: Path, *, as_json: bool) -> bool:
         stays = f"{_ended(reason)} It stays as asset {asset.id}." if asset else reason
         say(f"{file.name}: {stays}", "red")
         return False
-    put_json(asset.raw) if as_json else put(asset.id)
+    print_json(asset.raw) if as_json else print_line(asset.id)
     say(f"{file.name} is asset {asset.id}.", "green")
     return True
 
@@ -137,9 +137,9 @@ def _is_text(head: bytes) -> bool:
     return all(sign.isprintable() or sign in "\t\n\r\f" for sign in shown)
 
 
-async def named_videos(client: CoveyClient, given: Sequence[str]) -> Videos:
+async def named_videos(client: CoveyClient, videos: Sequence[str]) -> Videos:
     """What was named, once all of it is there. Ends the command at the first that is not; nothing is uploaded."""
-    named: list[str | Path] = [one.strip().lower() if arguments.is_bare(one) else Path(one) for one in given]
+    named: list[str | Path] = [one.strip().lower() if arguments.is_bare(one) else Path(one) for one in videos]
     for one in named:
         if isinstance(one, Path) and (why := await asyncio.to_thread(_no_video, one)):
             leave(f"{one}: {why}. Nothing was started.", Exit.usage)

@@ -18,10 +18,10 @@ from covey.cli.output import (
     clean_lines,
     counted,
     data,
-    put,
+    print_json,
+    print_line,
+    print_table,
     put_facts,
-    put_json,
-    put_table,
     say,
     span,
     when,
@@ -52,10 +52,10 @@ def batches(
     async def work(client: CoveyClient) -> None:
         found = await client.analyses.page(page, limit)
         if as_json:
-            put_json([batch.raw for batch in found.batches])
+            print_json([batch.raw for batch in found.batches])
             return
         columns = ("id", "state", "total", "ready", "failed", "processing", "queued", "canceled", "model", "created")
-        put_table(columns, map(_batch_row, found.batches), right=columns[2:8])
+        print_table(columns, map(_batch_row, found.batches), right=columns[2:8])
         if page < found.pages:
             say(f"Page {page} of {found.pages}; `--page {page + 1}` shows the next one.")
 
@@ -101,7 +101,7 @@ def analyze(
     async def work(client: CoveyClient) -> Exit:
         started = await _started(client, videos, asked, max_cost)
         if not watch:
-            put_json(started.raw) if as_json else put(started.batch_id)
+            print_json(started.raw) if as_json else print_line(started.batch_id)
         say(f"{counted(started.total_items, 'video')} accepted as {started.batch_id}.", "green")
         if not watch:
             return Exit.ok
@@ -114,14 +114,14 @@ def analyze(
 
 
 async def _started(
-    client: CoveyClient, given: Sequence[str], asked: dict[str, Any], max_cost: str | None
+    client: CoveyClient, names: Sequence[str], options: dict[str, Any], max_cost: str | None
 ) -> StartedAnalysis:
     """Check, upload, create; what was uploaded for nothing is said."""
-    videos = await named_videos(client, given)
+    videos = await named_videos(client, names)
     if videos.files:
-        await client.analyses.check(videos.requests, **asked)
+        await client.analyses.check(videos.requests, **options)
     try:
-        return await client.analyses.create(await videos.send(client), **asked, max_cost=max_cost)
+        return await client.analyses.create(await videos.send(client), **options, max_cost=max_cost)
     except BaseException:
         videos.tell_left()
         raise
@@ -234,7 +234,7 @@ def fetch(url: Annotated[str, typer.Argument(help="Where the file is.")], as_jso
 
     async def work(client: CoveyClient) -> None:
         asset = await client.assets.ready((await client.assets.fetch(url)).id)
-        put_json(asset.raw) if as_json else put(asset.id)
+        print_json(asset.raw) if as_json else print_line(asset.id)
 
     talk(work, as_json=as_json)
 
@@ -246,9 +246,9 @@ def list_assets(as_json: JsonFlag = False) -> None:
     async def work(client: CoveyClient) -> None:
         found = [asset async for asset in client.assets.list()]
         if as_json:
-            put_json([asset.raw for asset in found])
+            print_json([asset.raw for asset in found])
             return
-        put_table(("id", "name", "status", "lasts", "size", "created"), map(_row, found), right=("size",))
+        print_table(("id", "name", "status", "lasts", "size", "created"), map(_row, found), right=("size",))
 
     talk(work, as_json=as_json)
 
@@ -265,7 +265,7 @@ def show_asset(asset: Annotated[str, typer.Argument(help="Its id.")], as_json: J
     async def work(client: CoveyClient) -> None:
         found = await client.assets.get(asset)
         if as_json:
-            put_json(found.raw)
+            print_json(found.raw)
             return
         put_facts(
             (

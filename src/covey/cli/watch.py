@@ -13,7 +13,7 @@ from rich.live import Live
 
 from covey.cli import arguments
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, clean, data, put, say
+from covey.cli.output import JsonFlag, clean, data, print_line, say
 from covey.cli.session import talk
 from covey.cli.view import Seen, as_batch, line, render
 from covey.client import CoveyClient
@@ -129,7 +129,7 @@ def _put_change(seen: Seen, *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(seen.batch.raw, ensure_ascii=True) + "\n")
         sys.stdout.flush()
     elif seen.batch is not None:
-        put(line(seen.batch))
+        print_line(line(seen.batch))
 
 
 def _tell_left(seen: Seen, batch_id: str) -> None:

@@ -8,7 +8,7 @@ import typer
 from covey.cli import arguments
 from covey.cli.arguments import whole
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, YesFlag, clean, put, put_facts, put_json, put_table, say
+from covey.cli.output import JsonFlag, YesFlag, clean, print_json, print_line, print_table, put_facts, say
 from covey.cli.session import confirm, talk
 from covey.client import CoveyClient
 
@@ -27,10 +27,10 @@ def list_endpoints(as_json: JsonFlag = False) -> None:
     async def work(client: CoveyClient) -> None:
         found = await client.webhooks.list()
         if as_json:
-            put_json(found)
+            print_json(found)
             return
         rows = ((each["id"], each["url"], each["style"], _state(each), ", ".join(each["events"])) for each in found)
-        put_table(("id", "url", "style", "state", "events"), rows)
+        print_table(("id", "url", "style", "state", "events"), rows)
 
     talk(work, as_json=as_json)
 
@@ -54,9 +54,9 @@ def add(
     async def work(client: CoveyClient) -> None:
         made = await client.webhooks.create(url, event or (), style=style, description=description)
         if as_json:
-            put_json(made)
+            print_json(made)
             return
-        put(made["id"])
+        print_line(made["id"])
         say(f"Its secret, shown once: {made['secret']}", "green")
 
     talk(work, as_json=as_json)
@@ -68,7 +68,7 @@ def rotate(endpoint: TheEndpoint, as_json: JsonFlag = False) -> None:
 
     async def work(client: CoveyClient) -> None:
         made = await client.webhooks.rotate(endpoint)
-        put_json(made) if as_json else say(f"The new secret, shown once: {made['secret']}", "green")
+        print_json(made) if as_json else say(f"The new secret, shown once: {made['secret']}", "green")
 
     talk(work, as_json=as_json)
 
@@ -79,7 +79,7 @@ def send_test(endpoint: TheEndpoint, as_json: JsonFlag = False) -> None:
 
     async def work(client: CoveyClient) -> Exit:
         answer = await client.webhooks.test(endpoint)
-        put_json(answer) if as_json else put_facts((name, value) for name, value in answer.items())
+        print_json(answer) if as_json else put_facts((name, value) for name, value in answer.items())
         if answer["delivered"]:
             return Exit.ok
         say(f"It was not delivered: {answer.get('error') or 'nobody says why'}", "red")
@@ -102,7 +102,7 @@ def switch_off(endpoint: TheEndpoint, as_json: JsonFlag = False) -> None:
 
 async def _switch(client: CoveyClient, endpoint: str, *, disabled: bool, as_json: bool) -> None:
     changed = await client.webhooks.change(endpoint, disabled=disabled)
-    put_json(changed) if as_json else put(f"{changed['id']}: {_state(changed)}")
+    print_json(changed) if as_json else print_line(f"{changed['id']}: {_state(changed)}")
 
 
 @app.command("delete")
@@ -129,10 +129,10 @@ def deliveries(
     async def work(client: CoveyClient) -> None:
         found = await client.webhooks.deliveries(endpoint, state=state, limit=limit)
         if as_json:
-            put_json(found)
+            print_json(found)
             return
         columns = ("id", "type", "state", "attempts", "status", "error")
-        put_table(columns, ([each.get(name) or "" for name in columns] for each in found), right=("attempts",))
+        print_table(columns, ([each.get(name) or "" for name in columns] for each in found), right=("attempts",))
 
     talk(work, as_json=as_json)
 
@@ -151,10 +151,10 @@ def resend(
     async def work(client: CoveyClient) -> None:
         answer = await client.webhooks.resend(endpoint, delivery, since=since or EVER)
         if as_json:
-            put_json(answer)
+            print_json(answer)
             return
         count = answer["count"]
-        put(count)
+        print_line(count)
         say(f"{count:,} {'delivery is' if count == 1 else 'deliveries are'} sent again.", "green" if count else "")
 
     talk(work, as_json=as_json)
@@ -171,12 +171,12 @@ def usage(
     async def work(client: CoveyClient) -> None:
         found = await client.usage.get(since, until, by or ("day",))
         if as_json:
-            put_json(found)
+            print_json(found)
             return
         lines = [*found["lines"], *({**total, "day": "in all"} for total in found["totals"])]
         columns = ("kind", "day", "batchId", "key", "items", "seconds", "tokensIn", "tokensOut", "cost")
         used = [name for name in columns if any(line.get(name) not in (None, "") for line in lines)]
-        put_table(used, ([_cell(line.get(name)) for name in used] for line in lines), right=columns[4:])
+        print_table(used, ([_cell(line.get(name)) for name in used] for line in lines), right=columns[4:])
 
     talk(work, as_json=as_json)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from covey.cli.exits import Exit
-from covey.cli.output import JsonFlag, put_json, put_table, span, when
+from covey.cli.output import JsonFlag, print_json, print_table, span, when
 from covey.cli.session import leave, talk
 from covey.client import CoveyClient, load_profile
 
@@ -23,10 +23,10 @@ def workers(
 
     found = talk(work, as_json=as_json)
     if as_json:
-        put_json(found)
+        print_json(found)
         return
     columns = ("worker", "state", "active", "host", "process", "version", "started", "last sign")
-    put_table(columns, (_row(each) for each in found), right=("active", "process"))
+    print_table(columns, (_row(each) for each in found), right=("active", "process"))
 
 
 def _row(worker: dict[str, Any]) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from covey.client.models import Agent, BlockedList, Blocking
@@ -16,6 +16,18 @@ PEOPLE = "/v1/api/people"
 KEYS = "/v1/admin/keys"
 WORKSPACES = "/v1/admin/workspaces"
 WORKERS = "/v1/admin/workers"
+
+
+class AccountManager(Protocol):
+    """Where keys and workspaces are managed; both ways answer in the words of the wire."""
+
+    async def keys(self, workspace: str | None) -> list[dict[str, Any]]: ...
+    async def create_key(
+        self, workspace: str | None, role: str, name: str, expires: datetime | None
+    ) -> dict[str, Any]: ...
+    async def revoke_key(self, key: str) -> None: ...
+    async def workspaces(self) -> list[dict[str, Any]]: ...
+    async def create_workspace(self, name: str) -> dict[str, Any]: ...
 
 
 class Agents:

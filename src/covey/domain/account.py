@@ -64,8 +64,8 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What an idempotent request asks for: equal meanings of one key get one answer."""
+class RequestFingerprint:
+    """What an once request asks for: equal meanings of one key get one answer."""
 
     workspace: str
     key: str
@@ -74,8 +74,8 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """The first answer to an idempotent request."""
+class StoredResponse:
+    """The first answer to an once request."""
 
     status: int
     body: bytes

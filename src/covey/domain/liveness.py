@@ -29,7 +29,7 @@ class Look:
     """One worker in one look: whether its lock is held, and the seconds since its last beat by the database's clock."""
 
     worker: str
-    held: bool
+    has_lock: bool
     beat_age: float
 
 
@@ -68,7 +68,7 @@ class Observer:
         if self._last is not None and at - self._last > GAP_SECONDS:
             self._count_anew()
         self._last = at
-        if session is None or not any(one.held for one in looks if one.worker == self._me):
+        if session is None or not any(one.has_lock for one in looks if one.worker == self._me):
             self._count_anew()
             return Verdict()
         others = [one for one in looks if one.worker != self._me]
@@ -85,23 +85,23 @@ class Observer:
         The last seconds of a silence must be watched: after the database itself stood still all beats are old.
         """
         others = list(others)
-        held = {one.worker for one in others if one.held}
+        held = {one.worker for one in others if one.has_lock}
         free = {one.worker for one in others} - held
-        silent = {one.worker for one in others if one.held and one.beat_age >= FROZEN_SECONDS - self._patience}
+        silent = {one.worker for one in others if one.has_lock and one.beat_age >= FROZEN_SECONDS - self._patience}
         self._seen_held = (self._seen_held & free) | held
         self._free = {worker: self._free.get(worker, at) for worker in free}
         self._silent = {worker: self._silent.get(worker, at) for worker in silent}
 
-    def _judge(self, others: Iterable[Look], asked: float, session: float) -> Verdict:
-        everybody_is_back = asked - session >= RETURN_SECONDS
+    def _judge(self, others: Iterable[Look], sent_at: float, session: float) -> Verdict:
+        everybody_is_back = sent_at - session >= RETURN_SECONDS
         dead, frozen = [], []
         for one in others:
-            if self._long_enough(self._free, one, asked):
+            if self._long_enough(self._free, one, sent_at):
                 if everybody_is_back or one.worker in self._seen_held:
                     dead.append(one.worker)
-            elif self._long_enough(self._silent, one, asked) and one.beat_age >= FROZEN_SECONDS:
+            elif self._long_enough(self._silent, one, sent_at) and one.beat_age >= FROZEN_SECONDS:
                 frozen.append(one.worker)
         return Verdict(tuple(dead), tuple(frozen))
 
-    def _long_enough(self, since: dict[str, float], one: Look, asked: float) -> bool:
-        return one.worker in since and asked - since[one.worker] >= self._patience
+    def _long_enough(self, since: dict[str, float], one: Look, sent_at: float) -> bool:
+        return one.worker in since and sent_at - since[one.worker] >= self._patience

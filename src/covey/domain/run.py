@@ -11,7 +11,7 @@ from typing import Any, assert_never
 
 Json = Mapping[str, Any]
 
-LICENCE_SECONDS = 0.5
+START_LEASE_SECONDS = 0.5
 """How long a claim allows a start, counted from before the worker asked."""
 
 MAX_RETURNS = 3
@@ -149,7 +149,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Bite:
+class ClaimedRuns:
     """What one claim took, all of one batch. `now` is the store's clock at the claim; `config` is JSON. `slack` is how
     late a start may be (None: as late as the licence allows)."""
 
@@ -164,7 +164,7 @@ class Bite:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ItemBudget:
     """What the table must know about an item and its batch. `aborted`: its run, or all of the batch's, is to end now.
 
     `tries`, `returns` and `losses` are what was spent before this outcome; `lane_works` is whether the lane worked for
@@ -216,7 +216,7 @@ class Defer:
 Decision = End | Defer
 
 
-def decide(outcome: Outcome | Lost, standing: Standing, now: datetime) -> Decision:
+def decide(outcome: Outcome | Lost, standing: ItemBudget, now: datetime) -> Decision:
     """The outcome table: what `outcome` makes of an item with this `standing`."""
     match outcome:
         case Succeeded() | Failed():
@@ -241,7 +241,7 @@ def _ended(outcome: Succeeded | Failed) -> End:
     return End(RunState.failed, outcome.code, outcome.message, outcome.result)
 
 
-def _retried(outcome: Retry, standing: Standing) -> Decision:
+def _retried(outcome: Retry, standing: ItemBudget) -> Decision:
     final = _ended(outcome.otherwise)
     if standing.aborted:
         return End(RunState.canceled, final.code, final.message, final.result)
@@ -253,7 +253,7 @@ def _retried(outcome: Retry, standing: Standing) -> Decision:
     )
 
 
-def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
+def _returned(outcome: Returned, standing: ItemBudget, now: datetime) -> Decision:
     if standing.stopped or standing.aborted:
         return End(RunState.canceled, outcome.code, outcome.message, tried=False)
     if outcome.code == NOT_STARTED:
@@ -265,7 +265,7 @@ def _returned(outcome: Returned, standing: Standing, now: datetime) -> Decision:
     return Defer(at, outcome.code, RunState.returned, standing.tries, returns, standing.losses, outcome.message)
 
 
-def _lost(standing: Standing) -> Decision:
+def _lost(standing: ItemBudget) -> Decision:
     if not standing.repeatable:
         return End(RunState.failed, OUTCOME_UNKNOWN, "The server stopped during the run; what came of it is not known")
     if standing.stopped or standing.aborted:

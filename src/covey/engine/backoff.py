@@ -28,7 +28,7 @@ async def alone(store: Liveness, worker: str) -> bool:
     return not any(one.alive and one.id != worker for one in await store.workers())
 
 
-class Standstill:
+class Backoff:
     """Counts the laps of one dispatcher, and has it rest: otherwise its runs would go round and round with nobody told.
 
     Alone on the database, a worker holds the lane, which says why. Beside others it only rests itself: what keeps it
@@ -48,14 +48,14 @@ class Standstill:
         self._at = float("-inf")
         self._rest = 0.0
         self._until = float("-inf")
-        self._held: str | None = None
+        self._hold_reason: str | None = None
         """Why this worker holds its lane."""
 
     def rest(self, seconds: float) -> None:
         """Claim nothing for so long (0: go on)."""
         self._until = self._clock.monotonic() + seconds
 
-    def room(self, free: int, in_hand: Iterable[Run]) -> int:
+    def capacity(self, free: int, in_hand: Iterable[Run]) -> int:
         """How much may be claimed where there is room for `free`: nothing in a rest, one that tries after it."""
         if self._clock.monotonic() < self._until:
             return 0
@@ -83,7 +83,7 @@ class Standstill:
         try:
             by_itself = await alone(self._store, self._worker)
             if by_itself:
-                self._held = why
+                self._hold_reason = why
                 await self._store.open_lane(self._lane, self._clock.now() + timedelta(seconds=self._rest), why)
         except Exception:
             log.exception("the lane could not be held", lane=self._lane)
@@ -96,8 +96,8 @@ class Standstill:
         if not self._rest or self._latest_start() <= self._at:
             return
         self._laps, self._rest = 0, 0.0
-        if self._held is not None:
+        if self._hold_reason is not None:
             status = await self._store.lane(self._lane)
-            if status is not None and status.open_reason == self._held:
+            if status is not None and status.open_reason == self._hold_reason:
                 await self._store.close_lane(self._lane)
-            self._held = None
+            self._hold_reason = None

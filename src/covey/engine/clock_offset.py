@@ -16,7 +16,7 @@ WRONG_SECONDS = 1.0
 """A moment to ask again that lies this far in the past means that a clock was set."""
 
 
-class Ahead:
+class ClockOffset:
     """How far the monotonic clock of this machine is ahead of the store's clock: seconds to add to a store's time.
 
     Each answer says that the store's time was later than the question and earlier than the answer. The quickest ones of
@@ -26,12 +26,12 @@ class Ahead:
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float]] = deque(maxlen=64)
 
-    def of(self, asked: float, received: float, store_now: datetime) -> tuple[float, float]:
-        """(least, most) that it can be, after an answer made at `store_now` to what was asked at `asked`."""
+    def of(self, sent_at: float, received: float, store_now: datetime) -> tuple[float, float]:
+        """(least, most) that it can be, after an answer made at `store_now` to what was sent_at at `sent_at`."""
         now = store_now.timestamp()
-        self._seen.append((asked - now, received - now))
+        self._seen.append((sent_at - now, received - now))
         if self._least > self._most:  # a clock was set
-            self._seen = deque([(asked - now, received - now)], maxlen=64)
+            self._seen = deque([(sent_at - now, received - now)], maxlen=64)
         return self._least, self._most
 
     @property

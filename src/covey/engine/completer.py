@@ -22,7 +22,7 @@ STOP_SECONDS = 10.0
 """How long the end of a process waits for a database that does not answer."""
 
 
-class Finisher:
+class Completer:
     """Holds outcomes until the database has them. Nothing is dropped: an outcome stays in hand until it is written."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Finisher:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def put(self, finished: Finished) -> None:
+    def on_finished(self, finished: Finished) -> None:
         """A run has ended."""
         self._waiting.append(finished)
         self._idle.clear()

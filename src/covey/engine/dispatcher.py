@@ -12,11 +12,20 @@ import structlog
 from covey.domain.batch import StopReason
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound, Unavailable
-from covey.domain.run import INTERNAL_ERROR, LICENCE_SECONDS, NOT_STARTED, Bite, Claimed, Finished, Outcome, Returned
-from covey.engine.backoff import Standstill
-from covey.engine.clock_offset import WRONG_SECONDS, Ahead
+from covey.domain.run import (
+    INTERNAL_ERROR,
+    NOT_STARTED,
+    START_LEASE_SECONDS,
+    Claimed,
+    ClaimedRuns,
+    Finished,
+    Outcome,
+    Returned,
+)
+from covey.engine.backoff import Backoff
+from covey.engine.clock_offset import WRONG_SECONDS, ClockOffset
 from covey.engine.runner import CannotGoOn, Run, Runner
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.metrics import Metrics
 from covey.store.results import Claim
 from covey.store.store import Store
@@ -48,7 +57,7 @@ class Dispatcher:
         self,
         store: Store,
         clock: Clock,
-        hints: Hints,
+        hints: Wakeups,
         worker: str,
         lane: str,
         runner: Runner,
@@ -78,8 +87,8 @@ class Dispatcher:
         """The runs in hand, until their outcome is on disk."""
         self.running: set[RunKey] = set()
         """Those of them that have not come to their outcome yet."""
-        self._ahead = Ahead()
-        self._standstill = Standstill(store, clock, worker, lane, self._latest_start)
+        self._ahead = ClockOffset()
+        self._standstill = Backoff(store, clock, worker, lane, self._latest_start)
         self._last_start = float("-inf")
         self._unanswered: UnansweredClaim | None = None
         self.claiming = True
@@ -130,7 +139,7 @@ class Dispatcher:
     async def round(self) -> datetime | None:
         """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
         await self._standstill.look()
-        room = self._standstill.room(self._room - len(self.runs), self.runs.values())
+        room = self._standstill.capacity(self._room - len(self.runs), self.runs.values())
         if room <= 0:
             return None
         if self._ahead.wide:
@@ -162,16 +171,16 @@ class Dispatcher:
         now = await self._store.time()
         self._ahead.of(asked, self._clock.monotonic(), now)
 
-    async def _start(self, bite: Bite, asked: float, orders: Sequence[Which]) -> None:
+    async def _start(self, bite: ClaimedRuns, sent_at: float, orders: Sequence[Which]) -> None:
         """Start the runs of a bite; those that `orders` are about are withdrawn before their first step."""
         try:
             config = self._frozen(bite)
         except ValueError:
             await self._give_up(bite.workspace, bite.batch, "The batch's stored configuration cannot be read")
             config = {}
-        ahead = self._ahead.of(asked, self._clock.monotonic(), bite.now)
+        ahead = self._ahead.of(sent_at, self._clock.monotonic(), bite.now)
         for claimed in bite.runs:
-            run = self._run(bite, claimed, config, ahead, asked)
+            run = self._run(bite, claimed, config, ahead, sent_at)
             if run.key in self.runs:
                 log.critical("the database handed out what is in hand already", batch=run.batch, seq=run.seq)
                 continue
@@ -183,17 +192,19 @@ class Dispatcher:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _frozen(self, bite: Bite) -> Mapping[str, Any]:
+    def _frozen(self, bite: ClaimedRuns) -> Mapping[str, Any]:
         """The batch's configuration, parsed once for all bites of one batch in a row."""
         if self._config[0] != bite.batch:
             self._config = (bite.batch, orjson.loads(bite.config))
         return self._config[1]
 
     @staticmethod
-    def _run(bite: Bite, claimed: Claimed, config: Mapping[str, Any], ahead: tuple[float, float], asked: float) -> Run:
+    def _run(
+        bite: ClaimedRuns, claimed: Claimed, config: Mapping[str, Any], ahead: tuple[float, float], sent_at: float
+    ) -> Run:
         """A run that starts neither too early nor too late, wherever the truth lies between the two of `ahead`."""
         least, most = (claimed.start_at.timestamp() + one for one in ahead)
-        until = asked + LICENCE_SECONDS
+        until = sent_at + START_LEASE_SECONDS
         return Run(
             batch=bite.batch,
             workspace=bite.workspace,
@@ -206,7 +217,7 @@ class Dispatcher:
             config=config,
             input=claimed.input,
             start_at=most,
-            licence_until=until if bite.slack is None else min(until, least + bite.slack.total_seconds()),
+            lease_until=until if bite.slack is None else min(until, least + bite.slack.total_seconds()),
         )
 
     async def _execute(self, run: Run, lap: int) -> None:
@@ -225,7 +236,7 @@ class Dispatcher:
     async def _outcome(self, run: Run) -> Outcome:
         if run.is_withdrawn:
             return run.unstarted()
-        if self._clock.monotonic() > run.licence_until:
+        if self._clock.monotonic() > run.lease_until:
             return Returned(NOT_STARTED, "its start came too late")
         try:
             return await self._runner.run(run)

@@ -12,7 +12,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.engine.runner import Runner
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.loop import Loop
 from covey.store.store import Lanes
@@ -27,13 +27,15 @@ WORKED = timedelta(seconds=15)
 """A lane that worked so lately works: who cannot reach its far side is alone with that."""
 
 
-class Health(Loop):
+class LaneHealth(Loop):
     """One ping of every lane, every few seconds."""
 
     name = "health"
     seconds = PING_SECONDS
 
-    def __init__(self, store: Lanes, clock: Clock, hints: Hints, runners: Mapping[str, Runner], worker: Worker) -> None:
+    def __init__(
+        self, store: Lanes, clock: Clock, hints: Wakeups, runners: Mapping[str, Runner], worker: Worker
+    ) -> None:
         """`runners` are the runners by lane; `worker` is the one that has them."""
         self._store = store
         self._worker = worker
@@ -41,8 +43,8 @@ class Health(Loop):
         self._hints = hints
         self._runners = runners
         self._down: set[str] = set()
-        self._held: set[str] = set()
-        self._told: set[str] = set()
+        self._lanes_held: set[str] = set()
+        self._announced: set[str] = set()
 
     async def round(self) -> None:
         """Ping every lane once."""
@@ -55,8 +57,8 @@ class Health(Loop):
         elif lane in self._down:
             self._down.discard(lane)
             self._worker.rest(lane, 0.0)
-            if lane in self._held:
-                self._held.discard(lane)
+            if lane in self._lanes_held:
+                self._lanes_held.discard(lane)
                 await self._store.close_lane(lane)
             self._hints.work(lane)
         await self._tell(lane)
@@ -65,7 +67,7 @@ class Health(Loop):
         """The lane's far side was not reached: nothing is claimed here, and by nobody unless it works for others."""
         self._worker.rest(lane, HOLD.total_seconds())
         if not await self._works_for_others(lane):
-            self._held.add(lane)
+            self._lanes_held.add(lane)
             await self._store.open_lane(lane, self._clock.now() + HOLD, wrong)
         elif lane not in self._down:
             log.error("a lane that works for others cannot be reached from here", lane=lane, why=wrong)
@@ -81,12 +83,12 @@ class Health(Loop):
         """Say once in the log that a lane is held, whoever held it, and once that it goes on."""
         status = await self._store.lane(lane)
         held = status is not None and status.open_until is not None
-        if status is not None and held and lane not in self._told:
+        if status is not None and held and lane not in self._announced:
             log.warning("a lane is held: nothing of it starts", lane=lane, why=status.open_reason)
-            self._told.add(lane)
-        elif not held and lane in self._told:
+            self._announced.add(lane)
+        elif not held and lane in self._announced:
             log.info("a lane goes on", lane=lane)
-            self._told.discard(lane)
+            self._announced.discard(lane)
 
     @staticmethod
     async def _ping(lane: str, runner: Runner) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import NotFound, Unavailable
 from covey.engine.dispatcher import Which
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.withdrawals import Withdrawals, of_batch, of_item, of_refs
 from covey.store.results import Stopped
 from covey.store.store import Store
@@ -21,7 +21,7 @@ from covey.store.store import Store
 class Orders:
     """Carries orders out for those who answer people."""
 
-    def __init__(self, store: Store, hints: Hints, withdrawals: Withdrawals) -> None:
+    def __init__(self, store: Store, hints: Wakeups, withdrawals: Withdrawals) -> None:
         """`withdrawals` are those of this process's worker."""
         self._store = store
         self._hints = hints

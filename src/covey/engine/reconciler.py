@@ -13,7 +13,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.errors import Conflict, NotFound, Unavailable
-from covey.domain.run import LICENCE_SECONDS, NOT_STARTED, Finished, Returned
+from covey.domain.run import NOT_STARTED, START_LEASE_SECONDS, Finished, Returned
 from covey.engine.dispatcher import Dispatcher, RunKey
 from covey.store.results import FinishReport
 from covey.store.store import Store
@@ -26,7 +26,7 @@ LOST_COMMITS = "database_lost_commits"
 RETRY_SECONDS = 0.5
 """How soon it is looked again when the database did not answer."""
 
-GIVE_BACK_SECONDS = LICENCE_SECONDS + 0.1
+GIVE_BACK_SECONDS = START_LEASE_SECONDS + 0.1
 """For so long a run is missing before it is given back: whatever was claimed when it was first missed has lost its
 licence by then."""
 

@@ -9,7 +9,7 @@ from covey.engine.worker import Worker
 from covey.loop import Loop
 
 
-class Settler(Loop):
+class Rescuer(Loop):
     """Looks twice a second; every worker's process has one."""
 
     name: ClassVar[str] = "settler"

@@ -22,7 +22,7 @@ class Run:
     """One execution of an item, in a worker's hands.
 
     `config` is the batch's frozen configuration. `tries` counts the executions before this one that reached the far
-    side. `start_at` and `licence_until` are seconds of the monotonic clock: start not before the first, and if the
+    side. `start_at` and `lease_until` are seconds of the monotonic clock: start not before the first, and if the
     far side was not addressed by the second, answer `Returned("not_started")` instead.
 
     A run can be withdrawn as long as it has not started. `withdraw` sets `withdrawn`, and from then on its runner has
@@ -41,7 +41,7 @@ class Run:
     config: Mapping[str, Any]
     input: bytes
     start_at: float
-    licence_until: float
+    lease_until: float
     progress: tuple[float, float] | None = None
     drop_reason: str | None = None
     dropped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -114,7 +114,7 @@ class Run:
                     await self.withdrawn.wait()
             except TimeoutError:
                 pass
-        if self.withdrawn.is_set() or (now := monotonic()) > self.licence_until:
+        if self.withdrawn.is_set() or (now := monotonic()) > self.lease_until:
             return False
         self.started = now
         return True

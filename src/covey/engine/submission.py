@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from covey.domain.batch import Batch, NewBatch, NewItem, Quota
 from covey.domain.errors import Unavailable
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.store.store import Drafts
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ async def settled(step: Awaitable[T]) -> T:
 class Submission:
     """Makes batches of lists."""
 
-    def __init__(self, store: Drafts, hints: Hints, owner: str) -> None:
+    def __init__(self, store: Drafts, hints: Wakeups, owner: str) -> None:
         """`owner` is the worker whose death lets the drafts it left be swept."""
         self._store = store
         self._hints = hints
@@ -70,5 +70,5 @@ class Submission:
     async def _accept(self, batch: NewBatch, total: int, quota: Quota, actor: str | None) -> Batch:
         accepted = await self._store.accept(batch.id, total, quota, actor)
         self._hints.work(batch.lane)
-        self._hints.told()
+        self._hints.event()
         return accepted

@@ -8,7 +8,7 @@ import structlog
 
 from covey.domain.clock import Clock
 from covey.domain.webhook import DELIVERIES_KEPT
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.loop import Loop
 from covey.store.store import Store, Upkeep
 
@@ -40,7 +40,7 @@ class Sweeper(Loop):
         self,
         store: Store,
         clock: Clock,
-        hints: Hints,
+        hints: Wakeups,
         worker: str,
         lanes: Sequence[str] | None,
         forget_files: Callable[[str], Awaitable[None]],

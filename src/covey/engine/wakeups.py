@@ -1,4 +1,4 @@
-"""Hints between the parts of one process: there may be work on a lane, there may be a run to drop.
+"""Wakeups between the parts of one process: there may be work on a lane, there may be a run to drop.
 
 A hint is never needed for what is right, only for what is quick: every loop also looks by itself.
 """
@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Hints:
+class Wakeups:
     """Wakes the loops that wait."""
 
     def __init__(self) -> None:
@@ -15,8 +15,8 @@ class Hints:
         self._drops = asyncio.Event()
         self.withdraw: Callable[[str], None] = lambda batch: None
         """What this process has been handed out of a batch, and not started, is to be taken back."""
-        self.told: Callable[[], None] = lambda: None
-        """Something happened in this process that somebody may want to be told."""
+        self.event: Callable[[], None] = lambda: None
+        """Called when something happened in this process that an endpoint may want to hear of."""
 
     def lane(self, name: str) -> asyncio.Event:
         """The event that is set when there may be work on lane `name`."""

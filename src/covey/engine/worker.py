@@ -13,11 +13,11 @@ from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.domain.run import Finished, Progress
 from covey.engine.backoff import alone
-from covey.engine.completer import Finisher
+from covey.engine.completer import Completer
 from covey.engine.dispatcher import Dispatcher, RunKey
 from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.withdrawals import Withdrawals, of_batch, of_refs
 from covey.metrics import Metrics
 from covey.store.results import FinishReport
@@ -49,7 +49,7 @@ class Worker:
         self,
         store: Store,
         clock: Clock,
-        hints: Hints,
+        hints: Wakeups,
         runners: Mapping[str, Runner],
         room: int,
         metrics: Metrics,
@@ -62,7 +62,7 @@ class Worker:
         self._clock = clock
         self._hints = hints
         self._metrics = metrics
-        self.finisher = Finisher(store, self.id, self._recorded, self._doubt)
+        self.finisher = Completer(store, self.id, self._recorded, self._doubt)
         self.given_up = asyncio.Event()
         """Set when the others gave this worker up: it claims no more, and never will."""
         self.dispatchers = {
@@ -75,7 +75,7 @@ class Worker:
                 runner,
                 room,
                 metrics,
-                self.finisher.put,
+                self.finisher.on_finished,
                 self.given_up.set,
                 self._doubt,
             )
@@ -84,8 +84,8 @@ class Worker:
         self.withdrawals = Withdrawals(self.dispatchers)
         hints.withdraw = lambda batch: self.withdrawals.begin(of_batch(batch))
         self._loops: list[asyncio.Task[None]] = []
-        self._said: dict[RunKey, tuple[float, float]] = {}
-        self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.put)
+        self._reported: dict[RunKey, tuple[float, float]] = {}
+        self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.on_finished)
 
     @property
     def active(self) -> int:
@@ -197,10 +197,10 @@ class Worker:
         """Write down how far the runs are that have moved since the last round."""
         there = {key: run.progress for one in self.dispatchers.values() for key, run in one.runs.items()}
         said = {key: progress for key, progress in there.items() if progress is not None}
-        moved = [Progress(*key, *progress) for key, progress in said.items() if self._said.get(key) != progress]
+        moved = [Progress(*key, *progress) for key, progress in said.items() if self._reported.get(key) != progress]
         if moved:
             await self._store.advance(self.id, moved)
-        self._said = said
+        self._reported = said
 
     def _run(self, batch: str, seq: int, attempt: int) -> Run | None:
         for dispatcher in self.dispatchers.values():
@@ -221,7 +221,7 @@ class Worker:
             for dispatcher in self.dispatchers.values():
                 dispatcher.forget((one.batch, one.seq, one.attempt))
         self.reconciler.recorded(group, report)
-        self._hints.told()
+        self._hints.event()
         for batch in report.paused:
             log.warning("a batch paused itself", batch=batch)
 

@@ -1,4 +1,4 @@
-"""Which addresses may be asked (design.md section 5, fetching): http and https, on the public internet.
+"""Which addresses may be asked : http and https, on the public internet.
 
 A URL is taken apart once, here. What goes out is built from these parts, so nobody can read the same text in two ways.
 """

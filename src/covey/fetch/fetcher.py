@@ -155,7 +155,7 @@ class Fetcher:
     async def _chain(self, sent: _Sent, redirects: int) -> AsyncIterator[tuple[Place, httpx2.Response]]:
         """The first answer that leads nowhere else. It is the caller's until the block ends."""
         for left in range(redirects, -1, -1):
-            async with self._asked(sent) as response:
+            async with self._requested(sent) as response:
                 onward = _onward(sent, response) if redirects else None
                 if onward is None:
                     yield sent.place, response
@@ -165,7 +165,7 @@ class Fetcher:
             sent = onward
 
     @asynccontextmanager
-    async def _asked(self, sent: _Sent) -> AsyncIterator[httpx2.Response]:
+    async def _requested(self, sent: _Sent) -> AsyncIterator[httpx2.Response]:
         place = sent.place
         async with self._seat(place, sent.per_host):
             sent.addresses = await self._addresses(place)

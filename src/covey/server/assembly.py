@@ -9,28 +9,28 @@ from typing import Protocol
 
 import structlog
 
-from covey.analysis.assets import AssetKeeper
+from covey.analysis.assets import AssetRecovery
 from covey.analysis.config import lane_of
 from covey.analysis.wiring import AnalysisParts, analysis_parts
 from covey.api.kit.services import Services, voice_check
 from covey.api.webhooks.bodies import rendering
-from covey.api.webhooks.secrets import Sealer
+from covey.api.webhooks.secrets import SecretBox
 from covey.api.webhooks.sender import WebhookSender
 from covey.calls.paths import open_calls_folder, skipped_path
-from covey.calls.recordings import Keeper
+from covey.calls.recordings import RecordingRetention
 from covey.calls.trunks.dialler.open_calls import clear, left_open
 from covey.calls.wiring import CallParts, call_parts
 from covey.domain.clock import Clock, SystemClock
 from covey.domain.errors import NotFound
 from covey.domain.lane import Lane
 from covey.engine.deliveries import Deliveries
-from covey.engine.health import Health
+from covey.engine.health import LaneHealth
 from covey.engine.orders import Orders
-from covey.engine.rescuer import Settler
+from covey.engine.rescuer import Rescuer
 from covey.engine.runner import Runner
 from covey.engine.submission import Submission
 from covey.engine.sweeper import Sweeper
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker, new_worker_id
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
@@ -97,7 +97,7 @@ class Server:
     async def drain(self, hurry: asyncio.Event) -> None:
         """Claim no more, see the active runs end; see `Worker.drain`."""
         self.draining = True
-        self.manager.stopping()
+        self.manager.announce_stop()
         log.info("draining", runs=self.worker.active, seconds=self.drain_seconds)
         await self.worker.drain(self.drain_seconds, hurry)
 
@@ -108,7 +108,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
     Raises StoreError if the data folder cannot be used, SettingsError for a trunk that cannot be driven.
     """
-    hints = Hints()
+    hints = Wakeups()
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened(settings, clock, hints.heard))
         clock = clock or SystemClock()
@@ -158,9 +158,9 @@ async def _end_loops(server: Server) -> None:
     await server.worker.stop()
 
 
-async def _assemble(settings: Settings, clock: Clock, hints: Hints, database: Opened) -> Server:
+async def _assemble(settings: Settings, clock: Clock, hints: Wakeups, database: Opened) -> Server:
     store, metrics, ident = database.store, Metrics(), new_worker_id(clock)
-    fetcher, sealer = Fetcher(settings.fetch), Sealer(settings)
+    fetcher, sealer = Fetcher(settings.fetch), SecretBox(settings)
     calls = call_parts(settings, clock, metrics, keep_open=database.keep_open)
     analysis = analysis_parts(settings, clock, store, fetcher, ident, database.keep_open)
     lanes = _lanes(settings, analysis)
@@ -209,7 +209,7 @@ def _lanes(settings: Settings, analysis: AnalysisParts) -> list[Lane]:
 def _loops(
     settings: Settings,
     clock: Clock,
-    hints: Hints,
+    hints: Wakeups,
     database: Opened,
     worker: Worker,
     services: Services,
@@ -234,14 +234,16 @@ def _loops(
     sender = WebhookSender(store, services.fetcher, services.sealer, rendering(store), settings.webhooks)
     lease = timedelta(seconds=settings.webhooks.timeout_seconds) + LEASE_MARGIN
     deliveries = Deliveries(store, clock, sender, lease)
-    hints.told = deliveries.hint
+    hints.event = deliveries.hint
     loops: list[Background] = [
-        Health(store, clock, hints, runners, worker),
+        LaneHealth(store, clock, hints, runners, worker),
         Sweeper(store, clock, hints, worker.id, lanes, forget_files, timedelta(days=kept.events_days)),
-        Keeper(calls.recordings, clock, timedelta(days=kept.recordings_days) if kept.recordings_days else None, there),
-        AssetKeeper(analysis.intake),
+        RecordingRetention(
+            calls.recordings, clock, timedelta(days=kept.recordings_days) if kept.recordings_days else None, there
+        ),
+        AssetRecovery(analysis.intake),
         deliveries,
     ]
     if database.shared:
-        loops.append(Settler(worker, _longest(settings)))
+        loops.append(Rescuer(worker, _longest(settings)))
     return loops

@@ -16,7 +16,7 @@ FILE = "covey.db"
 NO_DRIVER = "database: PostgreSQL needs Covey's extra `postgres`, which is not installed: install covey[postgres]"
 
 Heard = Callable[[str], None]
-"""Is told the hints of all processes; see `Hints.heard`."""
+"""Is told the hints of all processes; see `Wakeups.heard`."""
 
 
 @dataclass(frozen=True, slots=True)

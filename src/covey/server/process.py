@@ -30,7 +30,7 @@ HURRY_SECONDS = 5
 """How long open requests may take once nothing is left to wait for."""
 
 
-class GivenUp(Exception):
+class StopAbandoned(Exception):
     """The others gave this process up while it stood still; what it had in hand was settled by them."""
 
     def __init__(self) -> None:
@@ -57,8 +57,8 @@ Application = Callable[[Services], ASGIApp]
 
 async def work(settings: Settings, announce: Callable[[Server, str | None], None]) -> None:
     """Run a worker until the same signals as `serve`. It answers nobody, but at `worker_port`, if that is set, whoever
-    asks how it is; `announce` is told where. Raises GivenUp, and SettingsError on SQLite, whose one process is the
-    server."""
+    asks how it is; `announce` is told where. Raises StopAbandoned, and SettingsError on SQLite, whose one process is
+    the server."""
     if settings.database is None:
         raise SettingsError(
             "database: a worker of its own needs PostgreSQL; on SQLite one process does everything: covey serve"
@@ -83,7 +83,7 @@ async def work(settings: Settings, announce: Callable[[Server, str | None], None
 async def serve(settings: Settings, announce: Announce) -> None:
     """Run the server until SIGTERM, SIGINT or SIGHUP, then drain; a second signal skips the wait.
 
-    Raises GivenUp, after a drain, if the other processes on its database gave this one up.
+    Raises StopAbandoned, after a drain, if the other processes on its database gave this one up.
     """
     stopping, hurry = asyncio.Event(), asyncio.Event()
     _handle_signals(stopping, hurry)
@@ -100,7 +100,7 @@ async def _until_told(
     server: Server, stopping: asyncio.Event, hurry: asyncio.Event, parts: list[asyncio.Task[None]]
 ) -> None:
     """Wait until the process is told to end, by a signal or by the others giving it up, or one of its parts ends by
-    itself; then drain. Raises GivenUp."""
+    itself; then drain. Raises StopAbandoned."""
     events = (stopping, server.worker.given_up)
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
@@ -110,7 +110,7 @@ async def _until_told(
             wait.cancel()
     await server.drain(hurry)
     if server.worker.given_up.is_set():
-        raise GivenUp
+        raise StopAbandoned
 
 
 @contextlib.asynccontextmanager

@@ -64,7 +64,7 @@ class ServiceManager:
         """The process does its work from now on."""
         self._tell("READY=1")
 
-    def stopping(self) -> None:
+    def announce_stop(self) -> None:
         """The process drains, and ends by itself."""
         self._tell("STOPPING=1")
 

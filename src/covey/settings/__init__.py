@@ -40,7 +40,7 @@ from covey.settings.parts import (
     Webhooks,
     forwarded_allow_ips,
 )
-from covey.settings.trunks import LEAST_GAP, Trunk, TrunkKind
+from covey.settings.trunks import LEAST_GAP, TrunkKind, TrunkSettings
 
 __all__ = [
     "DEMO",
@@ -59,8 +59,8 @@ __all__ = [
     "Setting",
     "Settings",
     "SettingsError",
-    "Trunk",
     "TrunkKind",
+    "TrunkSettings",
     "Webhooks",
 ]
 
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     secret: SecretStr | None = None
     """What webhook secrets are encrypted with, at least 32 characters, the same on every machine. None: a key that is
     made in the data folder, which serves one machine only."""
-    trunks: dict[str, Trunk] = Field(default_factory=dict)
+    trunks: dict[str, TrunkSettings] = Field(default_factory=dict)
     """The trunks by name. `demo` is always there, whatever the file says of it."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by the name that `model_name` says. `local-facts` is always there."""
@@ -131,15 +131,15 @@ class Settings(BaseSettings):
 
     @field_validator("trunks", mode="before")
     @classmethod
-    def _demo_is_always_there(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        demo = given.get(DEMO, {})
-        return {**given, DEMO: {"kind": TrunkKind.demo, **demo} if isinstance(demo, dict) else demo}
+    def _demo_is_always_there(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        demo = value.get(DEMO, {})
+        return {**value, DEMO: {"kind": TrunkKind.demo, **demo} if isinstance(demo, dict) else demo}
 
     @field_validator("trunks")
     @classmethod
-    def _names_are_plain(cls, trunks: dict[str, Trunk]) -> dict[str, Trunk]:
+    def _names_are_plain(cls, trunks: dict[str, TrunkSettings]) -> dict[str, TrunkSettings]:
         for name in trunks:
             if not _TRUNK_NAME.fullmatch(name):
                 raise ValueError(f"trunk {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
@@ -147,11 +147,11 @@ class Settings(BaseSettings):
 
     @field_validator("models", mode="before")
     @classmethod
-    def _local_facts_is_always_there(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        local = given.get(LOCAL_FACTS, {})
-        return {**given, LOCAL_FACTS: {"kind": ModelKind.local_facts, **local} if isinstance(local, dict) else local}
+    def _local_facts_is_always_there(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        local = value.get(LOCAL_FACTS, {})
+        return {**value, LOCAL_FACTS: {"kind": ModelKind.local_facts, **local} if isinstance(local, dict) else local}
 
     @field_validator("models")
     @classmethod
@@ -269,10 +269,10 @@ def _flatten(values: dict[str, Any], model: Any, prefix: str = "") -> Iterator[t
             yield f"{prefix}{name}", _shown(held, value)
 
 
-def _shown(held: Any, value: Any) -> Any:
-    match held:
+def _shown(setting: Any, value: Any) -> Any:
+    match setting:
         case DatabaseUrl():
-            return held.shown
+            return setting.shown
         case SecretStr():
             return MASK
         case _:

@@ -54,10 +54,10 @@ class Model(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_of_kind(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return {**cls._DEFAULTS.get(str(given.get("kind")), {}), **given}
-        return given
+    def _defaults_of_kind(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {**cls._DEFAULTS.get(str(value.get("kind")), {}), **value}
+        return value
 
     @model_validator(mode="after")
     def _endpoints_say_where(self) -> Self:

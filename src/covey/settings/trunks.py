@@ -22,7 +22,7 @@ class TrunkKind(StrEnum):
     sip = "sip"
 
 
-class Trunk(Part):
+class TrunkSettings(Part):
     """A way to place calls, and its limits. What a real provider needs is refused on the others."""
 
     kind: TrunkKind
@@ -59,10 +59,10 @@ class Trunk(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _defaults_of_kind(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return {**cls._DEFAULTS.get(str(given.get("kind")), {}), **given}
-        return given
+    def _defaults_of_kind(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {**cls._DEFAULTS.get(str(value.get("kind")), {}), **value}
+        return value
 
     @field_validator("hours")
     @classmethod

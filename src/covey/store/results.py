@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from covey.domain.batch import Batch
-from covey.domain.run import Bite
+from covey.domain.run import ClaimedRuns
 from covey.domain.webhook import Delivery, Endpoint
 
 
@@ -12,7 +12,7 @@ from covey.domain.webhook import Delivery, Endpoint
 class Claim:
     """What a claim came to: a bite or nothing, and when asking again may bring more (None: not before a hint)."""
 
-    bite: Bite | None
+    bite: ClaimedRuns | None
     again_at: datetime | None
 
 

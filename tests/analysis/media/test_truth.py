@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from covey.analysis.media import Decoder, Facts
 from covey.analysis.media.drawing import Ball, DrawnScene, Truth, draw
-from covey.analysis.media.reading import Reader
+from covey.analysis.media.reading import TextReader
 from covey.settings import Analysis
 
 WORDS = ("Anchor", "Bridge", "Candle", "Dragon", "Ember", "Falcon", "Garden")
@@ -206,7 +206,7 @@ def test_lines_of_all_sizes_are_read_in_one_look(width: int, height: int, ground
     packed = io.BytesIO()
     plain.save(packed, "JPEG", quality=75)
     picture = np.ascontiguousarray(np.asarray(Image.open(packed))[:, :, ::-1])
-    assert {line.text for line in Reader(width, height).read(picture)} == truth
+    assert {line.text for line in TextReader(width, height).read(picture)} == truth
 
 
 def test_accents_are_read() -> None:
@@ -230,7 +230,7 @@ def test_accents_are_read() -> None:
         for side in (-4.5, 4.5):
             pen.ellipse((x + side - 2, y - 7.5, x + side + 2, y - 3.5), fill="white")
     picture = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
-    assert [line.text for line in Reader(640, 360).read(picture)] == ["The Café opens", "Über den Dächern"]
+    assert [line.text for line in TextReader(640, 360).read(picture)] == ["The Café opens", "Über den Dächern"]
 
 
 async def test_words_that_come_one_by_one_are_read_beside_what_stays(decoder: Decoder, clips: Path) -> None:

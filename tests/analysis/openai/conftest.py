@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from covey.analysis.backend import Ask
+from covey.analysis.backend import ItemRequest
 from covey.analysis.config import Mode, Wanted
 from covey.analysis.openai import OpenAiBackend
 from covey.settings import Model, ModelKind
@@ -50,7 +50,7 @@ async def image(name: str) -> bytes:
     return data.getvalue() + name.encode()
 
 
-Asks = Callable[..., Ask]
+Asks = Callable[..., ItemRequest]
 Backends = Callable[..., OpenAiBackend]
 
 
@@ -84,7 +84,7 @@ async def backend(stub: Stub) -> AsyncIterator[Backends]:
 def ask(tmp_path: Path) -> Asks:
     """Makes asks about ten seconds of a picture; arguments are `prompt`, the video's `name`, and what is wanted."""
 
-    def make(prompt: str = "What is shown?", name: str = "clip", **given: Any) -> Ask:
+    def make(prompt: str = "What is shown?", name: str = "clip", **given: Any) -> ItemRequest:
         file = tmp_path / name
         data = BytesIO()
         Image.new("RGB", (16, 16), "navy").save(data, "JPEG", comment=name.encode())
@@ -95,6 +95,6 @@ def ask(tmp_path: Path) -> Asks:
         sources = {"media_sources": given.pop("media_sources", [])}
         if mode is Mode.general:
             given["prompt"] = {"input_text": prompt, **sources}
-        return Ask(name, file, mode, Wanted(**given), 10.0, start, end, told, image)
+        return ItemRequest(name, file, mode, Wanted(**given), 10.0, start, end, told, image)
 
     return make

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from covey.analysis.backend import Ask, Refused
+from covey.analysis.backend import ItemRequest, Refused
 from covey.analysis.config import Mode, Wanted
 from covey.analysis.media import Decoder
 from covey.analysis.media.drawing import DrawnScene, draw
@@ -139,9 +139,9 @@ async def test_a_media_source_that_is_no_image_is_refused(backend: Backends, ask
     async def page(name: str) -> bytes:
         return b"<html>"
 
-    given = {name: getattr(item, name) for name in Ask.__slots__} | {"media": page}
+    given = {name: getattr(item, name) for name in ItemRequest.__slots__} | {"media": page}
     with pytest.raises(Refused) as caught:
-        await backend().analyze(Ask(**given))
+        await backend().analyze(ItemRequest(**given))
     assert caught.value.code == "media_source_invalid"
 
 
@@ -222,7 +222,9 @@ async def test_a_real_video(stub: Stub, decoder: Decoder, tmp_path: Path) -> Non
     draw(file, [DrawnScene(1, "navy"), DrawnScene(1, "gold")], (320, 180))
     model = Model(kind=ModelKind.openai, url=stub.url, model="stub", frames=4, frame_side=64)
     eyes = OpenAiBackend("eyes", model, decoder)
-    item = Ask("ships", file, Mode.general, Wanted(prompt={"input_text": "?"}), 2, 0, 2, lambda done, of: None, image)
+    item = ItemRequest(
+        "ships", file, Mode.general, Wanted(prompt={"input_text": "?"}), 2, 0, 2, lambda done, of: None, image
+    )
     assert (await eyes.analyze(item)).made_by == "eyes (stub; 4 frames)"
     pictures = stub.chats[0].images()
     assert len(pictures) == 4

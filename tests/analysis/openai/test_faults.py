@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from covey.analysis.backend import Again, Busy, Down, Refused, Unsure
+from covey.analysis.backend import Busy, Down, PerhapsBroken, Refused, TryAgain
 from covey.analysis.openai.endpoint import REPLY_BYTES
 from covey.analysis.openai.faults import seconds_to_wait
 from tests.analysis.openai.conftest import IN_SCHEMA, KEY, Asks, Backends
@@ -101,8 +101,8 @@ LEADS: dict[str, type[Exception]] = {
     "waits": Busy,
     "goes back": Down,
     "fails": Refused,
-    "unsure": Unsure,
-    "again": Again,
+    "unsure": PerhapsBroken,
+    "again": TryAgain,
 }
 
 
@@ -194,7 +194,7 @@ async def test_one_bad_video_among_many_fails_alone(stub: Stub, backend: Backend
     asks = [ask(name=f"clip-{number}.") for number in range(40)]
     ends = await asyncio.gather(*map(eyes.analyze, asks), return_exceptions=True)
     assert [number for number, end in enumerate(ends) if isinstance(end, Exception)] == [13]
-    assert isinstance(ends[13], Unsure)
+    assert isinstance(ends[13], PerhapsBroken)
     assert await eyes.ping() is None
     assert await eyes.works() is None
 
@@ -269,13 +269,13 @@ async def test_of_a_flood_little_is_taken(
     tracemalloc.start()
     try:
         async with patience():
-            with pytest.raises((Unsure, Busy, Down)) as caught:
+            with pytest.raises((PerhapsBroken, Busy, Down)) as caught:
                 await eyes.analyze(ask())
             await stub.dropped.wait()
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert type(caught.value) is {200: Unsure, 429: Busy, 503: Down}[status]
+    assert type(caught.value) is {200: PerhapsBroken, 429: Busy, 503: Down}[status]
     assert most < 4 * REPLY_BYTES
     assert stub.flooded < 4 * REPLY_BYTES
     if status == 200:

@@ -23,7 +23,7 @@ from covey.domain.ids import new_id
 from covey.domain.lane import Lane
 from covey.engine.runner import Aborted, Failed, Outcome, Run, Succeeded
 from covey.engine.submission import Submission
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.settings import Analysis, Model, ModelKind, Settings
@@ -147,7 +147,7 @@ async def open_lab(data: Path, database: str = "sqlite", **analysis: Any) -> Asy
     models = {SECOND: second, "private": other}
     settings = Settings(data=data, analysis=Analysis(**analysis), models=models)
     async with DATABASES[database].open(clock) as store:
-        echo, hints, metrics = Echo(), Hints(), Metrics()
+        echo, hints, metrics = Echo(), Wakeups(), Metrics()
         lanes = [lane_of("local-facts"), lane_of(SECOND)]
         for lane in lanes:
             await store.put_lane(Lane(lane, SLOTS))

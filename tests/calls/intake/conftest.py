@@ -10,7 +10,7 @@ import pytest
 
 from covey.calls.intake import BadRow, IntakeOptions, NumberRule, OnInvalid, Report
 from covey.calls.intake.checker import check_file
-from covey.calls.intake.report import Files
+from covey.calls.intake.report import CheckFiles
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def check_text(tmp_path: Path) -> CheckText:
 
 def check_path(path: Path, options: IntakeOptions) -> Checked:
     """Checks a file here and now."""
-    files = Files(path.with_suffix(".rows"), path.with_suffix(".bad"))
+    files = CheckFiles(path.with_suffix(".rows"), path.with_suffix(".bad"))
     progress: list[int] = []
     report, sha256 = check_file(path, options, files, progress.append)
     bad = [BadRow.load(line) for line in files.bad.read_bytes().splitlines()]

@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from covey.calls.agents import Agent, render
-from covey.calls.intake import Encoding, Limits
+from covey.calls.intake import Encoding, IntakeLimits
 from covey.calls.text import visible
 from covey.domain.errors import BadRequest
 
@@ -171,7 +171,7 @@ def test_data_without_a_header_is_no_title(check_text: CheckText, first: str) ->
 @pytest.mark.parametrize("blank", ["", ",", ' ,"\t"', "\u00a0"])
 def test_a_list_stops_at_too_many_empty_lines_in_a_row(check_text: CheckText, blank: str) -> None:
     gap = f"{blank}\n" * 5
-    limits = Limits(empty_in_a_row=5)
+    limits = IntakeLimits(empty_in_a_row=5)
     assert check_text(f"phone_number,n\n{ADA},1\n{gap}{BOB},2\n{gap}", limits=limits).numbers == [ADA, BOB]
     checked = check_text(f"phone_number,n\n{ADA},1\n{gap}{blank}\n{BOB},2\n", limits=limits)
     assert checked.numbers == [ADA]
@@ -184,7 +184,7 @@ def test_a_list_stops_at_too_many_empty_lines_in_a_row(check_text: CheckText, bl
 
 
 def test_a_list_stops_at_too_many_empty_lines_in_all(check_text: CheckText) -> None:
-    checked = check_text(f"phone_number\n{ADA}\n" + f"\n\n{BOB}\n" * 5, limits=Limits(empty_lines=7))
+    checked = check_text(f"phone_number\n{ADA}\n" + f"\n\n{BOB}\n" * 5, limits=IntakeLimits(empty_lines=7))
     assert checked.numbers == [ADA, BOB, BOB, BOB]
     assert checked.codes == [(13, "empty_lines")]
     assert "7 lines are empty" in checked.bad[0].message
@@ -192,6 +192,6 @@ def test_a_list_stops_at_too_many_empty_lines_in_all(check_text: CheckText) -> N
 
 def test_nothing_is_looked_for_behind_too_many_empty_lines(check_text: CheckText) -> None:
     text = "\n" * 6 + f"phone_number\n{ADA}\n"
-    assert check_text(text, limits=Limits(empty_in_a_row=6)).numbers == [ADA]
-    assert refused(check_text, text, limits=Limits(empty_in_a_row=5)).code == "no_header"
-    assert (Limits().empty_in_a_row, Limits().empty_lines) == (100_000, 1_048_576)
+    assert check_text(text, limits=IntakeLimits(empty_in_a_row=6)).numbers == [ADA]
+    assert refused(check_text, text, limits=IntakeLimits(empty_in_a_row=5)).code == "no_header"
+    assert (IntakeLimits().empty_in_a_row, IntakeLimits().empty_lines) == (100_000, 1_048_576)

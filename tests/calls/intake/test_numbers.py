@@ -10,18 +10,18 @@ from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberFormat, P
 from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 
 from covey.calls.intake import IntakeOptions, NumberRule
-from covey.calls.intake.numbers import LastLook, Number, NumberReader, Problem
+from covey.calls.intake.numbers import LastLook, Number, NumberProblem, NumberReader
 from covey.calls.intake.plan import UNKNOWN, Plans
 from covey.calls.trunks.demo import is_demo_number
 
 
-def read(text: str, **options: Any) -> Number | Problem:
+def read(text: str, **options: Any) -> Number | NumberProblem:
     return NumberReader(IntakeOptions(**{"rule": NumberRule.simulated} | options)).read(text)
 
 
-def problem(text: str, **options: Any) -> Problem:
+def problem(text: str, **options: Any) -> NumberProblem:
     found = read(text, **options)
-    assert isinstance(found, Problem), found
+    assert isinstance(found, NumberProblem), found
     return found
 
 
@@ -204,7 +204,7 @@ def test_the_demo_trunk_takes_its_own_phones_only() -> None:
     assert reader.read("+1 202 555 0123") == Number("+12025550123", None)
     for text in ("+12025550124", "+12022234567", "+442079460958"):
         found = reader.read(text)
-        assert isinstance(found, Problem)
+        assert isinstance(found, NumberProblem)
         assert found.code == "not_a_demo_number"
         assert "covey.toml" in found.message
     assert reader.read("+1202555").code == "too_short"  # type: ignore[union-attr]

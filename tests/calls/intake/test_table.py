@@ -2,7 +2,7 @@
 
 import pytest
 
-from covey.calls.intake import Limits, NumberRule, OnDuplicate, OnInvalid
+from covey.calls.intake import IntakeLimits, NumberRule, OnDuplicate, OnInvalid
 from covey.domain.errors import BadRequest
 
 from .conftest import CheckText
@@ -235,12 +235,14 @@ def test_an_unclosed_quote_stops_the_list_even_if_bad_rows_are_skipped(check_tex
 
 def test_a_list_of_bad_rows_is_not_read_to_its_end(check_text: CheckText) -> None:
     text = f"phone_number\n{ADA}\n" + "x\n" * 8
-    checked = check_text(text, limits=Limits(bad_rows=5))
+    checked = check_text(text, limits=IntakeLimits(bad_rows=5))
     assert (checked.report.invalid, checked.report.cut_off_at, len(checked.bad)) == (5, 7, 5)
     refusal = checked.report.refusal(skip_invalid=True)
     assert refusal is not None
     assert refusal.code == "too_many_bad_rows"
-    twice = check_text("phone_number\n" + f"{ADA}\n" * 10, on_duplicate=OnDuplicate.skip, limits=Limits(bad_rows=5))
+    twice = check_text(
+        "phone_number\n" + f"{ADA}\n" * 10, on_duplicate=OnDuplicate.skip, limits=IntakeLimits(bad_rows=5)
+    )
     assert (twice.report.duplicates, twice.report.cut_off_at) == (5, 7)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from covey.calls.call import SAMPLE_RATE, Ask, CallOrder, Licence, Line, Script, Turn, VoicemailPolicy
+from covey.calls.call import SAMPLE_RATE, Ask, CallOrder, Line, Script, StartLease, Turn, VoicemailPolicy
 from covey.calls.speech.recognition import PocketsphinxRecognizer
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import SipTrunk
@@ -143,7 +143,7 @@ def order(clips: dict[str, str]) -> OrderMaker:
         made += 1
         now = time.monotonic() + delay
         fields = {"ring_seconds": 5.0, "longest_seconds": 60.0, **fields}
-        return CallOrder("b" * 24, f"{made:024x}", 1, number, script(), clips, Licence(now, now + room), **fields)
+        return CallOrder("b" * 24, f"{made:024x}", 1, number, script(), clips, StartLease(now, now + room), **fields)
 
     return make
 

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from covey.calls.call import CallOrder, Heard, Licence, Line, Script, Turn
+from covey.calls.call import CallOrder, Line, Recognition, Script, StartLease, Turn
 from covey.calls.trunks.settings import SipSettings
 from covey.calls.trunks.sip import SipTrunk
 
@@ -28,8 +28,8 @@ class Printer:
         pass
 
 
-async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Heard:
-    return Heard("", 0.0)
+async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Recognition:
+    return Recognition("", 0.0)
 
 
 async def main(port: str, lock: str, clip: str, *numbers: str) -> None:
@@ -42,7 +42,7 @@ async def main(port: str, lock: str, clip: str, *numbers: str) -> None:
         script = Script((line,) * 60, (), line)
         now = time.monotonic()
         orders = [
-            CallOrder("b" * 24, f"{at:024x}", 1, number, script, {"line": clip}, Licence(now, now + 5), 60, 60)
+            CallOrder("b" * 24, f"{at:024x}", 1, number, script, {"line": clip}, StartLease(now, now + 5), 60, 60)
             for at, number in enumerate(numbers)
         ]
         await asyncio.gather(*(trunk.place(order, Printer()) for order in orders))

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 import pytest
 
-from covey.calls.call import CallEnd, CallOrder, CallReport, Licence, Media, Speaker, Turn
+from covey.calls.call import CallEnd, CallOrder, CallReport, Media, Speaker, StartLease, Turn
 from covey.calls.trunks.demo import DemoSettings, behaviour_of, behaviours, is_demo_number
 from covey.calls.trunks.dialler.protocol import read_order, read_report
-from covey.calls.trunks.sip_codes import BY_CODE, Refusal, read_close
+from covey.calls.trunks.sip_codes import BY_CODE, SipRefusal, read_close
 from covey.processes.channel import Channel
 
 from .conftest import script
@@ -49,12 +49,12 @@ from .conftest import script
     ],
 )
 def test_close_texts(text: str, end: CallEnd, code: int | None) -> None:
-    assert read_close(text, rang=True) == Refusal(end, code)
+    assert read_close(text, rang=True) == SipRefusal(end, code)
 
 
 def test_a_timeout_of_a_proxy_that_rang_nobody_is_not_the_numbers_alone() -> None:
-    assert read_close("408 Request Timeout", rang=False) == Refusal(CallEnd.unavailable, 408)
-    assert read_close("486 Busy Here", rang=False) == Refusal(CallEnd.busy, 486)
+    assert read_close("408 Request Timeout", rang=False) == SipRefusal(CallEnd.unavailable, 408)
+    assert read_close("486 Busy Here", rang=False) == SipRefusal(CallEnd.busy, 486)
 
 
 def test_every_code_is_a_refusal() -> None:
@@ -94,7 +94,9 @@ def test_the_demo_stays_on_loopback(host: str) -> None:
 
 
 async def test_orders_and_reports_survive_the_wire() -> None:
-    order = CallOrder("b", "i", 3, "+14155550140", script(), {"opening": "/o"}, Licence(1.5, 2.0), 30, 600, "+1", "/r")
+    order = CallOrder(
+        "b", "i", 3, "+14155550140", script(), {"opening": "/o"}, StartLease(1.5, 2.0), 30, 600, "+1", "/r"
+    )
     report = CallReport(
         CallEnd.declined,
         datetime.now(UTC),

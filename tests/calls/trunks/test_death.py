@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from covey.calls.call import CallEnd, CallOrder, CallReport, Heard
+from covey.calls.call import CallEnd, CallOrder, CallReport, Recognition
 from covey.calls.trunks.dialler import supervisor
 from covey.calls.trunks.sip import SipTrunk
 
@@ -241,8 +241,8 @@ async def test_a_start_that_is_stopped_is_no_success(trunk_maker: TrunkMaker, ph
     assert diallers() == []
 
 
-async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Heard:
-    return Heard("", 0.0)
+async def nothing(pcm: bytes, expected: tuple[str, ...]) -> Recognition:
+    return Recognition("", 0.0)
 
 
 class StoppedThreads:

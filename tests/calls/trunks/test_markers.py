@@ -25,7 +25,7 @@ def test_a_folder_that_is_not_there_says_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "open"
     open_calls.clear(folder)
     assert open_calls.left_open(folder) is None
-    open_calls.put(open_calls.marker_of(folder, 7))
+    open_calls.write_marker(open_calls.marker_of(folder, 7))
     assert marked(folder) == [7]
     assert open_calls.left_open(folder) is not None
     open_calls.clear(folder)

@@ -7,7 +7,7 @@ import pytest
 
 from covey.calls import runner
 from covey.calls.call import CallEnd, CallOrder, CallReport, CallWatch
-from covey.calls.runner import CallRunner, Manners
+from covey.calls.runner import CallRunner, DialDefaults
 from covey.domain.clock import SystemClock
 from covey.engine.runner import Run
 from covey.metrics import Metrics
@@ -52,7 +52,7 @@ async def test_a_call_without_a_report_ends_unknown(
     monkeypatch.setattr(runner, "REPORT_SECONDS", 0.1)
     monkeypatch.setattr(runner, "HANG_UP_SECONDS", 0.1)
     trunk = SilentTrunk()
-    manners = Manners(30.0, 600.0, None, 60.0)
+    manners = DialDefaults(30.0, 600.0, None, 60.0)
     calls = CallRunner(trunk, manners, SystemClock(), Metrics(), clips=None, recordings=None, low_disk=0)
     patience = 600.0 if dropped else 0.1
     placed = order("+14155550140", room=0.1, ring_seconds=0.1, longest_seconds=patience)

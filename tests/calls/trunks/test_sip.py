@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from covey.calls.call import SAMPLE_RATE, CallEnd
 from covey.calls.recording import Recording
-from covey.calls.trunks.demo import Kind, behaviours
+from covey.calls.trunks.demo import BehaviourKind, behaviours
 from covey.calls.trunks.dialler.call import OutboundCall
 from covey.calls.trunks.dialler.stack import Stack
 from covey.calls.trunks.settings import SipSettings
@@ -47,8 +47,8 @@ async def test_every_phone_ends_its_call_as_documented(trunk: SipTrunk, phones: 
     assert codes["busy"] == 486
     assert codes["never_answers"] == 487
     answerers = {row.kind: report.answerer for row, report in zip(table, reports, strict=True)}
-    assert answerers[Kind.mailbox] == "machine"
-    assert answerers[Kind.busy] is None
+    assert answerers[BehaviourKind.mailbox] == "machine"
+    assert answerers[BehaviourKind.busy] is None
 
 
 async def test_the_report_tells_what_happened(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from covey.calls.trunks.dialler.cleanup import Undertaker
-from covey.calls.trunks.dialler.dialogs import Dialogs, Message
+from covey.calls.trunks.dialler.cleanup import DialogTerminator
+from covey.calls.trunks.dialler.dialogs import Dialogs, SipMessage
 
 from .conftest import Phones
 
@@ -54,7 +54,7 @@ async def test_a_call_that_goes_on_after_its_dialler(phones: Phones, number: str
         sock.sendto(request.encode(), ("127.0.0.1", phones.port))
         if code == 200:
             await phones.until("answered", 1)
-        burial = asyncio.create_task(Undertaker.bury(sock.dup(), dialogs.open() if traced else [], hurry))
+        burial = asyncio.create_task(DialogTerminator.terminate(sock.dup(), dialogs.open() if traced else [], hurry))
         (seen,) = await phones.until("ended", 1, 3.0)
         hurry.set()
         assert await burial == 0
@@ -76,12 +76,12 @@ async def test_a_200_that_the_dialler_took_with_it(phones: Phones) -> None:
             if " 200 OK" in answer.splitlines()[0]:
                 break
             dialogs.watch(f"RX UDP 127.0.0.1:{phones.port} -> 127.0.0.1:{here}\n{answer}")
-        message = Message.read(answer)
+        message = SipMessage.read(answer)
         assert message is not None
         (dialog,) = dialogs.open()
         assert not dialog.answered
         hurry = asyncio.Event()
-        burial = asyncio.create_task(Undertaker.bury(sock.dup(), [dialog], hurry))
+        burial = asyncio.create_task(DialogTerminator.terminate(sock.dup(), [dialog], hurry))
         (seen,) = await phones.until("ended", 1, 3.0)
         hurry.set()
         await burial
@@ -93,7 +93,7 @@ def test_routes_are_those_of_the_answer() -> None:
     dialogs = Dialogs()
     request = invite("+14155550140", 5062, 5060)
     dialogs.watch(f"TX UDP 127.0.0.1:5062 -> 127.0.0.1:5060\n{request}")
-    asked = Message.read(request)
+    asked = SipMessage.read(request)
     assert asked is not None
     lines = (
         "SIP/2.0 200 OK",
@@ -110,7 +110,7 @@ def test_routes_are_those_of_the_answer() -> None:
     dialogs.watch("RX UDP 127.0.0.1:5060 -> 127.0.0.1:5062\n" + "\r\n".join(lines))
     (dialog,) = dialogs.open()
     data, far = dialog.bye()
-    bye = Message.read(data.decode())
+    bye = SipMessage.read(data.decode())
     assert bye is not None
     assert bye.start == "BYE sip:far@192.0.2.9:5999 SIP/2.0"
     assert bye.all("route") == ["<sip:192.0.2.1;lr>", "<sip:192.0.2.2:5070;lr>"]

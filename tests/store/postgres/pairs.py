@@ -25,7 +25,7 @@ from covey.store.operations.transaction import Database
 from covey.store.postgres.connection import lent
 from covey.store.postgres.heartbeat import LOCK_CLASS
 from covey.store.postgres.store import PostgresStore
-from covey.store.postgres.transaction import Transaction
+from covey.store.postgres.transaction import PostgresTransaction
 from covey.store.results import Claim
 from covey.store.store import Operation, T
 
@@ -104,7 +104,7 @@ class Held(PostgresStore):
     async def append(self, batch: str, first_seq: int, items: Any) -> None:
         operation = self._through_the_gate(lambda db: drafts.append(db, batch, first_seq, items))
         async with lent(self._pool) as connection, connection.transaction():
-            await operation(Transaction(connection, self._clock))
+            await operation(PostgresTransaction(connection, self._clock))
 
     def _through_the_gate(self, operation: Operation[T]) -> Operation[T]:
         gate, self.gate = self.gate, None

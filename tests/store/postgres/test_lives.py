@@ -16,7 +16,7 @@ import pytest
 from covey.domain.errors import Conflict, Unavailable
 from covey.store.migrate import StoreError
 from covey.store.postgres import heartbeat
-from covey.store.postgres.heartbeat import LOCK_CLASS, Life
+from covey.store.postgres.heartbeat import LOCK_CLASS, LockSession
 from covey.store.postgres.store import PostgresStore
 
 from ...patience import PATIENCE, patience
@@ -32,10 +32,10 @@ REFUSED = r"goes through a pooler .*: let database_lock_url lead to PostgreSQL i
 
 PROCESS = """
 import asyncio, sys
-from covey.store.postgres.heartbeat import Life
+from covey.store.postgres.heartbeat import LockSession
 
 async def main(url, worker):
-    life = await Life.begin(url, worker)
+    life = await LockSession.begin(url, worker)
     print("alive", flush=True)
     while not life.gone:
         await asyncio.sleep(0.02)
@@ -67,7 +67,7 @@ class Scene:
     heard: list[str] = field(default_factory=list)
 
     @property
-    def me(self) -> Life:
+    def me(self) -> LockSession:
         life = self.store.lives.life("me")
         assert life is not None
         return life
@@ -419,7 +419,7 @@ async def test_after_a_restart_of_the_database_everybody_may_come_back(own_serve
 async def test_a_far_side_that_is_silent_is_cut_off(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "PATIENCE_SECONDS", 0.2)
     async with proxied(scene.url) as (proxy, url):
-        life = await Life.begin(url, "far")
+        life = await LockSession.begin(url, "far")
         try:
             since = life.session_since
             proxy.swallow = True
@@ -443,7 +443,7 @@ async def test_a_far_side_that_is_silent_is_cut_off(scene: Scene, monkeypatch: p
 async def test_a_pooler_is_refused(scene: Scene) -> None:
     async with proxied(scene.url, rename=True) as (_, url):
         with pytest.raises(StoreError, match=REFUSED):
-            await Life.begin(url, "pooled")
+            await LockSession.begin(url, "pooled")
     assert await scene.rows("SELECT 1 FROM workers WHERE id = 'pooled'") == []
 
 
@@ -452,7 +452,7 @@ async def test_a_pooler_is_refused(scene: Scene) -> None:
 async def test_pgbouncer_is_refused(scene: Scene, mode: str) -> None:
     async with pgbouncer(scene.url, mode) as url:
         with pytest.raises(StoreError, match=REFUSED):
-            await Life.begin(url, "pooled")
+            await LockSession.begin(url, "pooled")
     assert await scene.rows("SELECT 1 FROM workers WHERE id = 'pooled'") == []
 
 

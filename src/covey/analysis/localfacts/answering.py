@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from covey.analysis.backend import Answer, Refused
+from covey.analysis.backend import ItemAnswer, Refused
 from covey.analysis.config import Wanted
 from covey.analysis.localfacts.capabilities import MADE_BY, refuse
 from covey.analysis.localfacts.filling import fill
@@ -24,7 +24,7 @@ _REFERENCE = re.compile(r"<@[^>\s]{1,200}>")
 """Bounded: without it a long text of `<@` would take a time that grows with its square."""
 
 
-def answer_general(wanted: Wanted, facts: Facts, window: tuple[float, float], max_tokens: int) -> Answer:
+def answer_general(wanted: Wanted, facts: Facts, window: tuple[float, float], max_tokens: int) -> ItemAnswer:
     """The answer to a prompt, as text or as the document of a `json_schema`. `window` is start and end in seconds.
 
     Text is cut at `max_tokens` words, with `finish_reason` `length`. Raises Refused: `unsupported_by_local_facts` for
@@ -41,7 +41,7 @@ def answer_general(wanted: Wanted, facts: Facts, window: tuple[float, float], ma
     return _text(write(route(text), seen), seen, max_tokens)
 
 
-def answer_segments(wanted: Wanted, facts: Facts, window: tuple[float, float], max_tokens: int) -> Answer:
+def answer_segments(wanted: Wanted, facts: Facts, window: tuple[float, float], max_tokens: int) -> ItemAnswer:
     """The segments of `segment_definitions`: `{id: [{start_time, end_time, metadata}]}` as a document.
 
     Raises Refused like `answer_general`.
@@ -77,7 +77,7 @@ def _first_kind(prompt: str) -> str:
     return kinds[0] if kinds else ""
 
 
-def _text(body: str, seen: View, max_tokens: int) -> Answer:
+def _text(body: str, seen: View, max_tokens: int) -> ItemAnswer:
     room = max(1, max_tokens - count_tokens(SIGNED))
     words = list(_WORD.finditer(body))
     cut = len(words) > room
@@ -87,7 +87,7 @@ def _text(body: str, seen: View, max_tokens: int) -> Answer:
     return _answer(data, "length" if cut else "stop", seen)
 
 
-def _document(made: Any, seen: View, max_tokens: int) -> Answer:
+def _document(made: Any, seen: View, max_tokens: int) -> ItemAnswer:
     data = json.dumps(made, ensure_ascii=False)
     needs = count_tokens(data)
     if needs > max_tokens:
@@ -96,8 +96,8 @@ def _document(made: Any, seen: View, max_tokens: int) -> Answer:
     return _answer(data, "stop", seen)
 
 
-def _answer(data: str, finish_reason: str, seen: View) -> Answer:
-    return Answer(
+def _answer(data: str, finish_reason: str, seen: View) -> ItemAnswer:
+    return ItemAnswer(
         data=data,
         finish_reason=finish_reason,
         tokens_out=count_tokens(data),

@@ -2,20 +2,20 @@
 
 import asyncio
 
-from covey.analysis.backend import Answer, Ask, Refused
+from covey.analysis.backend import ItemAnswer, ItemRequest, Refused
 from covey.analysis.config import Mode
 from covey.analysis.localfacts import answer_general, answer_segments
-from covey.analysis.localfacts.cache import FactsBook
+from covey.analysis.localfacts.cache import FactsCache
 from covey.analysis.media import Undecodable
 
 
 class LocalFacts:
     """A backend over the facts of assets."""
 
-    def __init__(self, book: FactsBook) -> None:
+    def __init__(self, book: FactsCache) -> None:
         self._book = book
 
-    async def analyze(self, ask: Ask) -> Answer:
+    async def analyze(self, ask: ItemRequest) -> ItemAnswer:
         """The answer. Raises Refused: for a video that cannot be read, and for what facts do not tell."""
         try:
             facts = await self._book.of(ask.asset, ask.file, ask.progress)

@@ -44,7 +44,7 @@ class _Reading:
     listeners: list[Progress] = field(default_factory=list)
 
 
-class FactsBook:
+class FactsCache:
     """Gives the facts of an asset. Ten who ask at once cost one decode; the last who goes away ends it."""
 
     def __init__(self, reader: FactsReader, files: FactsFiles) -> None:
@@ -72,19 +72,19 @@ class FactsBook:
         if kept is not None and (known := _known(kept)) is not None:
             return known
 
-        def told(done: float, of: float) -> None:
+        def report(done: float, of: float) -> None:
             for listener in tuple(self._under_way[asset].listeners if asset in self._under_way else ()):
                 listener(done, of)
 
-        facts = await self._reader.facts(file, told)
+        facts = await self._reader.facts(file, report)
         await self._files.keep_facts(asset, facts.dump())
         return facts
 
 
-def _known(kept: bytes) -> Facts | None:
+def _known(data: bytes) -> Facts | None:
     """Kept facts, if this version wrote them."""
     try:
-        facts = Facts.load(kept)
+        facts = Facts.load(data)
     except (ValueError, TypeError, KeyError):
         return None
     return facts if facts.version == VERSION else None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import gcd
 
 from covey.analysis.localfacts.capabilities import MADE_BY
+from covey.analysis.localfacts.vocabulary import split_words
 from covey.analysis.localfacts.window import View, looks
-from covey.analysis.localfacts.words import words
 from covey.analysis.localfacts.writing import summary
 from covey.analysis.media.facts import Text
 
@@ -37,7 +37,7 @@ class Scope:
 Raw = str | int | float | bool | Moment | Scope | list["Raw"]
 _Get = Callable[[Scope], Raw | None]
 
-CONTAINERS = words(
+CONTAINERS = split_words(
     """
     video metadata video_metadata technical technical_metadata info information details properties facts result results
     data answer output analysis file overview

@@ -7,7 +7,7 @@ from covey.analysis.localfacts.fields import CONTAINERS, Moment, Raw, Scope, cha
 from covey.analysis.localfacts.window import View, number
 from covey.analysis.schema.dialect import MAX_DEPTH, Schema, kinds, target
 from covey.analysis.schema.timestamps import TimeFormat, write_time
-from covey.analysis.schema.validation import Budget, Costly, validate
+from covey.analysis.schema.validation import Costly, StepBudget, validate
 
 STEPS = 500_000
 
@@ -26,7 +26,7 @@ class Filler:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
-        self._budget = Budget(STEPS)
+        self._budget = StepBudget(STEPS)
 
     def field(self, name: str, schema: Schema, scope: Scope, depth: int = 0) -> Any:
         """The value of a field. Raises Unknown, Costly."""

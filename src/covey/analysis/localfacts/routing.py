@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from covey.analysis.localfacts.capabilities import refuse
-from covey.analysis.localfacts.words import FUNCTION, HARD, KINDS, ONE_THING, PHRASES, QUESTION, VIDEO
+from covey.analysis.localfacts.vocabulary import FUNCTION, HARD, KINDS, ONE_THING, PHRASES, QUESTION, VIDEO
 
 MOST_CHARACTERS = 20_000
 _QUOTED = re.compile(r"[\"“”]([^\"“”]{1,200})[\"“”]|(?<!\w)['‘]([^'’]{1,200})['’](?!\w)")
@@ -32,21 +32,21 @@ _WRITTEN = KINDS["text"] | KINDS["title"]
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class PromptRoute:
     """The kinds of answers that a prompt asks for, in their order, and the texts it quotes."""
 
     kinds: tuple[str, ...]
     quoted: tuple[str, ...] = ()
 
 
-def route(prompt: str) -> Route:
+def route(prompt: str) -> PromptRoute:
     """What a prompt asks for. Raises Refused where facts cannot say it."""
     text = prompt[:MOST_CHARACTERS].lower()
     quoted = tuple(a or b for a, b in _QUOTED.findall(prompt[:MOST_CHARACTERS]))
     bare = re.sub(r"\s+", " ", _QUOTED.sub(" ", text)).strip()
     kinds = kinds_of(bare)
     if kinds == ("help",):
-        return Route(kinds)
+        return PromptRoute(kinds)
     hard = beyond(bare)
     if hard:
         raise refuse(f"The prompt asks about {hard!r}, which facts cannot say.")
@@ -54,7 +54,7 @@ def route(prompt: str) -> Route:
         kinds = ("text",)
     if not kinds:
         raise refuse("The prompt asks for nothing that was recognised.")
-    return Route(kinds, quoted if "text" in kinds else ())
+    return PromptRoute(kinds, quoted if "text" in kinds else ())
 
 
 def kinds_of(text: str) -> tuple[str, ...]:

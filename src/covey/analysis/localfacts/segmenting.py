@@ -43,20 +43,20 @@ def segments_of(definition: dict[str, Any], seen: View, lengths: Lengths, how: T
     return [_segment(definition, scope, how) for scope in scopes]
 
 
-def _kind(name: str, said: str) -> str:
+def _kind(name: str, text: str) -> str:
     """By what the segments of a definition are found: `text` or `chapters`."""
-    hard = beyond(said)
+    hard = beyond(text)
     if hard:
         raise refuse(f"The segment definition {name[:64]!r} asks about {hard!r}, which facts cannot say.")
-    kinds = [kind for kind in kinds_of(said) if kind in ("text", "chapters", "colours", "motion", "title")]
-    if not kinds and not _colours(said):
+    kinds = [kind for kind in kinds_of(text) if kind in ("text", "chapters", "colours", "motion", "title")]
+    if not kinds and not _colours(text):
         raise refuse(f"The segment definition {name[:64]!r} asks for nothing that was recognised.")
     by_text = "text" in kinds or kinds == ["title"]
     return "text" if by_text and "chapters" not in kinds else "chapters"
 
 
-def _colours(said: str) -> list[str]:
-    words = set(re.findall(r"[a-z]+", said.replace("gray", "grey")))
+def _colours(text: str) -> list[str]:
+    words = set(re.findall(r"[a-z]+", text.replace("gray", "grey")))
     return [colour for colour in COLOURS if colour in words]
 
 
@@ -71,12 +71,12 @@ def _of_texts(seen: View, lengths: Lengths) -> list[tuple[Span, Text | None]]:
     ]
 
 
-def _of_shots(said: str, seen: View, lengths: Lengths) -> list[Span]:
+def _of_shots(text: str, seen: View, lengths: Lengths) -> list[Span]:
     """The shots, of the colours and with the movement that a definition names if it names any."""
     least, most = lengths
-    colours = _colours(said)
-    moves = re.search(r"\b(?:moving|movement|motion|moves)\b", said)
-    any_ = re.search(r"\b(?:no|amount|level)\b", said)
+    colours = _colours(text)
+    moves = re.search(r"\b(?:moving|movement|motion|moves)\b", text)
+    any_ = re.search(r"\b(?:no|amount|level)\b", text)
     shots = [
         (shot.start, shot.end)
         for shot in seen.shots

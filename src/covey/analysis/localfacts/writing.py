@@ -1,7 +1,7 @@
 """Answers in text, out of facts."""
 
 from covey.analysis.localfacts.capabilities import MADE_BY, capabilities
-from covey.analysis.localfacts.routing import Route
+from covey.analysis.localfacts.routing import PromptRoute
 from covey.analysis.localfacts.window import MOTION, View, at, number
 
 MOST_LISTED = 12
@@ -10,7 +10,7 @@ UNREAD = 0.5
 SIGNED = f"(Made by {MADE_BY}: measured, not understood.)"
 
 
-def write(route: Route, seen: View) -> str:
+def write(route: PromptRoute, seen: View) -> str:
     """The answer to what a prompt asks for, one part a kind."""
     parts = [_WRITERS[kind](route, seen) for kind in route.kinds]
     return "\n\n".join(parts)
@@ -43,7 +43,7 @@ def chapter_title(seen: View, start: float, end: float) -> str:
     return seen.part(start, end).title
 
 
-def _text(route: Route, seen: View) -> str:
+def _text(route: PromptRoute, seen: View) -> str:
     texts = list(seen.texts)
     if route.quoted:
         wanted = [quote.casefold().strip() for quote in route.quoted]
@@ -55,7 +55,7 @@ def _text(route: Route, seen: View) -> str:
     return "\n".join(["Text on screen:", *rows])
 
 
-def _chapters(_: Route, seen: View) -> str:
+def _chapters(_: PromptRoute, seen: View) -> str:
     if not seen.shots:
         return "No scenes were found."
     rows = [
@@ -65,11 +65,11 @@ def _chapters(_: Route, seen: View) -> str:
     return "\n".join(["Chapters, one for each stretch between cuts:", *rows])
 
 
-def _summary(_: Route, seen: View) -> str:
+def _summary(_: PromptRoute, seen: View) -> str:
     return summary(seen)
 
 
-def _technical(_: Route, seen: View) -> str:
+def _technical(_: PromptRoute, seen: View) -> str:
     facts = seen.whole
     rows = [
         f"- duration: {number(facts.seconds)} seconds ({at(facts.seconds)})",
@@ -82,25 +82,25 @@ def _technical(_: Route, seen: View) -> str:
     return "\n".join(["Technical facts:", *rows, *(f"- warning: {warning}" for warning in facts.warnings)])
 
 
-def _colours(_: Route, seen: View) -> str:
+def _colours(_: PromptRoute, seen: View) -> str:
     if not seen.shots:
         return "No colours were measured."
     rows = [f"- {at(shot.start)} to {at(shot.end)}: {shot.colour}" for shot in seen.shots]
     return "\n".join([f"Main colours, the one seen longest first: {', '.join(seen.colours)}.", *rows])
 
 
-def _motion(_: Route, seen: View) -> str:
+def _motion(_: PromptRoute, seen: View) -> str:
     if not seen.shots:
         return "No movement was measured."
     rows = [f"- {at(shot.start)} to {at(shot.end)}: {MOTION.get(shot.motion, shot.motion)}" for shot in seen.shots]
     return "\n".join([f"Mostly {MOTION.get(seen.motion, seen.motion)}.", *rows])
 
 
-def _title(_: Route, seen: View) -> str:
+def _title(_: PromptRoute, seen: View) -> str:
     return f"{'First text on screen' if seen.texts else 'No text on screen; it looks like'}: {seen.title}"
 
 
-def _help(_: Route, __: View) -> str:
+def _help(_: PromptRoute, __: View) -> str:
     return f"{MADE_BY} measures a video on this machine and answers about:\n{capabilities()}"
 
 

@@ -73,13 +73,13 @@ def _end_with(questions: BinaryIO) -> None:
     os._exit(1)
 
 
-def _inspect(file: BinaryIO, asked: dict[str, Any], say: Say) -> None:
+def _inspect(file: BinaryIO, question: dict[str, Any], say: Say) -> None:
     from covey.analysis.media.inspecting import inspect
 
     say(result=asdict(inspect(file)))
 
 
-def _facts(file: BinaryIO, asked: dict[str, Any], say: Say) -> None:
+def _facts(file: BinaryIO, question: dict[str, Any], say: Say) -> None:
     from covey.analysis.media.watching import watch
 
     told = time.monotonic()
@@ -93,19 +93,19 @@ def _facts(file: BinaryIO, asked: dict[str, Any], say: Say) -> None:
     say(watch(file, tell).dump(), result={})
 
 
-def _frames(file: BinaryIO, asked: dict[str, Any], say: Say) -> None:
+def _frames(file: BinaryIO, question: dict[str, Any], say: Say) -> None:
     from covey.analysis.media.sampling import frames
 
-    start, end = asked["window"]
-    for picture in frames(file, (start, end), asked["count"], asked["side"]):
+    start, end = question["window"]
+    for picture in frames(file, (start, end), question["count"], question["side"]):
         say(picture.jpeg, frame=picture.seconds)
     say(result={})
 
 
-def _audio(file: BinaryIO, asked: dict[str, Any], say: Say) -> None:
+def _audio(file: BinaryIO, question: dict[str, Any], say: Say) -> None:
     from covey.analysis.media.sampling import audio
 
-    start, end = asked["window"]
+    start, end = question["window"]
     sound = audio(file, (start, end))
     say(sound or b"", result={"audio": sound is not None})
 

@@ -122,10 +122,10 @@ def isolation() -> list[tuple[str, bool, str]]:
     return [(name, held.get(name, False), sandbox.MEANING[name]) for name in sandbox.ESSENTIAL]
 
 
-async def _converse(process: Process, asked: dict[str, Any], heard: Heard | None) -> tuple[dict[str, Any], bytes]:
+async def _converse(process: Process, question: dict[str, Any], heard: Heard | None) -> tuple[dict[str, Any], bytes]:
     if process.stdin is None or process.stdout is None:
         raise EOFError
-    process.stdin.write(frame(asked))
+    process.stdin.write(frame(question))
     await process.stdin.drain()
     while True:
         head, body = await receive(process.stdout)

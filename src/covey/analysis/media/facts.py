@@ -92,9 +92,9 @@ class Facts:
         return json.dumps(asdict(self), ensure_ascii=False).encode()
 
     @classmethod
-    def load(cls, kept: bytes) -> "Facts":
+    def load(cls, data: bytes) -> "Facts":
         """From what `dump` wrote, by any version that had these fields. Raises ValueError, KeyError or TypeError."""
-        fields = json.loads(kept)
+        fields = json.loads(data)
         shots = tuple(Shot(**shot) for shot in fields["shots"])
         texts = tuple(Text(**text) for text in fields["texts"])
         return cls(**{**fields, "shots": shots, "texts": texts, "warnings": tuple(fields["warnings"])})

@@ -22,7 +22,7 @@ _DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TextLine:
     """A line as it was read from one picture, and where it stands, in pixels."""
 
     text: str
@@ -40,7 +40,7 @@ class Line:
         return Region(int(self.left - room), int(self.top - room), int(right) + 1, int(bottom) + 1)
 
 
-class Reader:
+class TextReader:
     """Reads lines from pictures of one size, on one thread, with the models that come with RapidOCR."""
 
     def __init__(self, width: int, height: int) -> None:
@@ -64,7 +64,7 @@ class Reader:
             }
         )
 
-    def read(self, picture: Picture) -> list[Line]:
+    def read(self, picture: Picture) -> list[TextLine]:
         """The lines of a picture (BGR), from top to bottom."""
         from rapidocr.utils.output import RapidOCROutput
 
@@ -78,7 +78,7 @@ class Reader:
             left, top = box.min(axis=0)
             width, height = (float(length) for length in box.max(axis=0) - (left, top))
             if score >= LEAST_SCORE and _LEAST_SIGNS.search(text):
-                lines.append(Line(text.strip(), float(score), float(left), float(top), width, height))
+                lines.append(TextLine(text.strip(), float(score), float(left), float(top), width, height))
         return lines
 
 
@@ -86,8 +86,8 @@ class Reader:
 class _Standing:
     """A line that was on the last picture: its best reading, its last one, and since when it is there."""
 
-    line: Line
-    last: Line
+    line: TextLine
+    last: TextLine
     start: float
 
 
@@ -99,11 +99,11 @@ class Screen:
         self._texts: list[Text] = []
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[TextLine]:
         """What stands on the screen, as it was last read."""
         return [standing.last for standing in self._standing]
 
-    def show(self, seconds: float, lines: list[Line]) -> None:
+    def show(self, seconds: float, lines: list[TextLine]) -> None:
         """The picture at `seconds` shows these lines, and since the last one nothing else."""
         standing: list[_Standing] = []
         for line in lines:
@@ -137,7 +137,7 @@ class Watcher:
     """Reads one picture after the other, of each only what has changed, and says what stood on the screen when."""
 
     def __init__(self, width: int, height: int) -> None:
-        self._reader = Reader(width, height)
+        self._reader = TextReader(width, height)
         self._changes = Changes()
         self._screen = Screen()
 
@@ -156,14 +156,14 @@ class Watcher:
         """All lines of a video that ends after `seconds`."""
         return self._screen.finish(seconds)
 
-    def _read(self, picture: Picture, region: Region) -> list[Line]:
+    def _read(self, picture: Picture, region: Region) -> list[TextLine]:
         part = picture[region.top : region.bottom, region.left : region.right]
         return [
             replace(line, left=line.left + region.left, top=line.top + region.top) for line in self._reader.read(part)
         ]
 
 
-def _same(old: Line, new: Line) -> bool:
+def _same(old: TextLine, new: TextLine) -> bool:
     """Whether two readings are of one line: equal, or at the same place and alike where one of them is unsure.
 
     Digits are never taken for one another: "Step 1" and "Step 2" are two lines.

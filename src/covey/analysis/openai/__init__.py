@@ -4,6 +4,6 @@ Importing this imports the `openai` SDK, which the extra `analysis` brings.
 """
 
 from covey.analysis.openai.backend import OpenAiBackend
-from covey.analysis.openai.messages import Decoder, Frame
+from covey.analysis.openai.messages import VideoFrame, VideoSource
 
-__all__ = ["Decoder", "Frame", "OpenAiBackend"]
+__all__ = ["OpenAiBackend", "VideoFrame", "VideoSource"]

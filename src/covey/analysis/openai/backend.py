@@ -3,12 +3,12 @@
 import asyncio
 from typing import Any
 
-from covey.analysis.backend import Again, Answer, Ask, Busy, Down, Refused, Unsure
+from covey.analysis.backend import Busy, Down, ItemAnswer, ItemRequest, PerhapsBroken, Refused, TryAgain
 from covey.analysis.config import Mode
 from covey.analysis.media.errors import UNSAFE, Undecodable
 from covey.analysis.openai.document import NoDocument, dump, find_document
-from covey.analysis.openai.endpoint import WORKS_SECONDS, Endpoint
-from covey.analysis.openai.messages import Decoder, Message, conversation, definitions, references, repair, view
+from covey.analysis.openai.endpoint import WORKS_SECONDS, ModelEndpoint
+from covey.analysis.openai.messages import Message, VideoSource, conversation, definitions, references, repair, view
 from covey.analysis.openai.reply import LENGTH, Reply
 from covey.analysis.openai.transcript import transcript_of
 from covey.analysis.schema import Schema, from_openai, segments_schema, to_openai, validate, validate_segments
@@ -30,7 +30,7 @@ _NEWER_LIMIT = "max_completion_tokens"
 class OpenAiBackend:
     """Answers by one model of one endpoint. `docs/models.md` says what each fault of the endpoint leads to."""
 
-    def __init__(self, name: str, model: Model, decoder: Decoder) -> None:
+    def __init__(self, name: str, model: Model, decoder: VideoSource) -> None:
         """`name` is the model's in the settings. Raises ValueError for an `extra` that would change the protocol."""
         if taken := _OURS & model.extra.keys():
             raise ValueError(f"models.{name}.extra: {', '.join(sorted(taken))} cannot be set there")
@@ -38,14 +38,14 @@ class OpenAiBackend:
         self._model = model
         self._decoder = decoder
         key = model.api_key.get_secret_value() if model.api_key else None
-        self._endpoint = Endpoint(model.url or "", key, f"The model {name}", model.timeout_seconds)
-        self._ears: Endpoint | None = None
+        self._endpoint = ModelEndpoint(model.url or "", key, f"The model {name}", model.timeout_seconds)
+        self._ears: ModelEndpoint | None = None
         if model.transcription_url:
             key = model.transcription_key.get_secret_value() if model.transcription_key else None
             whom = f"The transcription endpoint of the model {name}"
-            self._ears = Endpoint(model.transcription_url, key, whom, model.timeout_seconds)
+            self._ears = ModelEndpoint(model.transcription_url, key, whom, model.timeout_seconds)
 
-    async def analyze(self, ask: Ask) -> Answer:
+    async def analyze(self, ask: ItemRequest) -> ItemAnswer:
         """See `Backend.analyze`. Cancelling it closes the connection of the request under way."""
         seconds = ask.end - ask.start
         ask.progress(0.0, seconds)
@@ -58,7 +58,7 @@ class OpenAiBackend:
         if schema is not None:
             data, reply = await self._document(ask, request, reply, schema)
         ask.progress(seconds, seconds)
-        return Answer(
+        return ItemAnswer(
             data=data or "",
             finish_reason=reply.finish_reason,
             tokens_out=reply.usage.tokens_out,
@@ -92,7 +92,7 @@ class OpenAiBackend:
         if self._ears is not None:
             await self._ears.close()
 
-    async def _messages(self, ask: Ask, schema: Schema | None) -> tuple[list[Message], str]:
+    async def _messages(self, ask: ItemRequest, schema: Schema | None) -> tuple[list[Message], str]:
         try:
             video, shown = await view(ask, self._model, self._decoder)
             transcript = ""
@@ -107,7 +107,7 @@ class OpenAiBackend:
             shown += " and a transcript"
         return conversation(ask, video, images, transcript, schema), shown
 
-    def _request(self, ask: Ask, messages: list[Message], strict: Schema | None) -> dict[str, Any]:
+    def _request(self, ask: ItemRequest, messages: list[Message], strict: Schema | None) -> dict[str, Any]:
         wanted = ask.wanted.temperature
         request: dict[str, Any] = {"temperature": TEMPERATURE if wanted is None else wanted}
         if strict is not None and self._model.response_format:
@@ -127,8 +127,10 @@ class OpenAiBackend:
             return request | {_NEWER_LIMIT: min(most, tokens)}
         return {"max_tokens": tokens, **request}
 
-    async def _document(self, ask: Ask, request: dict[str, Any], reply: Reply, schema: Schema) -> tuple[str, Reply]:
-        """The JSON document of a reply, after one repair if need be. Raises Refused, Again."""
+    async def _document(
+        self, ask: ItemRequest, request: dict[str, Any], reply: Reply, schema: Schema
+    ) -> tuple[str, Reply]:
+        """The JSON document of a reply, after one repair if need be. Raises Refused, TryAgain."""
         data, wrong = await asyncio.to_thread(_read_document, ask, reply, schema)
         if data is not None:
             return data, reply
@@ -139,19 +141,19 @@ class OpenAiBackend:
             raise Refused(INVALID_OUTPUT, f"The model {self._name} gave no answer that fits, asked twice. {wrong}")
         return data, Reply(second.text, second.finish_reason, reply.usage + second.usage)
 
-    async def _repaired(self, ask: Ask, request: dict[str, Any]) -> Reply:
+    async def _repaired(self, ask: ItemRequest, request: dict[str, Any]) -> Reply:
         """The second answer. The first was paid for, so this request waits by itself while the model is busy; and where
         it comes to nothing the item uses up a try, that nobody pays for first answers without end."""
         wanted = f"An answer of the model {self._name} did not fit, and it was asked to put it right"
         try:
             return await ask.patiently(lambda: self._endpoint.chat(request))
         except Busy:
-            raise Again(BUSY, f"{wanted}; it took no more for too long.", Blame.nothing) from None
-        except (Unsure, Down) as error:
-            raise Again(error.code, f"{wanted}. {error}", Blame.either) from None
+            raise TryAgain(BUSY, f"{wanted}; it took no more for too long.", Blame.nothing) from None
+        except (PerhapsBroken, Down) as error:
+            raise TryAgain(error.code, f"{wanted}. {error}", Blame.either) from None
 
 
-def _schema(ask: Ask) -> Schema | None:
+def _schema(ask: ItemRequest) -> Schema | None:
     """The schema that the answer is to fit; None where text is asked for."""
     form = ask.wanted.response_format or {}
     if ask.mode is Mode.time_based_metadata:
@@ -169,7 +171,7 @@ def _text(reply: Reply) -> str:
     return reply.text
 
 
-def _read_document(ask: Ask, reply: Reply, schema: Schema) -> tuple[str | None, str]:
+def _read_document(ask: ItemRequest, reply: Reply, schema: Schema) -> tuple[str | None, str]:
     """The document of a reply as text, or None and what is wrong. Raises Refused for one that was cut off."""
     if reply.finish_reason == LENGTH:
         raise Refused(TOO_FEW_TOKENS, f"The JSON answer needs more than max_tokens, {ask.max_tokens}, and was cut off.")
@@ -181,7 +183,7 @@ def _read_document(ask: Ask, reply: Reply, schema: Schema) -> tuple[str | None, 
     return (dump(document), "") if wrong is None else (None, wrong)
 
 
-def _wrong(ask: Ask, document: object, schema: Schema) -> str | None:
+def _wrong(ask: ItemRequest, document: object, schema: Schema) -> str | None:
     if ask.mode is Mode.general:
         return validate(document, schema)
     how = (ask.wanted.response_format or {}).get("segment_time_format")

@@ -26,7 +26,7 @@ _HEADERS = frozenset(
 )
 
 
-class Endpoint:
+class ModelEndpoint:
     """Sends requests. `whom` names it in sentences; the key never leaves but in the `Authorization` of its requests."""
 
     def __init__(self, url: str, key: str | None, whom: str, timeout_seconds: float) -> None:

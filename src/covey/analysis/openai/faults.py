@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import openai
 
-from covey.analysis.backend import Busy, Down, Refused, Unsure
+from covey.analysis.backend import Busy, Down, PerhapsBroken, Refused
 
 TIMEOUT = "model_timeout"
 ERROR = "model_error"
@@ -50,22 +50,22 @@ def fault_of(error: openai.APIError, whom: str, key: str | None) -> Exception:
     return malformed(whom)
 
 
-def timed_out(whom: str) -> Unsure:
+def timed_out(whom: str) -> PerhapsBroken:
     """The endpoint did not answer in time; this input may be why, or it may be slow for everybody."""
-    return Unsure(TIMEOUT, f"{whom} did not answer in time.")
+    return PerhapsBroken(TIMEOUT, f"{whom} did not answer in time.")
 
 
-def malformed(whom: str, body: bytes = b"") -> Unsure:
+def malformed(whom: str, body: bytes = b"") -> PerhapsBroken:
     """What came with a 200 is no chat completion, or no transcription."""
     if body.lstrip()[:1] == b"<":
         said = f"{whom} answered with a web page, as something else does at a wrong address or behind a sign-in."
-        return Unsure(MALFORMED, said)
-    return Unsure(MALFORMED, f"{whom} answered something that is not what its API promises.")
+        return PerhapsBroken(MALFORMED, said)
+    return PerhapsBroken(MALFORMED, f"{whom} answered something that is not what its API promises.")
 
 
-def too_long(whom: str, most: int) -> Unsure:
+def too_long(whom: str, most: int) -> PerhapsBroken:
     """What came with a 200 is longer than any answer."""
-    return Unsure(MALFORMED, f"{whom} answered more than {most:,} bytes; the rest was not read.")
+    return PerhapsBroken(MALFORMED, f"{whom} answered more than {most:,} bytes; the rest was not read.")
 
 
 def _of_status(error: openai.APIStatusError, whom: str, key: str | None) -> Exception:
@@ -77,7 +77,7 @@ def _of_status(error: openai.APIStatusError, whom: str, key: str | None) -> Exce
     if status == 408:
         return timed_out(whom)
     if status == 500:
-        return Unsure(ERROR, f"{whom} failed on this input, or altogether (500).")
+        return PerhapsBroken(ERROR, f"{whom} failed on this input, or altogether (500).")
     if status in (401, 403):
         if key:
             return Down(f"{whom} refused the key that is set for it ({status})", KEY_REFUSED)

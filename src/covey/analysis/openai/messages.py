@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from covey.analysis.backend import Ask, Refused
+from covey.analysis.backend import ItemRequest, Refused
 from covey.analysis.config import Mode
 from covey.analysis.schema import Schema
 from covey.settings import Model
@@ -35,7 +35,7 @@ _ONLY_JSON = (
 )
 
 
-class Frame(Protocol):
+class VideoFrame(Protocol):
     """One picture of a video: `seconds` from its start, and the picture as JPEG."""
 
     @property
@@ -49,10 +49,10 @@ class Frame(Protocol):
         ...
 
 
-class Decoder(Protocol):
+class VideoSource(Protocol):
     """Pictures and sound of a video; `covey.analysis.media.Decoder` is the real one. Each may raise Undecodable."""
 
-    async def frames(self, file: Path, window: tuple[float, float], count: int, side: int) -> Sequence[Frame]:
+    async def frames(self, file: Path, window: tuple[float, float], count: int, side: int) -> Sequence[VideoFrame]:
         """At most `count` pictures, evenly over the window (seconds), their longer side at most `side` pixels."""
         ...
 
@@ -89,7 +89,7 @@ def video_type(data: bytes) -> str:
     return "video/mp4"
 
 
-async def view(ask: Ask, model: Model, decoder: Decoder) -> tuple[list[Part], str]:
+async def view(ask: ItemRequest, model: Model, decoder: VideoSource) -> tuple[list[Part], str]:
     """The video as parts of a message, and in words how it is shown: `video`, `32 frames`.
 
     Raises Refused where there is no picture in the window.
@@ -102,23 +102,23 @@ async def view(ask: Ask, model: Model, decoder: Decoder) -> tuple[list[Part], st
     return await asyncio.to_thread(_pictures, frames), f"{len(frames)} frames"
 
 
-def _whole(ask: Ask) -> bool:
+def _whole(ask: ItemRequest) -> bool:
     return ask.start <= _EDGE_SECONDS and ask.end >= ask.seconds - _EDGE_SECONDS
 
 
-def _video(ask: Ask) -> Part:
+def _video(ask: ItemRequest) -> Part:
     data = ask.file.read_bytes()
     return {"type": "video_url", "video_url": {"url": _data_url(data, video_type(data))}}
 
 
-def _pictures(frames: Sequence[Frame]) -> list[Part]:
+def _pictures(frames: Sequence[VideoFrame]) -> list[Part]:
     parts = []
     for frame in frames:
         parts += [_text(f"At {frame.seconds:.2f} s:"), _image(frame.jpeg, "image/jpeg")]
     return parts
 
 
-async def references(ask: Ask) -> list[Part]:
+async def references(ask: ItemRequest) -> list[Part]:
     """The media sources of the prompt and of the segment definitions, each behind its name. Raises Refused."""
     parts = []
     for name in _names(ask):
@@ -130,19 +130,19 @@ async def references(ask: Ask) -> list[Part]:
     return parts
 
 
-def _names(ask: Ask) -> list[str]:
+def _names(ask: ItemRequest) -> list[str]:
     holders = [ask.wanted.prompt or {}, *definitions(ask)]
     sources = [source for holder in holders for source in holder.get("media_sources") or ()]
     return list(dict.fromkeys(str(source["name"]) for source in sources))
 
 
-def definitions(ask: Ask) -> list[dict[str, Any]]:
+def definitions(ask: ItemRequest) -> list[dict[str, Any]]:
     """The segment definitions of an item; none in general mode."""
     given: list[dict[str, Any]] = (ask.wanted.response_format or {}).get("segment_definitions") or []
     return given if ask.mode is Mode.time_based_metadata else []
 
 
-def question(ask: Ask) -> str:
+def question(ask: ItemRequest) -> str:
     """What is asked, in words; `<@name>` names the image of that name."""
     if ask.mode is Mode.general:
         return _named(str((ask.wanted.prompt or {}).get("input_text", "")), ask)
@@ -157,7 +157,7 @@ def question(ask: Ask) -> str:
     return "\n".join(lines)
 
 
-def _named(text: str, ask: Ask) -> str:
+def _named(text: str, ask: ItemRequest) -> str:
     known = set(_names(ask))
     return _REFERENCE.sub(lambda found: _reference(found[1]) if found[1] in known else found[0], text)
 
@@ -167,7 +167,7 @@ def _reference(name: str) -> str:
 
 
 def conversation(
-    ask: Ask, shown: list[Part], images: list[Part], transcript: str, schema: Schema | None
+    ask: ItemRequest, shown: list[Part], images: list[Part], transcript: str, schema: Schema | None
 ) -> list[Message]:
     """The messages: the rules, then the video, its transcript, the images of the prompt and the question."""
     about = f"The video lasts {ask.seconds:.2f} s; what you get is of {ask.start:.2f} s to {ask.end:.2f} s."

@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from covey.analysis.backend import Ask
+from covey.analysis.backend import ItemRequest
 from covey.analysis.openai.document import clean
-from covey.analysis.openai.endpoint import Endpoint
+from covey.analysis.openai.endpoint import ModelEndpoint
 from covey.analysis.openai.faults import malformed
-from covey.analysis.openai.messages import Decoder
+from covey.analysis.openai.messages import VideoSource
 
 PIECE_SECONDS = 600.0
 """The sound is sent in pieces: ten minutes of WAV are 19 MB, and endpoints take about 25."""
@@ -25,7 +25,7 @@ class _Segment(BaseModel):
     text: str
 
 
-async def transcript_of(ask: Ask, decoder: Decoder, endpoint: Endpoint, model: str) -> str:
+async def transcript_of(ask: ItemRequest, decoder: VideoSource, endpoint: ModelEndpoint, model: str) -> str:
     """The transcript of the window, a line for each stretch with its times; empty without sound or speech.
 
     Raises Refused, Unsure, Busy or Down, as the endpoint's faults say.
@@ -55,9 +55,9 @@ def _lines(body: bytes, start: float, end: float, whom: str) -> list[str]:
     ]
 
 
-def _segments(given: object) -> list[_Segment]:
+def _segments(value: object) -> list[_Segment]:
     """The stretches with times that some endpoints add; none where they do not, or not readably."""
     try:
-        return [_Segment.model_validate(one) for one in given] if isinstance(given, list) else []
+        return [_Segment.model_validate(one) for one in value] if isinstance(value, list) else []
     except ValidationError:
         return []

@@ -10,7 +10,7 @@ from typing import Any
 
 from covey.analysis.schema.dialect import ANNOTATIONS, MAX_JSON_DEPTH, Schema, kinds, measure, target
 from covey.analysis.schema.timestamps import RESERVED, TimeFormat, read_time, write_time
-from covey.analysis.schema.validation import Budget, Costly
+from covey.analysis.schema.validation import Costly, StepBudget
 
 WRAP = "answer"
 _DROPPED = frozenset(ANNOTATIONS) - {"title", "description"}
@@ -35,7 +35,7 @@ def from_openai(answer: object, schema: Schema) -> object:
     if depth > MAX_JSON_DEPTH or nodes >= _MOST:
         return answer
     try:
-        return _Back(schema, Budget(5_000 + 20 * nodes)).value(answer, schema)
+        return _Back(schema, StepBudget(5_000 + 20 * nodes)).value(answer, schema)
     except (Costly, RecursionError):
         return answer
 
@@ -94,7 +94,7 @@ def _timestamp(schema: Schema, how: TimeFormat) -> Schema:
 class _Back:
     """The way back of one answer."""
 
-    def __init__(self, root: Schema, budget: Budget) -> None:
+    def __init__(self, root: Schema, budget: StepBudget) -> None:
         self._root = root
         self._budget = budget
 

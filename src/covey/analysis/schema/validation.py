@@ -30,7 +30,7 @@ class Costly(Exception):
     """The budget is used up."""
 
 
-class Budget:
+class StepBudget:
     """Steps that are left. Whoever works spends before it does."""
 
     def __init__(self, steps: int) -> None:
@@ -60,7 +60,7 @@ def validate(answer: object, schema: Schema) -> str | None:
     if not _finite(answer):
         return "The answer has a number that JSON cannot write (NaN or infinite)."
     try:
-        error = best_match(_validator(schema, Budget(STEPS_A_SCHEMA + STEPS_A_VALUE * nodes)).iter_errors(answer))
+        error = best_match(_validator(schema, StepBudget(STEPS_A_SCHEMA + STEPS_A_VALUE * nodes)).iter_errors(answer))
     except (Costly, Unreadable, RecursionError):
         return "The answer cannot be checked: with this schema it would cost more than is allowed."
     return None if error is None else _sentence(error)
@@ -91,8 +91,8 @@ def _property(name: str, schema: Schema) -> Schema:
     return out
 
 
-def _validator(schema: Schema, budget: Budget) -> Any:
-    patterns, searched = Patterns(), Budget(MOST_SEARCHED)
+def _validator(schema: Schema, budget: StepBudget) -> Any:
+    patterns, searched = Patterns(), StepBudget(MOST_SEARCHED)
 
     def counted(word: str) -> Callable[..., _Errors]:
         check = Draft202012Validator.VALIDATORS[word]

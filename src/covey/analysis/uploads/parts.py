@@ -91,9 +91,9 @@ class PartUpload:
         return orjson.dumps(asdict(self), option=orjson.OPT_NON_STR_KEYS)
 
     @classmethod
-    def load(cls, given: bytes) -> Self:
+    def load(cls, data: bytes) -> Self:
         """From JSON."""
-        read = orjson.loads(given)
+        read = orjson.loads(data)
         for name in ("created_at", "updated_at"):
             read[name] = datetime.fromisoformat(read[name])
         said = read["reported"].items()
@@ -160,7 +160,7 @@ class Multiparts:
                     found.append(self.read(path.name))
         return found
 
-    def held(self, upload: PartUpload) -> dict[int, str]:
+    def stored(self, upload: PartUpload) -> dict[int, str]:
         """The chunks that are here: their proofs by their numbers."""
         found: dict[int, str] = {}
         with suppress(FileNotFoundError):

@@ -28,7 +28,7 @@ from covey.analysis.uploads.parts import (
     PartUpload,
     Reported,
 )
-from covey.disk import room
+from covey.disk import free_bytes
 from covey.domain.asset import Asset
 from covey.domain.clock import Clock
 from covey.domain.errors import BadRequest, CoveyError, Forbidden, NotFound, TooMany
@@ -77,7 +77,7 @@ class Taker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ChunkProof:
     """What a sender says of a chunk: its number, the ETag it was answered, its bytes."""
 
     index: int
@@ -86,7 +86,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportOutcome:
     """What a report came to: chunks that are new, chunks that were known, and how it stands."""
 
     processed: int
@@ -103,7 +103,7 @@ class PartUploads:
         self._clock = clock
         self.chunk_bytes = chunk_bytes
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._tasks: set[asyncio.Task[Report]] = set()
+        self._tasks: set[asyncio.Task[ReportOutcome]] = set()
         self._swept: datetime | None = None
 
     async def begin(self, ident: str, workspace: str, name: str, kind: str, size: int, notes: Json) -> PartUpload:
@@ -115,7 +115,7 @@ class PartUploads:
             raise TooMany(said, code="too_many_uploads")
         asset = await self._taker.await_parts(ident, workspace, name, kind, size, notes)
         try:
-            with room():
+            with free_bytes():
                 return await asyncio.to_thread(self.parts.begin, asset, size, self.chunk_bytes)
         except BaseException:
             self.parts.forget(asset.id)
@@ -159,7 +159,7 @@ class PartUploads:
         length, proof = upload.length(index), hashlib.sha256()
         path, file = self.parts.part(upload)
         try:
-            with room(), file:
+            with free_bytes(), file:
                 taken = 0
                 async for piece in _pieces(body):
                     taken += len(piece)
@@ -178,7 +178,7 @@ class PartUploads:
             path.unlink(missing_ok=True)
         return proof.hexdigest()
 
-    async def report(self, workspace: str, ident: str, proofs: Sequence[Proof]) -> Report:
+    async def report(self, workspace: str, ident: str, proofs: Sequence[ChunkProof]) -> ReportOutcome:
         """Note chunks as done; all or none. With the last one the file is put together, also if nobody waits any
         more. Raises NotFound, BadRequest, NoRoom, Unavailable."""
         task = asyncio.create_task(self._report(workspace, ident, proofs), name=f"parts of {ident}")
@@ -186,12 +186,12 @@ class PartUploads:
         task.add_done_callback(self._done)
         return await asyncio.shield(task)
 
-    def _done(self, task: asyncio.Task[Report]) -> None:
+    def _done(self, task: asyncio.Task[ReportOutcome]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()
 
-    async def _report(self, workspace: str, ident: str, proofs: Sequence[Proof]) -> Report:
+    async def _report(self, workspace: str, ident: str, proofs: Sequence[ChunkProof]) -> ReportOutcome:
         async with self._lock(ident):
             upload = await self.get(workspace, ident)
             if upload.state != COMPLETED:
@@ -201,18 +201,18 @@ class PartUploads:
                 now = self._clock.now()
                 said = {**upload.reported, **{one.index: Reported(one.etag, now) for one in new}}
                 upload = replace(upload, reported=said, updated_at=now)
-                with room():
+                with free_bytes():
                     await asyncio.to_thread(self.parts.save, upload)
             if upload.state == ACTIVE and self.done(upload) == upload.chunks:
                 upload = await self._join(upload)
-            return Report(len(new), len(proofs) - len(new), upload)
+            return ReportOutcome(len(new), len(proofs) - len(new), upload)
 
-    def _checked(self, upload: PartUpload, proofs: Sequence[Proof]) -> list[Proof]:
+    def _checked(self, upload: PartUpload, proofs: Sequence[ChunkProof]) -> list[ChunkProof]:
         """The proofs that are new. Raises BadRequest."""
         held = {n: one.etag for n, one in upload.reported.items()}
         if upload.state == ACTIVE:
-            held = self.parts.held(upload)
-        new: dict[int, Proof] = {}
+            held = self.parts.stored(upload)
+        new: dict[int, ChunkProof] = {}
         for at, one in enumerate(proofs):
             where = f"completed_chunks.{at}"
             if not 1 <= one.index <= upload.chunks:
@@ -233,7 +233,7 @@ class PartUploads:
         """The chunks that are here and reported; one that was uploaded anew is to be reported anew."""
         if upload.state == COMPLETED:
             return upload.reported
-        held = self.parts.held(upload)
+        held = self.parts.stored(upload)
         return {n: one for n, one in upload.reported.items() if held.get(n) == one.etag}
 
     def done(self, upload: PartUpload) -> int:
@@ -247,7 +247,7 @@ class PartUploads:
         if asset is not None:
             whole = self._taker.spooled()
             try:
-                with room():
+                with free_bytes():
                     await asyncio.to_thread(self.parts.join, upload, whole)
                 await self._taker.take_parts(asset, whole)
             except Damaged as damaged:

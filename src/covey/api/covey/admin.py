@@ -15,7 +15,7 @@ from covey.api.kit.blank import Fields
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
 from covey.api.kit.formats import iso, moment
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.money import WorkspacePrices
 from covey.api.kit.numerals import Real, Whole
 from covey.api.kit.openapi import POSTED, WITH_BODY, new_router, said
@@ -169,7 +169,7 @@ async def create_workspace(ctx: Ctx, body: NewWorkspace) -> Response:
         except NotFound:
             return None
 
-    return await once(ctx, body.model_dump(mode="json"), work, new_id(now), recover)
+    return await idempotent(ctx, body.model_dump(mode="json"), work, new_id(now), recover)
 
 
 def _check_trunk(ctx: Context, settings: WorkspaceDefaults | None) -> None:
@@ -233,10 +233,10 @@ async def create_key(ctx: Ctx, body: NewKey) -> Response:
         key, secret = make_key(body.workspace, body.role, body.name, now, expires_at)
         await ctx.services.store.add_key(key)
         answer = Answer({**key_out(key), "secret": secret})
-        answer.kept = orjson.dumps({**key_out(key), "secret": None})
+        answer.stored = orjson.dumps({**key_out(key), "secret": None})
         return answer
 
-    return await once(ctx, body.model_dump(mode="json"), work)
+    return await idempotent(ctx, body.model_dump(mode="json"), work)
 
 
 @router.delete(

@@ -12,12 +12,12 @@ from covey.api.kit.checking import checked
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
 from covey.api.kit.forms import Form
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import POSTED, WITH_FILE, multipart, new_router, said
 from covey.api.trillet import requests
 from covey.api.trillet import schemas as out
 from covey.api.trillet.requests import read_form
-from covey.api.trillet.submit import meaning_of
+from covey.api.trillet.submit import fingerprint_fields
 from covey.calls.intake import CheckedList, IntakeOptions, Report
 from covey.domain.errors import BadRequest
 
@@ -81,7 +81,7 @@ async def import_list(ctx: Ctx) -> Response:
             async with await checked(ctx, upload.path, options) as found:
                 return Answer(_answer(found.report, await _add(ctx, found, reason)))
 
-        return await once(ctx, meaning_of(upload), work)
+        return await idempotent(ctx, fingerprint_fields(upload), work)
 
 
 async def _options(ctx: Context, upload: Form) -> IntakeOptions:

@@ -15,7 +15,7 @@ from covey.api.kit.blank import Fields
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
 from covey.api.kit.formats import iso, positive
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import POSTED, WITH_BODY, new_router, said
 from covey.api.kit.workspace import WorkspaceSettings
 from covey.api.trillet import schemas as out
@@ -142,7 +142,7 @@ async def block(ctx: Ctx, body: Blocking) -> Response:
         }
         return Answer(answer)
 
-    return await once(ctx, body.model_dump(), work)
+    return await idempotent(ctx, body.model_dump(), work)
 
 
 async def add_blocked(ctx: Context, numbers: Sequence[str], reason: str) -> int:

@@ -75,17 +75,17 @@ async def get_usage(
     return Answer(answer)
 
 
-def _day(name: str, given: str | None, default: date) -> date:
-    if given is None:
+def _day(name: str, text: str | None, default: date) -> date:
+    if text is None:
         return default
     try:
-        return date.fromisoformat(given)
+        return date.fromisoformat(text)
     except ValueError:
-        raise BadRequest(f"{name}: must be a day like 2026-07-01, not {given[:40]!r}") from None
+        raise BadRequest(f"{name}: must be a day like 2026-07-01, not {text[:40]!r}") from None
 
 
-def _parts(given: Sequence[str]) -> frozenset[str]:
-    parts = frozenset(part.strip() for one in given for part in one.split(",") if part.strip())
+def _parts(names: Sequence[str]) -> frozenset[str]:
+    parts = frozenset(part.strip() for one in names for part in one.split(",") if part.strip())
     unknown = sorted(parts - set(PARTS))
     if unknown:
         raise BadRequest(f"by: there is no {unknown[0][:40]!r}; there are: {', '.join(PARTS)}")

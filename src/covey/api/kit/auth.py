@@ -1,4 +1,4 @@
-"""Who may come in (contract 12.2; design.md section 5, key first): decided from the headers, before one byte of a
+"""Who may come in (contract 12.2), key first: decided from the headers, before one byte of a
 body is read. The framework behind the door never sees a request that was refused."""
 
 import hashlib
@@ -59,25 +59,25 @@ class Buckets:
         self._size = size
         self._per_second = per_second
         self._names = names
-        self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def left(self, name: str) -> float:
         """How many tokens `name` has now."""
-        tokens, at = self._held.get(name, (self._size, self._clock.monotonic()))
+        tokens, at = self._buckets.get(name, (self._size, self._clock.monotonic()))
         return min(self._size, tokens + (self._clock.monotonic() - at) * self._per_second)
 
     def take(self, name: str) -> float:
         """Take one token; the seconds until there would be one if there is none, else 0."""
         tokens = self.left(name)
         taken = tokens >= 1
-        self._held[name] = (tokens - 1 if taken else tokens, self._clock.monotonic())
-        self._held.move_to_end(name)
-        if len(self._held) > self._names:
-            self._held.popitem(last=False)
+        self._buckets[name] = (tokens - 1 if taken else tokens, self._clock.monotonic())
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > self._names:
+            self._buckets.popitem(last=False)
         return 0.0 if taken else (1 - tokens) / self._per_second
 
 
-class Gate:
+class Authenticator:
     """Decides about each request by its headers alone."""
 
     def __init__(self, accounts: Accounts, clock: Clock, failures_per_second: int, per_minute: int | None) -> None:

@@ -67,7 +67,7 @@ class Answer(Response):
     ) -> None:
         """`content` is anything orjson writes; `raw` is JSON that is ready."""
         super().__init__(write_json(content) if raw is None else raw, status, headers)
-        self.kept: bytes | None = bytes(self.body) if status < 500 else None
+        self.stored: bytes | None = bytes(self.body) if status < 500 else None
         """What an Idempotency-Key keeps of it: all, unless a secret is shown once. None: nothing, the key is forgotten,
         and who asks again has it done again."""
 

@@ -28,13 +28,13 @@ def whole_seconds(start: datetime, end: datetime) -> int:
     return max(0, math.floor((end - start).total_seconds() + 0.5))
 
 
-def positive(name: str, given: str | None, default: int, most: int | None = None) -> int:
+def positive(name: str, text: str | None, default: int, most: int | None = None) -> int:
     """A query's positive integer, clamped to `most`; BadRequest for anything else (contract 12.13)."""
-    if given is None:
+    if text is None:
         return default
-    if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) > 0):
-        raise BadRequest(f"{name}: must be a whole number from 1, not {given[:40]!r}")
-    return min(int(given), most) if most else int(given)
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+        raise BadRequest(f"{name}: must be a whole number from 1, not {text[:40]!r}")
+    return min(int(text), most) if most else int(text)
 
 
 def iso_millis(at: int) -> str:

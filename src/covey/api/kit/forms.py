@@ -15,7 +15,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from covey.api.kit.blank import MAY_BE_EMPTY, WHAT, is_blank
-from covey.disk import room
+from covey.disk import free_bytes
 from covey.domain.errors import CoveyError
 from covey.settings import Limits
 
@@ -90,7 +90,7 @@ async def read_form(
         raise faults.no_form()
     reader = _Reader(known, absent, spooled, most, limits, faults)
     try:
-        with room():
+        with free_bytes():
             return await reader.read(request, options[b"boundary"], lasting)
     except BaseException:
         reader.abandon()
@@ -118,7 +118,7 @@ class _Reader:
         self._form = Form()
         self._file: BinaryIO | None = None
         self._digest = hashlib.sha256()
-        self._held = bytearray()
+        self._buffer = bytearray()
         self._in_file = False
         self._parts = 0
         self._name = ""
@@ -134,7 +134,7 @@ class _Reader:
             async for chunk in request.stream():
                 if chunk:
                     parser.write(chunk)
-                    if len(self._held) >= HELD:
+                    if len(self._buffer) >= HELD:
                         await self._write_held()
             parser.finalize()
         except FormParserError as error:
@@ -167,13 +167,13 @@ class _Reader:
         }
 
     async def _write_held(self) -> None:
-        held, self._held = self._held, bytearray()
+        held, self._buffer = self._buffer, bytearray()
         await asyncio.to_thread(self._write, held)
 
-    def _write(self, held: bytearray) -> None:
+    def _write(self, buffer: bytearray) -> None:
         assert self._file is not None
-        self._digest.update(held)
-        self._file.write(held)
+        self._digest.update(buffer)
+        self._file.write(buffer)
 
     def _begin(self) -> None:
         self._parts += 1
@@ -208,7 +208,7 @@ class _Reader:
         self._form.size += end - start
         if self._form.size > self._most:
             raise self._faults.too_large(self._most)
-        self._held += data[start:end]
+        self._buffer += data[start:end]
 
     def _part_end(self) -> None:
         if self._in_file:

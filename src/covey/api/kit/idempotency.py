@@ -19,7 +19,7 @@ import orjson
 from covey.api.kit.context import Context
 from covey.api.kit.dialect import dialect_of
 from covey.api.kit.errors import Answer
-from covey.domain.account import KeptAnswer, Meaning
+from covey.domain.account import RequestFingerprint, StoredResponse
 from covey.domain.errors import BadRequest, Conflict, CoveyError, TooMany, Unavailable
 from covey.engine.submission import settled
 
@@ -36,7 +36,7 @@ Recover = Callable[[str], Awaitable[Answer | None]]
 be, or if it was called back because its caller went away: whatever that request left is out of the way."""
 
 
-async def once(
+async def idempotent(
     ctx: Context,
     values: Mapping[str, Any],
     work: Work,
@@ -61,19 +61,25 @@ async def once(
     return await one.answer()
 
 
-def _meaning(ctx: Context, key: str, values: Mapping[str, Any]) -> Meaning:
+def _meaning(ctx: Context, key: str, values: Mapping[str, Any]) -> RequestFingerprint:
     request = ctx.request
     route = f"{request.method} {request.url.path.rstrip('/')}"
     query = sorted(request.query_params.multi_items())
     text = orjson.dumps([route, ctx.workspace, query, values], option=orjson.OPT_SORT_KEYS)
-    return Meaning(ctx.workspace, key, route, hashlib.sha256(text).digest())
+    return RequestFingerprint(ctx.workspace, key, route, hashlib.sha256(text).digest())
 
 
 class _Once:
     """One request with a key."""
 
     def __init__(
-        self, ctx: Context, meaning: Meaning, work: Work, created: str, recover: Recover | None, keep_refusals: bool
+        self,
+        ctx: Context,
+        meaning: RequestFingerprint,
+        work: Work,
+        created: str,
+        recover: Recover | None,
+        keep_refusals: bool,
     ) -> None:
         self._request = ctx.request
         self._store = ctx.services.store
@@ -89,18 +95,18 @@ class _Once:
     async def answer(self) -> Answer:
         """The answer, this time's or the first one."""
         begun = await self._begin()
-        if isinstance(begun, KeptAnswer):
+        if isinstance(begun, StoredResponse):
             return Answer(None, begun.status, REPLAYED, raw=begun.body)
         if begun is not None:
             found = await self._resume(begun)
-            if isinstance(found, KeptAnswer):
+            if isinstance(found, StoredResponse):
                 return Answer(None, found.status, REPLAYED, raw=found.body)
             if found is not None:
                 found.headers.update(REPLAYED)
                 return found
         return await self._first()
 
-    async def _begin(self) -> KeptAnswer | str | None:
+    async def _begin(self) -> StoredResponse | str | None:
         """As `begin_answer`; also a str for what an earlier request of this process left without an answer."""
         asking = asyncio.ensure_future(self._store.begin_answer(self._meaning, self._worker, self._created or None))
         try:
@@ -111,13 +117,17 @@ class _Once:
                 raise
             return left
         except asyncio.CancelledError:
-            if not asking.cancelled() and asking.exception() is None and not isinstance(asking.result(), KeptAnswer):
+            if (
+                not asking.cancelled()
+                and asking.exception() is None
+                and not isinstance(asking.result(), StoredResponse)
+            ):
                 self._unsettled[self._place] = str(asking.result() or self._created)
             raise
         self._unsettled.pop(self._place, None)
         return begun
 
-    async def _resume(self, begun: str) -> Answer | KeptAnswer | None:
+    async def _resume(self, begun: str) -> Answer | StoredResponse | None:
         """What became of the object of an earlier request; None if there is none, then this request may make its own.
 
         Its own, under its own id: rows of the other one may not be swept yet.
@@ -125,7 +135,7 @@ class _Once:
         found = await self._settle(begun)
         return found if found is not None else await self._begin_anew()
 
-    async def _begin_anew(self) -> KeptAnswer | None:
+    async def _begin_anew(self) -> StoredResponse | None:
         begun = await self._begin()
         if isinstance(begun, str):
             self._unsettled[self._place] = begun
@@ -174,7 +184,7 @@ class _Once:
         return found
 
     async def _keep(self, answer: Answer, created: str) -> None:
-        kept = None if answer.kept is None else KeptAnswer(answer.status_code, answer.kept)
+        kept = None if answer.stored is None else StoredResponse(answer.status_code, answer.stored)
         try:
             await self._store.keep_answer(self._meaning, kept)
         except Unavailable:

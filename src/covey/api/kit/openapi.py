@@ -173,16 +173,16 @@ class Route(APIRoute):
     """Whether it refuses what it would ignore."""
 
     def __init__(
-        self, path: str, endpoint: Callable[..., Any], *, responses: Responses | None = None, **given: Any
+        self, path: str, endpoint: Callable[..., Any], *, responses: Responses | None = None, **options: Any
     ) -> None:
-        super().__init__(path, endpoint, **{**given, "response_model": None})
+        super().__init__(path, endpoint, **{**options, "response_model": None})
         if self.methods and "GET" in self.methods:
             self.methods.add("HEAD")  # The server leaves the body of its answer out (RFC 9110, 9.3.2).
-        self._given = {**given, "responses": responses}
+        self._options = {**options, "responses": responses}
 
     def documented(self, path: str) -> APIRoute:
         """The route with its answers, at its path with all prefixes."""
-        return APIRoute(path, self.endpoint, **self._given)
+        return APIRoute(path, self.endpoint, **self._options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the checks, with a request that reads its body as said above."""

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from covey.analysis.assets import Intake
-from covey.api.webhooks.secrets import Sealer
+from covey.api.webhooks.secrets import SecretBox
 from covey.calls.intake import CheckQueue
 from covey.calls.speech import SpeechError, Synthesizer
 from covey.calls.speech.synthesis import EspeakSynthesizer
-from covey.disk import room
+from covey.disk import free_bytes
 from covey.domain.batch import Quota
 from covey.domain.clock import Clock
 from covey.engine.orders import Orders
 from covey.engine.submission import Submission
-from covey.engine.wakeups import Hints
+from covey.engine.wakeups import Wakeups
 from covey.engine.withdrawals import Withdrawals
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.processes.child import ChildRefused
-from covey.settings import Settings, Trunk
+from covey.settings import Settings, TrunkSettings
 from covey.store.store import Store
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ class TrunkFacts:
     """A trunk as the API sees it: its name (its lane's, too) and its settings."""
 
     name: str
-    settings: Trunk
+    settings: TrunkSettings
 
     @property
     def live(self) -> bool:
@@ -153,7 +153,7 @@ class FileRoom:
 
 def _write_and_remove(file: Path) -> None:
     try:
-        with room():
+        with free_bytes():
             file.write_bytes(bytes(64 * 1024))
     finally:
         file.unlink(missing_ok=True)
@@ -163,7 +163,7 @@ def _write_and_remove(file: Path) -> None:
 class Services:
     """Everything the routes use.
 
-    `worker` is this process's id, the owner of drafts and of idempotent requests. `ready` says whether the server
+    `worker` is this process's id, the owner of drafts and of once requests. `ready` says whether the server
     takes work. `write_queue` is how many operations wait for the database's writer, for the metrics. `forget_clips`
     removes what was spoken for a workspace, `check_voice` says whether an agent's voice is known. `unsettled` are
     requests with an Idempotency-Key (workspace, key) that ended without anybody knowing whether they made the object
@@ -175,7 +175,7 @@ class Services:
 
     store: Store
     submission: Submission
-    hints: Hints
+    hints: Wakeups
     clock: Clock
     settings: Settings
     metrics: Metrics
@@ -191,7 +191,7 @@ class Services:
     heavy: HeavyWork = field(default_factory=HeavyWork)
     trunks: Mapping[str, TrunkFacts] = field(default_factory=dict)
     fetcher: Fetcher = None  # type: ignore[assignment]
-    sealer: Sealer = None  # type: ignore[assignment]
+    sealer: SecretBox = None  # type: ignore[assignment]
     intake: Intake | None = None
     orders: Orders = None  # type: ignore[assignment]
     file_room: FileRoom = field(default_factory=FileRoom)
@@ -205,7 +205,7 @@ class Services:
         if self.fetcher is None:
             object.__setattr__(self, "fetcher", Fetcher(self.settings.fetch))
         if self.sealer is None:
-            object.__setattr__(self, "sealer", Sealer(self.settings))
+            object.__setattr__(self, "sealer", SecretBox(self.settings))
 
     @property
     def spool(self) -> Path:

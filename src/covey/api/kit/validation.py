@@ -34,7 +34,7 @@ _LENGTHS = {
 }
 
 
-def told(error: Mapping[str, Any]) -> str:
+def validation_message(error: Mapping[str, Any]) -> str:
     """One of pydantic's errors without its place, as in "expects a list". What is not known here is said in its words,
     and so is what says no more than its text."""
     kind, context = str(error["type"]), error.get("ctx") or {}
@@ -56,7 +56,7 @@ def told(error: Mapping[str, Any]) -> str:
 def sentence(first: Mapping[str, Any]) -> str:
     """One of pydantic's errors as a sentence: which field, what is wrong with it."""
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    what = told(first)
+    what = validation_message(first)
     if first["type"] == "json_invalid":
         return f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}"
     if first["type"] == "extra_forbidden":

@@ -14,7 +14,7 @@ from covey.api.kit import formats, schemas
 from covey.api.kit.blank import Fields
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.numerals import Real, Whole
 from covey.api.kit.openapi import WITH_BODY, new_router, said
 from covey.api.kit.validation import sentence
@@ -23,7 +23,7 @@ from covey.api.trillet import schemas as out
 from covey.api.trillet.dialect import POSTED
 from covey.api.trillet.requests import CallbackGap, SmartCallback, check_gaps
 from covey.calls.agents import Agent
-from covey.calls.agents import Gap as AgentGap
+from covey.calls.agents import RetryGap as AgentGap
 from covey.calls.call import VoicemailPolicy
 from covey.domain.account import AgentRecord
 from covey.domain.errors import BadRequest, NotFound
@@ -164,7 +164,7 @@ async def create(ctx: Ctx, body: NewAgent) -> Response:
         await settled(ctx.services.store.put_agent(record))
         return Answer(shown(record))
 
-    return await once(ctx, given, work, new_id(now), lambda ident: _recover(ctx, ident))
+    return await idempotent(ctx, given, work, new_id(now), lambda ident: _recover(ctx, ident))
 
 
 def _given(body: AgentChange) -> dict[str, Any]:
@@ -176,8 +176,8 @@ def _given(body: AgentChange) -> dict[str, Any]:
     return given
 
 
-async def _checked(ctx: Context, given: dict[str, Any]) -> dict[str, Any]:
-    body = normalised(given)
+async def _checked(ctx: Context, body: dict[str, Any]) -> dict[str, Any]:
+    body = normalised(body)
     for own in ("_id", "agentId", "workspaceId", "userId", "status", "activeSessions", "createdAt", "updatedAt", "__v"):
         body.pop(own, None)
     for own in ("placeholders", "warnings"):
@@ -383,10 +383,10 @@ def _names(value: Any) -> Iterator[str]:
             open_.extend(inner)
 
 
-async def find_agent(ctx: Context, given: str) -> Any:
+async def find_agent(ctx: Context, agent_id: str) -> Any:
     """The workspace's agent of a wire id. Raises NotFound."""
-    ident = convert.agent_in(given)
+    ident = convert.agent_in(agent_id)
     try:
         return await ctx.services.store.agent(ctx.workspace, ident)
     except NotFound:
-        raise convert.no_agent(given) from None
+        raise convert.no_agent(agent_id) from None

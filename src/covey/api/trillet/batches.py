@@ -10,7 +10,7 @@ from covey.api.kit import formats, schemas
 from covey.api.kit.blank import Fields
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.numerals import Real, Whole
 from covey.api.kit.openapi import WITH_BODY, WITH_FILE, file_answer, multipart, new_router, parameters, said
 from covey.api.trillet import agents, convert, requests, submit, views
@@ -59,15 +59,15 @@ class Again(Fields):
     allowDuplicate: bool = False
 
 
-async def find(ctx: Context, given: str) -> Batch:
+async def find(ctx: Context, batch_id: str) -> Batch:
     """The workspace's batch of calls with this wire id; NotFound as for one that never was."""
-    ident = convert.batch_in(given)
+    ident = convert.batch_in(batch_id)
     try:
         batch = await ctx.services.store.batch(ident, ctx.workspace)
     except NotFound:
-        raise convert.no_batch(given) from None
+        raise convert.no_batch(batch_id) from None
     if not convert.is_calls(batch):
-        raise convert.no_batch(given)
+        raise convert.no_batch(batch_id)
     return batch
 
 
@@ -268,7 +268,7 @@ async def pause(ctx: Ctx, batchId: BatchId) -> Response:
     async def work(_: str) -> Answer:
         return await _shown(ctx, await ctx.services.orders.pause(ctx.workspace, batch.id, "paused", ctx.actor))
 
-    return await once(ctx, {}, work)
+    return await idempotent(ctx, {}, work)
 
 
 @router.post("/{batchId}/resume", summary="Resume a batch", operation_id="resumeBatch", responses=_TURNED)
@@ -281,7 +281,7 @@ async def resume(ctx: Ctx, batchId: BatchId) -> Response:
         ctx.services.hints.work(resumed.lane)
         return await _shown(ctx, resumed)
 
-    return await once(ctx, {}, work)
+    return await idempotent(ctx, {}, work)
 
 
 @router.patch(

@@ -10,7 +10,7 @@ from fastapi import Path, Query, Response
 from covey.api.kit import formats, schemas
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import TEXTS, WITH_BODY, Responses, file_answer, new_router, said
 from covey.api.trillet import convert, views
 from covey.api.trillet import schemas as out
@@ -158,7 +158,7 @@ async def hang_up(ctx: Ctx, batchId: BatchId, jobId: JobId) -> Response:
         answer: schemas.Done = {"id": jobId, "message": "The call is being hung up"}
         return Answer(answer)
 
-    return await once(ctx, {}, work)
+    return await idempotent(ctx, {}, work)
 
 
 @router.get(

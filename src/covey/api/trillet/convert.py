@@ -1,4 +1,4 @@
-"""The one place that translates: engine's words, ids and times into the wire's (design.md section 1), and back."""
+"""The one place that translates: engine's words, ids and times into the wire's, and back."""
 
 from collections.abc import Mapping
 from typing import Any, assert_never
@@ -130,33 +130,33 @@ def agent_out(agent: str) -> str:
     return f"{AGENT_PREFIX}{agent}"
 
 
-def batch_in(given: str) -> str:
+def batch_in(text: str) -> str:
     """The engine's id of a batch. A malformed one is simply unknown (contract 12.14): NotFound."""
-    found = given.removeprefix(BATCH_PREFIX)
-    if given.startswith(BATCH_PREFIX) and is_id(found) and found.endswith("000000"):
+    found = text.removeprefix(BATCH_PREFIX)
+    if text.startswith(BATCH_PREFIX) and is_id(found) and found.endswith("000000"):
         return found
-    raise no_batch(given)
+    raise no_batch(text)
 
 
-def call_in(given: str, batch: str | None = None) -> tuple[str, int]:
+def call_in(text: str, batch: str | None = None) -> tuple[str, int]:
     """The (batch, seq) of a call's id; NotFound if it is none, or none of `batch`."""
-    found = split_item_id(given.removeprefix(CALL_PREFIX)) if given.startswith(CALL_PREFIX) else None
+    found = split_item_id(text.removeprefix(CALL_PREFIX)) if text.startswith(CALL_PREFIX) else None
     if found is None or (batch is not None and found[0] != batch):
         raise no_call()
     return found
 
 
-def agent_in(given: str) -> str:
+def agent_in(text: str) -> str:
     """The engine's id of an agent; NotFound if it is none."""
-    found = given.removeprefix(AGENT_PREFIX)
+    found = text.removeprefix(AGENT_PREFIX)
     if is_id(found):
         return found
-    raise no_agent(given)
+    raise no_agent(text)
 
 
-def no_batch(given: str) -> NotFound:
+def no_batch(text: str) -> NotFound:
     """The answer for a batch that is not there, or not this workspace's; `id` is what was asked for."""
-    return NotFound("There is no batch of calls of this id in the workspace", id=given[:200])
+    return NotFound("There is no batch of calls of this id in the workspace", id=text[:200])
 
 
 def no_call() -> NotFound:
@@ -164,9 +164,9 @@ def no_call() -> NotFound:
     return NotFound("There is no call of this id in this batch")
 
 
-def no_agent(given: str) -> NotFound:
+def no_agent(text: str) -> NotFound:
     """The answer for an agent that is not there."""
-    return NotFound("There is no agent of this id in the workspace", id=given[:200])
+    return NotFound("There is no agent of this id in the workspace", id=text[:200])
 
 
 def is_calls(batch: Batch) -> bool:

@@ -80,7 +80,7 @@ class ExportBody(Fields):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HistoryFilter:
     """Which calls are meant."""
 
     states: tuple[ItemState, ...] = PLACED
@@ -206,17 +206,17 @@ async def recording(ctx: Ctx, recordId: RecordId) -> Response:
     return not_found() if found is None else await recording_of(ctx, found[1])
 
 
-async def _find(ctx: Context, given: str) -> tuple[Batch, Item] | None:
+async def _find(ctx: Context, job_id: str) -> tuple[Batch, Item] | None:
     try:
-        ident, seq = convert.call_in(given if given.startswith(convert.CALL_PREFIX) else convert.CALL_PREFIX + given)
+        ident, seq = convert.call_in(job_id if job_id.startswith(convert.CALL_PREFIX) else convert.CALL_PREFIX + job_id)
         batch = await ctx.services.store.batch(ident, ctx.workspace)
         return (batch, await ctx.services.store.item(ident, seq)) if convert.is_calls(batch) else None
     except NotFound:
         return None
 
 
-async def _by_ids(ctx: Context, given: str | None) -> list[tuple[Batch, Item]]:
-    ids = _json("callIds", given or "[]", list)
+async def _by_ids(ctx: Context, text: str | None) -> list[tuple[Batch, Item]]:
+    ids = _json("callIds", text or "[]", list)
     if len(ids) > _PAGE:
         raise BadRequest(f"callIds: {len(ids)} ids; at most {_PAGE} are taken")
     found = [await _find(ctx, ident) for ident in ids if isinstance(ident, str)]
@@ -233,7 +233,9 @@ async def _by_number(ctx: Context, number: str) -> list[tuple[Batch, Item]]:
     return found
 
 
-def _wanted(status: str | None, batch: str | None, agent: str | None, dates: str | None, nothing: bool) -> Wanted:
+def _wanted(
+    status: str | None, batch: str | None, agent: str | None, dates: str | None, nothing: bool
+) -> HistoryFilter:
     if status and status not in (*STATES, "all"):
         raise BadRequest(f"status: {status[:40]!r} is none of all, {', '.join(STATES)}")
     since = until = None
@@ -248,8 +250,8 @@ def _wanted(status: str | None, batch: str | None, agent: str | None, dates: str
         ident = convert.batch_in(batch) if batch else None
         named = convert.agent_out(convert.agent_in(agent)) if agent else None
     except NotFound:
-        return Wanted(nothing=True)
-    return Wanted(states, ident, named, since, until, nothing)
+        return HistoryFilter(nothing=True)
+    return HistoryFilter(states, ident, named, since, until, nothing)
 
 
 def _json(name: str, text: str, kind: type) -> Any:
@@ -268,21 +270,21 @@ def _json(name: str, text: str, kind: type) -> Any:
     return value
 
 
-def _date(given: Any) -> datetime | None:
-    if given is None:
+def _date(value: Any) -> datetime | None:
+    if value is None:
         return None
     try:
-        if isinstance(given, (int, float)):
-            found = datetime.fromtimestamp(given / 1000, UTC)
+        if isinstance(value, (int, float)):
+            found = datetime.fromtimestamp(value / 1000, UTC)
         else:
-            found = datetime.fromisoformat(str(given))
+            found = datetime.fromisoformat(str(value))
         found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
         return max(found, _NOTHING_BEFORE)
     except (ValueError, OverflowError, OSError):
         raise BadRequest("dateRange: takes dates such as 2026-12-01 or times in RFC 3339") from None
 
 
-async def _batches(ctx: Context, wanted: Wanted, piece: int) -> AsyncGenerator[Batch, None]:
+async def _batches(ctx: Context, wanted: HistoryFilter, piece: int) -> AsyncGenerator[Batch, None]:
     """The batches that are meant, newest first, each read once."""
     store = ctx.services.store
     if wanted.nothing:
@@ -308,7 +310,7 @@ async def _batches(ctx: Context, wanted: Wanted, piece: int) -> AsyncGenerator[B
         before = found[-1].id
 
 
-async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int, list[tuple[Batch, Item]]]:
+async def _page(ctx: Context, wanted: HistoryFilter, skip: int, size: int) -> tuple[int, list[tuple[Batch, Item]]]:
     """How many calls were counted, and those of one page. Counts are of whole batches, no call is read for them; they
     end as soon as it is sure that there is a call behind the page."""
     total, shown = 0, list[tuple[Batch, Item]]()
@@ -326,9 +328,9 @@ async def _page(ctx: Context, wanted: Wanted, skip: int, size: int) -> tuple[int
     return total, shown
 
 
-async def _csv(ctx: Context, wanted: Wanted, asked: ExportBody) -> AsyncIterator[bytes]:
+async def _csv(ctx: Context, wanted: HistoryFilter, body: ExportBody) -> AsyncIterator[bytes]:
     yield csv_row(HEADER)
-    left = asked.limit or 1_000_000
+    left = body.limit or 1_000_000
     async for batch in _batches(ctx, wanted, _ALL):
         for state in wanted.states:
             after = -1
@@ -338,5 +340,5 @@ async def _csv(ctx: Context, wanted: Wanted, asked: ExportBody) -> AsyncIterator
                     break
                 after, left = items[-1].seq, left - len(items)
                 yield b"".join(
-                    csv_row(cells(now, item, asked.includeTranscripts, asked.includePostAnalysis)) for item in items
+                    csv_row(cells(now, item, body.includeTranscripts, body.includePostAnalysis)) for item in items
                 )

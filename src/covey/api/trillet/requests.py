@@ -238,8 +238,8 @@ def pace(text: str) -> float:
     return value
 
 
-def _optional(given: Mapping[str, str], field: str, read: Callable[[str], _T]) -> _T | None:
-    return read(given[field]) if field in given else None
+def _optional(fields: Mapping[str, str], field: str, read: Callable[[str], _T]) -> _T | None:
+    return read(fields[field]) if field in fields else None
 
 
 def _choice(field: str, text: str, choices: Callable[[str], _T]) -> _T:

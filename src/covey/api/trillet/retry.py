@@ -13,7 +13,7 @@ import orjson
 from covey.api.kit.context import Context
 from covey.api.kit.errors import Answer
 from covey.api.kit.formats import utc
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.money import ANYTHING, Budget, amount, money, prices_of
 from covey.api.kit.services import TrunkFacts
 from covey.api.trillet import convert
@@ -62,16 +62,16 @@ class Selection:
         return hashlib.sha256(orjson.dumps(["retry", batch, *chosen])).hexdigest()
 
 
-async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answer:
-    """Start a batch of the calls that `asked` selects, within the limits of the first one unless `asked` has others.
+async def retry_batch(ctx: Context, batch: Batch, body: dict[str, Any]) -> Answer:
+    """Start a batch of the calls that `body` selects, within the limits of the first one unless `body` has others.
 
     The same selection is not taken twice within ten minutes or while the first one is worked on, whatever keys come
     with it: each click of a person has a key of its own. `allowDuplicate` says that it is meant.
     """
-    chosen = _selection(asked)
+    chosen = _selection(body)
     trunk = ctx.trunk(batch.lane)
     now = ctx.services.clock.now()
-    start_at = None if asked["scheduledAt"] is None else schedule(asked["scheduledAt"], now)
+    start_at = None if body["scheduledAt"] is None else schedule(body["scheduledAt"], now)
     left_out = set[int]()
     async with aclosing(_pieces(ctx, batch, chosen, left_out, live=trunk.live)) as pieces:
         nothing = await anext(pieces, None) is None
@@ -81,7 +81,7 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
     keep, prices = await kept(ctx), prices_of(await ctx.workspace_settings(), batch.kind)
 
     async def work(ident: str) -> Answer:
-        most = await _budget(ctx, batch, asked["maxCost"], prices, trunk)
+        most = await _budget(ctx, batch, body["maxCost"], prices, trunk)
         new = NewBatch(
             id=ident,
             workspace=ctx.workspace,
@@ -89,14 +89,14 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
             lane=batch.lane,
             config=batch.config,
             created_at=now,
-            name=asked["name"] or (f"{batch.name} (again)" if batch.name else None),
+            name=body["name"] or (f"{batch.name} (again)" if batch.name else None),
             start_at=start_at,
-            expires_at=_expiry(batch, asked["expiresAt"], max(start_at or now, now)),
+            expires_at=_expiry(batch, body["expiresAt"], max(start_at or now, now)),
             max_tries=batch.max_tries,
             exclusive=True,
             hours=trunk.settings.hours,
-            cap=asked["maxConcurrent"] or batch.cap,
-            pace=asked["callsPerSecond"] or batch.pace,
+            cap=body["maxConcurrent"] or batch.cap,
+            pace=body["callsPerSecond"] or batch.pace,
             fingerprint=chosen.fingerprint(batch.id),
             keep=keep,
             prices=prices,
@@ -110,11 +110,11 @@ async def retry_batch(ctx: Context, batch: Batch, asked: dict[str, Any]) -> Answ
         )
         zoned = trunk.settings.hours is not None
         pieces = _pieces(ctx, batch, chosen, left_out, live=trunk.live, zoned=zoned)
-        made = await submit(ctx, new, pieces, asked["allowDuplicate"], "The same retry")
+        made = await submit(ctx, new, pieces, body["allowDuplicate"], "The same retry")
         premium = [f"{len(left_out):,} premium or satellite numbers are left out"] if left_out else []
         return Answer(started(made, [*most.warnings, *premium]))
 
-    return await once(ctx, asked, work, new_id(now), lambda ident: recover(ctx, ident))
+    return await idempotent(ctx, body, work, new_id(now), lambda ident: recover(ctx, ident))
 
 
 def _expiry(batch: Batch, text: str | None, start: datetime) -> datetime | None:
@@ -169,16 +169,16 @@ def _most(batch: Batch) -> int:
     return most if batch.max_cost is None else min(most, batch.max_cost)
 
 
-def _selection(asked: dict[str, Any]) -> Selection:
-    named = _listed(asked["status"])
+def _selection(body: dict[str, Any]) -> Selection:
+    named = _listed(body["status"])
     unknown = [word for word in named if word not in ENDED]
     if unknown:
         raise BadRequest(f"status: {unknown[0][:40]!r} is none of {', '.join(ENDED)}")
-    return Selection(frozenset(ENDED[word] for word in named), frozenset(_listed(asked["errorCode"] or [])))
+    return Selection(frozenset(ENDED[word] for word in named), frozenset(_listed(body["errorCode"] or [])))
 
 
-def _listed(given: list[str] | str) -> list[str]:
-    return [given] if isinstance(given, str) else given
+def _listed(value: list[str] | str) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 async def _pieces(

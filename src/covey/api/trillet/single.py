@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from covey.api.kit.blank import Fields
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import WITH_BODY, new_router, said
 from covey.api.kit.submission import made
 from covey.api.trillet import convert
@@ -20,7 +20,7 @@ from covey.api.trillet.dialect import POSTED
 from covey.api.trillet.numbers import read_number
 from covey.api.trillet.requests import parse
 from covey.api.trillet.submit import Plan, config_of, submit, understand
-from covey.api.webhooks.callbacks import check_address, told
+from covey.api.webhooks.callbacks import callback_endpoint, check_address
 from covey.calls.config import KIND, Row
 from covey.calls.text import visible
 from covey.domain.batch import NewBatch, NewItem
@@ -86,11 +86,11 @@ async def start_call(ctx: Ctx, body: NewCall) -> Response:
     async def work(ident: str) -> Answer:
         new = _single(ctx, plan, body, ident, tuple(values))
         row = Row(row=1, values={"phone_number": number.e164, **values})
-        async with told(ctx, ident, body.callback_url):
+        async with callback_endpoint(ctx, ident, body.callback_url):
             batch = await submit(ctx, new, _one(NewItem(row.dump(), number.e164, number.zone)), True)
         return Answer(_started(batch.id, plan.trunk.name, plan.trunk.live))
 
-    return await once(ctx, given, work, new_id(ctx.services.clock.now()), lambda ident: _recover(ctx, ident))
+    return await idempotent(ctx, given, work, new_id(ctx.services.clock.now()), lambda ident: _recover(ctx, ident))
 
 
 def _single(ctx: Context, plan: Plan, body: NewCall, ident: str, columns: tuple[str, ...]) -> NewBatch:

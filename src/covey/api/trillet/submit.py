@@ -18,7 +18,7 @@ from covey.api.kit.checking import checked
 from covey.api.kit.context import Context
 from covey.api.kit.errors import Answer
 from covey.api.kit.forms import Form
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.money import ANYTHING, Budget, budget, prices_of
 from covey.api.kit.services import TrunkFacts
 from covey.api.kit.streaming import streamed
@@ -70,8 +70,8 @@ async def start(ctx: Context) -> Answer:
         async def work(ident: str) -> Answer:
             return Answer(await _start(ctx, fields, upload, ident))
 
-        return await once(
-            ctx, meaning_of(upload), work, new_id(services.clock.now()), lambda ident: recover(ctx, ident)
+        return await idempotent(
+            ctx, fingerprint_fields(upload), work, new_id(services.clock.now()), lambda ident: recover(ctx, ident)
         )
 
 
@@ -87,7 +87,7 @@ async def validate(ctx: Context) -> Response:
                 return Answer(_report(found, plan, await warnings_of(ctx, plan.trunk.name, found)))
 
         if ctx.request.query_params.get("format") != "csv":
-            return await once(ctx, meaning_of(upload), work)
+            return await idempotent(ctx, fingerprint_fields(upload), work)
         return await streamed(_report_csv(await _checked(ctx, upload, plan)), "text/csv", {})
 
 
@@ -98,7 +98,7 @@ async def _report_csv(found: CheckedList) -> AsyncIterator[bytes]:
             yield block
 
 
-def meaning_of(upload: Form) -> dict[str, Any]:
+def fingerprint_fields(upload: Form) -> dict[str, Any]:
     """What a form means to an Idempotency-Key, whatever its boundary: its fields, and its file by content."""
     return {"fields": {name: text for name, text in upload.fields.items() if text}, "file": upload.sha256}
 

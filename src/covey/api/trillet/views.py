@@ -301,23 +301,23 @@ def _result(item: Item, run: PastRun, cells: dict[str, str]) -> out.CallResult:
     }
 
 
-def turn(given: Mapping[str, Any]) -> out.TurnOut:
+def turn(data: Mapping[str, Any]) -> out.TurnOut:
     """One turn of a conversation, as the runner kept it."""
     found: out.TurnOut = {
-        "speaker": str(given.get("speaker", "")),
-        "text": str(given.get("text", "")),
-        "at": float(given.get("at", 0.0)),
-        "confidence": float(given.get("confidence", 1.0)),
+        "speaker": str(data.get("speaker", "")),
+        "text": str(data.get("text", "")),
+        "at": float(data.get("at", 0.0)),
+        "confidence": float(data.get("confidence", 1.0)),
     }
-    if given.get("digit") is not None:
-        found["digit"] = str(given["digit"])
-    if given.get("said_for") is not None:
-        found["said_for"] = float(given["said_for"])
+    if data.get("digit") is not None:
+        found["digit"] = str(data["digit"])
+    if data.get("said_for") is not None:
+        found["said_for"] = float(data["said_for"])
     return found
 
 
-def _network(found: out.CallStatus, kept: Mapping[str, Any]) -> None:
-    sip, media = kept.get("sip"), kept.get("media")
+def _network(found: out.CallStatus, result: Mapping[str, Any]) -> None:
+    sip, media = result.get("sip"), result.get("media")
     if sip:
         found["sip"] = {"callId": sip.get("call_id"), "code": sip.get("code"), "text": str(sip.get("text") or "")}
     if media:

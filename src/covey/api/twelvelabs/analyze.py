@@ -17,7 +17,7 @@ from covey.api.kit.bodies import print_of
 from covey.api.kit.checking import left
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import TEXTS
 from covey.api.kit.submission import made
 from covey.api.twelvelabs import schemas as out
@@ -112,7 +112,7 @@ async def analyze(ctx: Ctx, body: Analyze) -> Response:
         batch = await made(ctx, ident)
         return None if batch is None or batch.stop_reason is StopReason.cancel else await _waited(ctx, batch)
 
-    return await once(ctx, meaning, work, new_id(ctx.services.clock.now()), recover, keep_refusals=False)
+    return await idempotent(ctx, meaning, work, new_id(ctx.services.clock.now()), recover, keep_refusals=False)
 
 
 async def _waited(ctx: Context, batch: Batch) -> Answer:
@@ -125,7 +125,7 @@ async def _waited(ctx: Context, batch: Batch) -> Answer:
             return _answer(*ending.result())
         await single.stop(ctx, batch.id)
         gone = _refused(400, "request_canceled_or_timed_out", "The caller went away")
-        gone.kept = None
+        gone.stored = None
         return gone
     except BaseException:
         with suppress(CoveyError):

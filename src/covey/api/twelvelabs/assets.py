@@ -16,7 +16,7 @@ from covey.api.kit.blank import EMPTY_FROM_SDK
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer, BodyTooLarge
 from covey.api.kit.forms import FILE, Form, read_form
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.json_text import Unfit, read_json
 from covey.api.kit.openapi import Responses, multipart, parameters
 from covey.api.twelvelabs import convert
@@ -86,7 +86,7 @@ async def create_asset(ctx: Ctx) -> Response:
             return None if asset is None else Answer(asset_out(asset), 201)
 
         ident = new_id(ctx.services.clock.now())
-        return await once(ctx, values, work, ident, recover, keep_refusals=False)
+        return await idempotent(ctx, values, work, ident, recover, keep_refusals=False)
 
 
 @router.get(
@@ -210,7 +210,7 @@ async def delete_metadata(ctx: Ctx, asset_id: AssetId) -> Response:
     return await _changed(ctx, asset_id, lambda _: {})
 
 
-async def _changed(ctx: Context, given: str, turn: Callable[[Json], Json]) -> Response:
+async def _changed(ctx: Context, asset_id: str, turn: Callable[[Json], Json]) -> Response:
     most = ctx.services.settings.limits.field_bytes
 
     def change(now: Json) -> Json:
@@ -220,9 +220,9 @@ async def _changed(ctx: Context, given: str, turn: Callable[[Json], Json]) -> Re
         return made
 
     try:
-        await settled(ctx.services.store.annotate_asset(ctx.workspace, _ident(given), change))
+        await settled(ctx.services.store.annotate_asset(ctx.workspace, _ident(asset_id), change))
     except NotFound:
-        raise convert.nothing_of(given, COLLECTION) from None
+        raise convert.nothing_of(asset_id, COLLECTION) from None
     return Response(status_code=204)
 
 
@@ -282,18 +282,18 @@ def _meaning(upload: Form) -> dict[str, Any]:
     return {"name": asset_name(name), "method": method, "url": url, "notes": _notes(fields.get("user_metadata"))}
 
 
-def asset_name(given: str) -> str:
+def asset_name(text: str) -> str:
     """The last part of a name, printable, of a fair length."""
-    last = given.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    last = text.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return "".join(sign for sign in last if sign.isprintable())[:LONGEST_NAME]
 
 
-def _notes(given: str | None) -> Mapping[str, Any]:
+def _notes(text: str | None) -> Mapping[str, Any]:
     """The owner's JSON. Keys with nothing in them are left out, as the real service does."""
-    if given is None:
+    if text is None:
         return {}
     try:
-        notes = read_json(given.encode())
+        notes = read_json(text.encode())
     except Unfit as error:
         raise BadRequest(f"{'.'.join(['user_metadata', *map(str, error.path)])}: {error.what}", code=INVALID) from None
     except ValueError:
@@ -315,9 +315,9 @@ def kept_notes(notes: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in notes.items() if value not in (None, "", [])}
 
 
-def _ident(given: str) -> str:
+def _ident(text: str) -> str:
     """An id as the store has it; NotFound if it cannot be one."""
-    ident = convert.identifier(given)
+    ident = convert.identifier(text)
     if ident is None:
         raise NotFound
     return ident

@@ -10,7 +10,7 @@ from covey.analysis.config import KIND
 from covey.api.kit.bodies import print_of
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import file_answer, parameters, said
 from covey.api.kit.streaming import streamed
 from covey.api.kit.submission import made
@@ -41,9 +41,9 @@ JSON_LINES = "application/jsonl"
 BatchId = Annotated[str, Path(description="A batch's id: 24 hex digits")]
 
 
-async def find(ctx: Context, given: str) -> Batch:
+async def find(ctx: Context, batch_id: str) -> Batch:
     """The workspace's batch of this id; NotFound as for one that never was, for batches of other kinds too."""
-    ident = convert.identifier(given)
+    ident = convert.identifier(batch_id)
     if ident is not None:
         try:
             batch = await ctx.services.store.batch(ident, ctx.workspace, bare=True)
@@ -51,7 +51,7 @@ async def find(ctx: Context, given: str) -> Batch:
             batch = None
         if batch is not None and batch.kind == KIND and batch.origin != views.SINGLE:
             return batch
-    raise convert.nothing_of(given, COLLECTION)
+    raise convert.nothing_of(batch_id, COLLECTION)
 
 
 @router.post(
@@ -75,7 +75,7 @@ async def create(ctx: Ctx, body: CreateBatch) -> Response:
         return Answer(views.created(batch, tasks), 201)
 
     ident = new_id(ctx.services.clock.now())
-    return await once(ctx, meaning, work, ident, lambda earlier: _recovered(ctx, earlier), keep_refusals=False)
+    return await idempotent(ctx, meaning, work, ident, lambda earlier: _recovered(ctx, earlier), keep_refusals=False)
 
 
 async def _recovered(ctx: Context, ident: str) -> Answer | None:
@@ -131,9 +131,9 @@ async def hooks_of(ctx: Context, batch: Batch, urls: Mapping[str, str]) -> list[
     return views.hooks([(urls[one.endpoint], one) for one in ended if one.endpoint in urls])
 
 
-def _skipped(told: Delivery) -> bool:
+def _skipped(delivery: Delivery) -> bool:
     """Whether a delivery ended without anybody being asked: the endpoint no longer wanted to hear of it."""
-    return told.state is DeliveryState.delivered and told.status is None
+    return delivery.state is DeliveryState.delivered and delivery.status is None
 
 
 @router.get(
@@ -212,7 +212,7 @@ async def cancel(ctx: Ctx, batch_id: BatchId) -> Response:
             raise Conflict(f"The batch is {word} already; nothing was left to cancel", code=f"batch_{word}")
         return Answer(views.batch_object(stopped.batch), 202)
 
-    return await once(ctx, {}, work, keep_refusals=False)
+    return await idempotent(ctx, {}, work, keep_refusals=False)
 
 
 @router.post(
@@ -257,7 +257,7 @@ async def _turned(ctx: Context, batch: Batch, doing: str, turn: Callable[[], Awa
         ctx.services.hints.work(now.lane)
         return Answer(views.batch_object(now, holding=await holding(ctx.services, now)))
 
-    return await once(ctx, {}, work, keep_refusals=False)
+    return await idempotent(ctx, {}, work, keep_refusals=False)
 
 
 @router.delete(

@@ -80,15 +80,15 @@ def time(at: datetime) -> str:
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def identifier(given: str) -> str | None:
+def identifier(text: str) -> str | None:
     """An id as it is stored; None if it is none. Case does not matter (13.7)."""
-    ident = given.lower()
+    ident = text.lower()
     return ident if is_id(ident) else None
 
 
-def nothing_of(given: str, collection: str) -> NotFound:
+def nothing_of(text: str, collection: str) -> NotFound:
     """What is answered for an id that the workspace has nothing of."""
-    return NotFound(f"Resource with id {given[:80]} does not exist in collection {collection}")
+    return NotFound(f"Resource with id {text[:80]} does not exist in collection {collection}")
 
 
 def generation(item: Item) -> str:
@@ -96,13 +96,13 @@ def generation(item: Item) -> str:
     return str(uuid5(NAMESPACE_OID, f"{item.id}/{item.last.attempt if item.last else 0}"))
 
 
-def number(name: str, given: str | None, default: int, most: int = 10**9) -> int:
+def number(name: str, text: str | None, default: int, most: int = 10**9) -> int:
     """A number of the query."""
-    if given is None:
+    if text is None:
         return default
-    if not given.isascii() or not given.isdigit() or len(given) > 9 or not 1 <= int(given) <= most:
-        raise BadRequest(f"{name}: {given[:20]!r} is not a whole number from 1 to {most:,}")
-    return int(given)
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not 1 <= int(text) <= most:
+        raise BadRequest(f"{name}: {text[:20]!r} is not a whole number from 1 to {most:,}")
+    return int(text)
 
 
 def page_of(ctx: "Context") -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from covey.analysis.inspection import TOO_LARGE
 from covey.analysis.uploads.parts import CHUNK_BYTES
 from covey.api.kit.dialect import Allowance, Dialect
-from covey.api.kit.validation import told
+from covey.api.kit.validation import validation_message
 from covey.settings import Settings
 
 PREFIX = "/v1.3"
@@ -94,7 +94,7 @@ class TwelveLabs(Dialect):
         """Code and sentence of the first thing that pydantic finds wrong with a request. A required field that is null
         counts as absent."""
         path = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        what = told(first)
+        what = validation_message(first)
         match first["type"]:
             case "json_invalid":
                 return "parameter_invalid", f"The body is not valid JSON: {first.get('ctx', {}).get('error', what)}"

@@ -10,13 +10,13 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 from starlette.requests import ClientDisconnect, Request
 
-from covey.analysis.file_types import Kind
+from covey.analysis.file_types import FileType
 from covey.analysis.inspection import TOO_LARGE, too_large
 from covey.analysis.uploads.parts import ADDRESS_LIFE, COMPLETED, PartUpload
-from covey.analysis.uploads.service import PartUploads, Proof
+from covey.analysis.uploads.service import ChunkProof, PartUploads
 from covey.api.kit.context import Context, Ctx, services_of
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.numerals import Whole
 from covey.api.kit.openapi import parameters
 from covey.api.twelvelabs import convert
@@ -54,7 +54,7 @@ async def create_upload(ctx: Ctx, body: out.NewUpload) -> Response:
     without a key; the `ETag` of the answer proves it when it is reported. The asset is `processing` meanwhile. With the
     same Idempotency-Key it is begun once."""
     settings = ctx.services.settings.analysis
-    wrong = too_large(Kind(body.type, ""), body.total_size, settings.url_bytes, settings)
+    wrong = too_large(FileType(body.type, ""), body.total_size, settings.url_bytes, settings)
     if wrong is not None:
         raise BadRequest(f"total_size: {wrong}", code=TOO_LARGE)
     uploads, notes = uploads_of(ctx), kept_notes(body.user_metadata or {})
@@ -71,7 +71,7 @@ async def create_upload(ctx: Ctx, body: out.NewUpload) -> Response:
             return None
 
     ident = new_id(ctx.services.clock.now())
-    return await once(ctx, body.model_dump(), work, ident, recover, keep_refusals=False)
+    return await idempotent(ctx, body.model_dump(), work, ident, recover, keep_refusals=False)
 
 
 def _begun(ctx: Context, uploads: PartUploads, made: PartUpload) -> Answer:
@@ -157,7 +157,7 @@ async def retrieve_upload(ctx: Ctx, upload_id: UploadId) -> Response:
 async def report_chunks(ctx: Ctx, upload_id: UploadId, body: out.ChunkReport) -> Response:
     """Report chunks that were uploaded, all or none. Reporting them again does nothing."""
     upload = await _upload(ctx, upload_id)
-    proofs = [Proof(one.chunk_index, one.proof.strip('"'), one.chunk_size) for one in body.completed_chunks]
+    proofs = [ChunkProof(one.chunk_index, one.proof.strip('"'), one.chunk_size) for one in body.completed_chunks]
 
     async def work(_: str) -> Answer:
         try:
@@ -174,7 +174,7 @@ async def report_chunks(ctx: Ctx, upload_id: UploadId, body: out.ChunkReport) ->
         }
         return Answer(answer)
 
-    return await once(ctx, body.model_dump(), work, keep_refusals=False)
+    return await idempotent(ctx, body.model_dump(), work, keep_refusals=False)
 
 
 @router.post(
@@ -205,7 +205,7 @@ async def more_addresses(ctx: Ctx, upload_id: UploadId, body: out.MoreAddresses)
         }
         return Answer(answer)
 
-    return await once(ctx, body.model_dump(), work, keep_refusals=False)
+    return await idempotent(ctx, body.model_dump(), work, keep_refusals=False)
 
 
 @router.put(

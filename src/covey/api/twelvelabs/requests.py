@@ -34,13 +34,13 @@ ModelName = Annotated[str, Field(min_length=1, max_length=80, description="A nam
 _VIDEOS_ONLY = "videos only; an image may go with a question about a video, in media_sources of prompt_v2"
 
 
-class Part(Known):
+class BodyPart(Known):
     """A part of a body: no keys but these, and no value but of the right type."""
 
     model_config = ConfigDict(strict=True)
 
 
-class MediaSource(Part):
+class MediaSource(BodyPart):
     """An image that a prompt names as `<@name>`: exactly one of `url`, `asset_id`, `base64_string`."""
 
     name: Text
@@ -50,14 +50,14 @@ class MediaSource(Part):
     base64_string: str | None = None
 
 
-class Prompt(Part):
+class Prompt(BodyPart):
     """A question, and at most four images that it names."""
 
     input_text: Text
     media_sources: Annotated[list[MediaSource], Field(max_length=4, fail_fast=True)] | None = None
 
 
-class ResponseFormat(Part):
+class ResponseFormat(BodyPart):
     """The form of the answer: a JSON schema in mode general, definitions of segments in mode time_based_metadata."""
 
     type: Literal["json_schema", "segment_definitions"]
@@ -66,7 +66,7 @@ class ResponseFormat(Part):
     segment_time_format: Literal["seconds", "hh:mm:ss", "hh:mm:ss.fff"] | None = None
 
 
-class Options(Part):
+class Options(BodyPart):
     """What may be said for every item and for one."""
 
     response_format: ResponseFormat | None = None
@@ -84,7 +84,7 @@ class Defaults(Options):
     prompt: Prompt | None = None
 
 
-class BatchVideo(Part):
+class BatchVideo(BodyPart):
     """A video: `asset_id`, or `url`, of which the server makes an asset when the item's turn comes."""
 
     type: Literal["asset_id", "url"]
@@ -99,7 +99,7 @@ class BatchItem(Defaults):
     custom_id: CustomId | None = None
 
 
-class CreateBatch(Part):
+class CreateBatch(BodyPart):
     """A batch: up to a thousand videos, all in one mode. `max_cost` is Covey's own: what the batch may cost at most, a
     decimal number as text, in the unit of the workspace's prices."""
 
@@ -110,7 +110,7 @@ class CreateBatch(Part):
     max_cost: Annotated[str, Field(max_length=40)] | None = None
 
 
-class TaskVideo(Part):
+class TaskVideo(BodyPart):
     """A video by its asset, by an address, or as it is."""
 
     type: Literal["asset_id", "url", "base64_string"]
@@ -221,7 +221,7 @@ class Checker:
         self._seen: set[int] = set()
         self._patterns = Patterns()
 
-    def given(self, wanted: Wanted, where: str) -> None:
+    def check_options(self, wanted: Wanted, where: str) -> None:
         """What one object says: the defaults, or an item."""
         if self._mode is Mode.general:
             for name in _SEGMENTS_ONLY:
@@ -276,10 +276,10 @@ class Checker:
             _told(check_segments, form[right], f"{where}.{right}", form.get("segment_time_format"))
 
 
-def _told(check: Any, *given: Any) -> None:
+def _told(check: Any, *args: Any) -> None:
     """Run a check of the schema's dialect; its refusals are the API's."""
     try:
-        check(*given)
+        check(*args)
     except SchemaError as error:
         kind: type[CoveyError] = Unprocessable if error.status == Unprocessable.status else BadRequest
         raise kind(error.message, code=error.code) from None

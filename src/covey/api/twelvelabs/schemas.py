@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from covey.analysis.uploads.parts import Status
 from covey.api.kit.schemas import closed
 from covey.api.twelvelabs.convert import BatchWord, ModeWord, TaskWord
-from covey.api.twelvelabs.requests import Part, Text
+from covey.api.twelvelabs.requests import BodyPart, Text
 
 
 @closed
@@ -223,7 +223,7 @@ class Analysed(TypedDict):
     error: NotRequired[Fault]
 
 
-class MetadataIn(Part):
+class MetadataIn(BodyPart):
     """What an owner keeps with an asset: strings, numbers, booleans and lists of strings."""
 
     user_metadata: dict[str, Any]
@@ -265,7 +265,7 @@ MOST_ADDRESSES = 1000
 MOST_REPORTED = 1000
 
 
-class NewUpload(Part):
+class NewUpload(BodyPart):
     """A file that is to come in parts."""
 
     filename: Text
@@ -276,7 +276,7 @@ class NewUpload(Part):
     user_metadata: Annotated[dict[str, Any] | None, Field(description="Kept with the asset")] = None
 
 
-class CompletedChunk(Part):
+class CompletedChunk(BodyPart):
     """A chunk that was uploaded."""
 
     chunk_index: Annotated[int, Field(description="From 1")]
@@ -285,13 +285,13 @@ class CompletedChunk(Part):
     chunk_size: Annotated[int, Field(description="Bytes")]
 
 
-class ChunkReport(Part):
+class ChunkReport(BodyPart):
     """Chunks that were uploaded, in any order."""
 
     completed_chunks: Annotated[list[CompletedChunk], Field(min_length=1, max_length=MOST_REPORTED)]
 
 
-class MoreAddresses(Part):
+class MoreAddresses(BodyPart):
     """A row of chunks."""
 
     start: Annotated[int, Field(ge=1, description="The first chunk, from 1")]

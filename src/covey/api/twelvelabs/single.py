@@ -42,7 +42,7 @@ async def understood(ctx: Context, body: CreateTask | Analyze) -> tuple[Asked, d
         raise BadRequest("prompt: the mode general needs one", code=NEEDED)
     prompt = Prompt(input_text=body.prompt) if body.prompt is not None else body.prompt_v2
     own, checker = wanted(body, prompt), Checker(mode)
-    await ctx.services.heavy.run(checker.given, own, "")
+    await ctx.services.heavy.run(checker.check_options, own, "")
     checker.merged(own, "")
     config = AnalysisConfig(model=name, mode=mode)
     custom = body.custom_id if isinstance(body, CreateTask) else None
@@ -91,16 +91,16 @@ def _decode(encoded: str, file: Path, most: int) -> None:
         raise BadRequest("video.base64_string: it is not base64") from None
 
 
-async def find(ctx: Context, given: str) -> tuple[Batch, Item]:
+async def find(ctx: Context, task_id: str) -> tuple[Batch, Item]:
     """The workspace's task of this id, an item of a batch too. Raises NotFound."""
-    ident = convert.identifier(given)
+    ident = convert.identifier(task_id)
     place = split_item_id(ident) if ident is not None else None
     if place is not None:
         with suppress(NotFound):
             batch = await ctx.services.store.batch(place[0], ctx.workspace)
             if batch.kind == KIND:
                 return batch, await ctx.services.store.item(*place)
-    raise convert.nothing_of(given, "tasks")
+    raise convert.nothing_of(task_id, "tasks")
 
 
 async def ended(ctx: Context, batch: str, within: timedelta | None = None) -> tuple[Batch, Item]:

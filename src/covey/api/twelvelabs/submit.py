@@ -48,14 +48,14 @@ def _understood(body: CreateBatch, allow: Sequence[Any]) -> Asked:
     checker, items, seen = Checker(Mode(body.analysis_mode)), list[tuple[ItemInput, str | None]](), dict[str, int]()
     given = body.defaults or Defaults()
     defaults = wanted(given, given.prompt)
-    checker.given(defaults, "defaults.")
+    checker.check_options(defaults, "defaults.")
     for at, item in enumerate(body.requests):
         where = f"requests.{at}."
         if item.custom_id is not None and (first := seen.setdefault(item.custom_id, at)) != at:
             raise BadRequest(f"{where}custom_id: {item.custom_id!r} is that of requests.{first} already")
         check_video(item.video, f"{where}video", allow)
         own = wanted(item, item.prompt)
-        checker.given(own, where)
+        checker.check_options(own, where)
         checker.merged(own.over(defaults), where)
         items.append((_input(item.video.asset_id, item.video.url, own, f"{where}video"), item.custom_id))
     return Asked(AnalysisConfig(model=body.model_name, mode=Mode(body.analysis_mode), defaults=defaults), items)
@@ -75,10 +75,10 @@ def input_of(video: Any, own: Wanted) -> ItemInput:
     return _input(video.asset_id, video.url, own, "video")
 
 
-async def check_assets(ctx: Context, asked: Asked) -> float:
+async def check_assets(ctx: Context, request: Asked) -> float:
     """The assets are there, ready, and no more than a batch may be about; the seconds of the longest window. Raises
     NotFound, Conflict, BadRequest."""
-    named = list(dict.fromkeys(given.asset for given, _ in asked.items if given.asset))
+    named = list(dict.fromkeys(given.asset for given, _ in request.items if given.asset))
     found = await ctx.services.store.assets_among(ctx.workspace, named) if named else {}
     for one in named:
         if one not in found:
@@ -88,37 +88,37 @@ async def check_assets(ctx: Context, asked: Asked) -> float:
             state = found[one].state.value
             raise Conflict(f"The asset {one} is {state}, not ready", code="asset_not_ready", asset_id=one, status=state)
     analysis = ctx.services.settings.analysis
-    known = [_window(asked, given, found[given.asset], analysis) for given, _ in asked.items if given.asset]
+    known = [_window(request, given, found[given.asset], analysis) for given, _ in request.items if given.asset]
     if sum(known) > analysis.hours * 3600:
         hours = sum(known) / 3600
         raise BadRequest(f"requests: {hours:,.1f} hours of video are more than the {analysis.hours:,g} of a batch")
-    return max(known) if len(known) == len(asked.items) else analysis.window_seconds
+    return max(known) if len(known) == len(request.items) else analysis.window_seconds
 
 
-def _window(asked: Asked, given: ItemInput, asset: Asset, analysis: Analysis) -> float:
+def _window(request: Asked, source: ItemInput, asset: Asset, analysis: Analysis) -> float:
     """How long an item's window is. One that is too long fails alone, so it counts no more than a window may last."""
-    merged = given.wanted.over(asked.config.defaults)
+    merged = source.wanted.over(request.config.defaults)
     lasts = asset.seconds or 0.0
     end = min(lasts, merged.end_time if merged.end_time is not None else lasts)
     return min(max(0.0, end - (merged.start_time or 0.0)), analysis.window_seconds)
 
 
-async def budget_of(ctx: Context, asked: Asked, text: str | None, seconds: float) -> Budget:
+async def budget_of(ctx: Context, request: Asked, text: str | None, seconds: float) -> Budget:
     """What the batch may cost, and what is reserved for one item: its price, the longest window, and both rounds of
     tokens that an answer which has to be put right takes. Raises BadRequest where that is not known."""
     if text is None:
         return ANYTHING
     prices = prices_of(await ctx.workspace_settings(), KIND)
-    model = ctx.services.settings.models[asked.config.model]
+    model = ctx.services.settings.models[request.config.model]
     tokens_in = 0 if model.kind is ModelKind.local_facts else model.context_tokens
     if tokens_in is None and prices.token_in:
         raise BadRequest(
-            f"max_cost: tokens in have a price, and how many the model {asked.config.model} reads at most is not "
-            f"known; whoever runs the server says so as context_tokens of models.{asked.config.model}",
+            f"max_cost: tokens in have a price, and how many the model {request.config.model} reads at most is not "
+            f"known; whoever runs the server says so as context_tokens of models.{request.config.model}",
             code=NO_PRICES,
         )
     tokens_out = max(
-        most_tokens(asked.config.mode, given.wanted.over(asked.config.defaults)) for given, _ in asked.items
+        most_tokens(request.config.mode, given.wanted.over(request.config.defaults)) for given, _ in request.items
     )
     longest = Units(seconds, ROUNDS * (tokens_in or 0), ROUNDS * tokens_out)
     found = budget("max_cost", amount("max_cost", text), prices, longest, KIND)
@@ -127,7 +127,7 @@ async def budget_of(ctx: Context, asked: Asked, text: str | None, seconds: float
     return found
 
 
-async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = None, **more: Any) -> Batch:
+async def submit(ctx: Context, request: Asked, ident: str, notes: Json | None = None, **more: Any) -> Batch:
     """Make the batch. Raises TooMany if the workspace has as many as it may have, Unsure if the database failed on the
     way; then whether it was made is found out by its id."""
     services = ctx.services
@@ -137,8 +137,8 @@ async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = No
         id=ident,
         workspace=ctx.workspace,
         kind=KIND,
-        lane=lane_of(asked.config.model),
-        config=asked.config.dump(),
+        lane=lane_of(request.config.model),
+        config=request.config.dump(),
         created_at=now,
         expires_at=now + timedelta(hours=settings.analysis.expire_hours),
         deletes_at=None if days is None else now + timedelta(days=days),
@@ -146,12 +146,12 @@ async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = No
         repeatable=True,
         self_pausing=False,
         prices=prices_of(await ctx.workspace_settings(), KIND),
-        notes={views.MODE: asked.config.mode.value, views.MODEL: asked.config.model, **(notes or {})},
+        notes={views.MODE: request.config.mode.value, views.MODEL: request.config.model, **(notes or {})},
         **more,
     )
     quota = Quota(settings.analysis.active_batches, settings.limits.waiting_items, allow_duplicate=True)
     try:
-        return await services.submission.submit(new, _pieces(ctx, asked), quota, ctx.actor)
+        return await services.submission.submit(new, _pieces(ctx, request), quota, ctx.actor)
     except Conflict as error:
         if error.code not in ("too_many_batches", "too_many_items"):
             raise
@@ -166,9 +166,9 @@ async def submit(ctx: Context, asked: Asked, ident: str, notes: Json | None = No
         ) from error
 
 
-async def _pieces(ctx: Context, asked: Asked) -> AsyncIterator[Sequence[NewItem]]:
-    for first in range(0, len(asked.items), PIECE):
-        yield await ctx.services.heavy.run(_written, asked.items[first : first + PIECE])
+async def _pieces(ctx: Context, request: Asked) -> AsyncIterator[Sequence[NewItem]]:
+    for first in range(0, len(request.items), PIECE):
+        yield await ctx.services.heavy.run(_written, request.items[first : first + PIECE])
 
 
 def _written(items: Sequence[tuple[ItemInput, str | None]]) -> list[NewItem]:

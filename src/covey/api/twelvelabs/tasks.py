@@ -10,7 +10,7 @@ from covey.analysis.config import ItemInput
 from covey.api.kit.bodies import print_of
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import parameters, said
 from covey.api.kit.submission import made
 from covey.api.twelvelabs import convert, lists, single, views
@@ -48,7 +48,7 @@ async def create(ctx: Ctx, body: CreateTask) -> Response:
         batch = await made(ctx, ident)
         return None if batch is None else _created(batch)
 
-    return await once(ctx, meaning, work, new_id(ctx.services.clock.now()), recover, keep_refusals=False)
+    return await idempotent(ctx, meaning, work, new_id(ctx.services.clock.now()), recover, keep_refusals=False)
 
 
 def _created(batch: Batch) -> Answer:
@@ -108,9 +108,9 @@ async def _lasts(ctx: Context, item: Item) -> float | None:
     return None
 
 
-async def _single(ctx: Context, given: str) -> tuple[Batch, Item]:
+async def _single(ctx: Context, task_id: str) -> tuple[Batch, Item]:
     """A task of its own. Raises Conflict for an item of a batch."""
-    batch, item = await single.find(ctx, given)
+    batch, item = await single.find(ctx, task_id)
     if batch.origin != views.SINGLE:
         message = f"The task belongs to the batch {batch.id}; cancel or delete the batch"
         raise Conflict(message, code="task_in_batch", batch_id=batch.id)
@@ -142,7 +142,7 @@ async def cancel(ctx: Ctx, task_id: TaskId) -> Response:
         answer: out.TaskCreated = {"task_id": item.id, "status": "canceled"}
         return Answer(answer)
 
-    return await once(ctx, {}, work, keep_refusals=False)
+    return await idempotent(ctx, {}, work, keep_refusals=False)
 
 
 @router.delete(

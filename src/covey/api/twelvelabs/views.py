@@ -195,10 +195,10 @@ TRUNCATED: out.Fault = {"message": "The answer was cut at its greatest length"}
 LOST: out.Fault = {"code": "request_canceled_or_timed_out", "message": "It came to no answer"}
 
 
-def _video(given: ItemInput, seconds: float | None) -> out.VideoSource:
-    source: out.VideoSource = {"type": "url", "url": given.url or ""}
-    if given.asset is not None:
-        source = {"type": "asset_id", "asset_id": given.asset}
+def _video(item: ItemInput, seconds: float | None) -> out.VideoSource:
+    source: out.VideoSource = {"type": "url", "url": item.url or ""}
+    if item.asset is not None:
+        source = {"type": "asset_id", "asset_id": item.asset}
     if seconds is not None:
         source["system_metadata"] = {"duration": seconds}
     return source

@@ -57,11 +57,11 @@ def _status_of(snapshot: Json) -> str:
     return "ready" if counts.get("succeeded") else "failed" if counts.get("failed") else "canceled"
 
 
-def _video(given: ItemInput) -> dict[str, Any]:
+def _video(source: ItemInput) -> dict[str, Any]:
     """Which video a task is about. What may be a secret in an address is left out."""
-    if given.asset is not None:
-        return {"type": "asset_id", "asset_id": given.asset}
-    return {"type": "url", "url": public_url(given.url or "")}
+    if source.asset is not None:
+        return {"type": "asset_id", "asset_id": source.asset}
+    return {"type": "url", "url": public_url(source.url or "")}
 
 
 def _batch(delivery: Delivery, mode: str | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from covey.fetch import FetchRefused
 
 
 @asynccontextmanager
-async def told(ctx: Context, batch: str, url: str | None) -> AsyncIterator[None]:
+async def callback_endpoint(ctx: Context, batch: str, url: str | None) -> AsyncIterator[None]:
     """Submit a batch inside this block: `url` (None: nobody) is told of its end. If it is refused, nothing is left.
 
     Raises BadRequest if there is nothing to keep the secret with that signs what is told.

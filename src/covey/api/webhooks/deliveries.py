@@ -8,7 +8,7 @@ from covey.api.kit import schemas
 from covey.api.kit.context import Ctx
 from covey.api.kit.errors import Answer
 from covey.api.kit.formats import iso, moment, positive
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import POSTED, WITH_BODY, new_router, said
 from covey.api.trillet.convert import BATCH_PREFIX, batch_out, call_out
 from covey.api.webhooks.routes import PATH, TAG, EndpointId, find
@@ -76,7 +76,7 @@ async def resend_delivery(ctx: Ctx, endpointId: EndpointId, deliveryId: Delivery
         answer: SentAgain = {"count": await ctx.services.store.send_one_again(ctx.workspace, endpoint.id, deliveryId)}
         return Answer(answer)
 
-    return await once(ctx, {}, work)
+    return await idempotent(ctx, {}, work)
 
 
 @router.post(
@@ -94,7 +94,7 @@ async def resend_failed(ctx: Ctx, endpointId: EndpointId, body: Resending) -> Re
         answer: SentAgain = {"count": await ctx.services.store.send_again(ctx.workspace, endpoint.id, since)}
         return Answer(answer)
 
-    return await once(ctx, body.model_dump(mode="json"), work)
+    return await idempotent(ctx, body.model_dump(mode="json"), work)
 
 
 def delivery_out(delivery: Delivery, style: Style) -> DeliveryOut:

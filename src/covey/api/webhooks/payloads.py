@@ -151,22 +151,22 @@ class Recent(Generic[T]):
     """Keeps the last few answers, each for a moment; whoever asks while one is being read waits for that one."""
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[float, asyncio.Future[T]]] = {}
+        self._answers: dict[Hashable, tuple[float, asyncio.Future[T]]] = {}
 
     async def get(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
         """What `read` answers, or answered a moment ago for this key. What it raises is not kept."""
         now = asyncio.get_running_loop().time()
-        at, answer = self._kept.get(key, (0.0, None))
+        at, answer = self._answers.get(key, (0.0, None))
         if answer is None or now - at > SECONDS or (answer.done() and (answer.cancelled() or answer.exception())):
             self._forget(now)
-            self._kept.pop(key, None)
+            self._answers.pop(key, None)
             answer = asyncio.ensure_future(read())
-            self._kept[key] = now, answer
+            self._answers[key] = now, answer
         return await asyncio.shield(answer)
 
     def _forget(self, now: float) -> None:
         """Drop what is old, and the oldest where there is too much."""
-        for key, (at, _) in list(self._kept.items()):
-            if now - at <= SECONDS and len(self._kept) < MOST:
+        for key, (at, _) in list(self._answers.items()):
+            if now - at <= SECONDS and len(self._answers) < MOST:
                 break
-            del self._kept[key]
+            del self._answers[key]

@@ -11,7 +11,7 @@ from covey.api.kit import schemas
 from covey.api.kit.context import Context, Ctx
 from covey.api.kit.errors import Answer
 from covey.api.kit.formats import iso
-from covey.api.kit.idempotency import once
+from covey.api.kit.idempotency import idempotent
 from covey.api.kit.openapi import POSTED, WITH_BODY, new_router, said
 from covey.api.kit.services import Services
 from covey.api.webhooks.bodies import rendering
@@ -115,12 +115,12 @@ async def create_endpoint(ctx: Ctx, body: NewEndpoint) -> Response:
         except NotFound:
             return None
 
-    return await once(ctx, body.model_dump(mode="json"), work, new_id(now), recover)
+    return await idempotent(ctx, body.model_dump(mode="json"), work, new_id(now), recover)
 
 
 def _shown_once(body: Any) -> Answer:
     answer = Answer(body)
-    answer.kept = orjson.dumps(hidden(body))
+    answer.stored = orjson.dumps(hidden(body))
     return answer
 
 
@@ -140,7 +140,7 @@ async def rotate_callback_secret(ctx: Ctx, body: Rotation) -> Response:
         record = await callback_record(store, sealer, ctx.workspace, now)
         return await _rotate(ctx, record, body)
 
-    return await once(ctx, body.model_dump(mode="json"), work)
+    return await idempotent(ctx, body.model_dump(mode="json"), work)
 
 
 @router.get("/{endpointId}", summary="Get a webhook endpoint", operation_id="getEndpoint", responses=_ONE)
@@ -168,19 +168,19 @@ async def change_endpoint(ctx: Ctx, endpointId: EndpointId, body: EndpointChange
     if body.description is not None:
         asked["description"] = body.description
 
-    def change(held: Endpoint) -> Endpoint:
-        return _switched(replace(held, **asked), body.disabled, now)
+    def change(endpoint: Endpoint) -> Endpoint:
+        return _switched(replace(endpoint, **asked), body.disabled, now)
 
     return Answer(endpoint_out(await ctx.services.store.change_endpoint(ctx.workspace, there.id, change)))
 
 
-def _switched(held: Endpoint, off: bool | None, now: datetime) -> Endpoint:
+def _switched(endpoint: Endpoint, off: bool | None, now: datetime) -> Endpoint:
     """The endpoint, switched off or on; None: left as it is. One that is switched on has not failed."""
-    if off is None or off == (held.off_at is not None):
-        return held
+    if off is None or off == (endpoint.off_at is not None):
+        return endpoint
     if off:
-        return replace(held, off_at=now, off_reason=BY_HAND)
-    return replace(held, off_at=None, off_reason=None, failing_since=None)
+        return replace(endpoint, off_at=now, off_reason=BY_HAND)
+    return replace(endpoint, off_at=None, off_reason=None, failing_since=None)
 
 
 @router.delete(
@@ -211,15 +211,13 @@ async def rotate_endpoint(ctx: Ctx, endpointId: EndpointId, body: Rotation) -> R
     async def work(_: str) -> Answer:
         return await _rotate(ctx, await find(ctx, endpointId), body)
 
-    return await once(ctx, body.model_dump(mode="json"), work)
+    return await idempotent(ctx, body.model_dump(mode="json"), work)
 
 
 async def _rotate(ctx: Context, endpoint: Endpoint, body: Rotation) -> Answer:
     now, overlap = ctx.services.clock.now(), timedelta(hours=body.overlapHours)
     secret, sealed = fresh_secret(ctx.services.sealer, endpoint)
-    await ctx.services.store.change_endpoint(
-        ctx.workspace, endpoint.id, lambda held: rotated(held, sealed, now, overlap)
-    )
+    await ctx.services.store.change_endpoint(ctx.workspace, endpoint.id, lambda old: rotated(old, sealed, now, overlap))
     return _shown_once({"secret": secret, "oldValidUntil": iso(now + overlap)})
 
 
@@ -248,4 +246,4 @@ async def test_endpoint(ctx: Ctx, endpointId: EndpointId) -> Response:
         }
         return Answer(answer)
 
-    return await once(ctx, {}, work)
+    return await idempotent(ctx, {}, work)

@@ -185,7 +185,7 @@ USUAL = {Style.standard: BATCH_EVENTS, Style.twelvelabs: KNOWN[Style.twelvelabs]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """What an endpoint asks for, as the store keeps it: the engine's events, and the words of its style behind them."""
 
     events: tuple[str, ...]
@@ -193,16 +193,16 @@ class Wanted:
     singles: bool
 
 
-def wanted(style: Style, given: Sequence[str] | None, kind: str | None) -> Wanted:
-    """What is kept for an endpoint that asks for `given`. Raises BadRequest naming the events there are."""
-    asked = tuple(dict.fromkeys(USUAL[style] if given is None else given))
+def wanted(style: Style, events: Sequence[str] | None, kind: str | None) -> EventFilter:
+    """What is kept for an endpoint that asks for `events`. Raises BadRequest naming the events there are."""
+    asked = tuple(dict.fromkeys(USUAL[style] if events is None else events))
     unknown = [event for event in asked if event not in KNOWN[style]]
     if unknown or not asked:
         what = f"there is no event {unknown[0][:80]!r}" if unknown else "at least one is needed"
         raise BadRequest(f"events: {what}; for the style {style} there are: {', '.join(KNOWN[style])}")
     match style:
         case Style.standard:
-            return Wanted(asked, kind, singles=False)
+            return EventFilter(asked, kind, singles=False)
         case Style.twelvelabs:
             if kind not in (None, ANALYSIS):
                 raise BadRequest(f"kind: the style twelvelabs only tells of the kind {ANALYSIS}")
@@ -211,10 +211,10 @@ def wanted(style: Style, given: Sequence[str] | None, kind: str | None) -> Wante
             assert_never(style)
 
 
-def _twelvelabs(asked: tuple[str, ...]) -> Wanted:
-    tasks = any(word in TASK_WORDS for word in asked)
-    engine = ENDED_EVENTS if tasks else tuple(event for event, word in BATCH_WORDS.items() if word in asked)
-    return Wanted((*engine, *asked), ANALYSIS, singles=tasks)
+def _twelvelabs(events: tuple[str, ...]) -> EventFilter:
+    tasks = any(word in TASK_WORDS for word in events)
+    engine = ENDED_EVENTS if tasks else tuple(event for event, word in BATCH_WORDS.items() if word in events)
+    return EventFilter((*engine, *events), ANALYSIS, singles=tasks)
 
 
 def asked_for(endpoint: Endpoint) -> list[str]:

@@ -25,11 +25,11 @@ _NONCE = 12
 _KEY = 32
 
 
-class SealBroken(Exception):
+class DecryptionFailed(Exception):
     """The secret cannot be read: the setting `secret`, or the key file, is not what it was when it was kept."""
 
 
-class Sealer:
+class SecretBox:
     """Encrypts secrets and reads them again.
 
     The key comes from the setting `secret`. Without one it is a file in the data folder, made when it is first needed;
@@ -48,14 +48,14 @@ class Sealer:
         return _VERSION + nonce + self._key().encrypt(nonce, secret.encode(), about.encode())
 
     def open(self, sealed: bytes, about: str) -> str:
-        """What was sealed. Raises SealBroken."""
+        """What was sealed. Raises DecryptionFailed."""
         from cryptography.exceptions import InvalidTag
 
         nonce, text = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
             return self._key().decrypt(nonce, text, about.encode()).decode()
         except (InvalidTag, ValueError, BadRequest):
-            raise SealBroken((SealBroken.__doc__ or "").strip()) from None
+            raise DecryptionFailed((DecryptionFailed.__doc__ or "").strip()) from None
 
     def _key(self) -> "AESGCM":
         if self._cipher is None:
@@ -119,15 +119,15 @@ def callbacks_id(workspace: str) -> str:
     return hashlib.sha256(f"callbacks of {workspace}".encode()).hexdigest()[:24]
 
 
-async def valid_secrets(store: Webhooks, sealer: Sealer, endpoint: Endpoint, now: datetime) -> list[str]:
-    """The secrets that sign for an endpoint now, the newest first. Raises SealBroken; NotFound for a single call's
-    endpoint whose workspace has no callback record."""
+async def valid_secrets(store: Webhooks, sealer: SecretBox, endpoint: Endpoint, now: datetime) -> list[str]:
+    """The secrets that sign for an endpoint now, the newest first. Raises DecryptionFailed, and NotFound for a single
+    call's endpoint whose workspace has no callback record."""
     if endpoint.batch is not None:
         endpoint = await store.endpoint(endpoint.workspace, callbacks_id(endpoint.workspace))
     return [sealer.open(sealed, endpoint.id) for sealed, until in endpoint.secrets if until is None or until > now]
 
 
-def fresh_secret(sealer: Sealer, endpoint: Endpoint) -> tuple[str, bytes]:
+def fresh_secret(sealer: SecretBox, endpoint: Endpoint) -> tuple[str, bytes]:
     """A new secret for an endpoint, as its receiver has it and as it is kept. Raises BadRequest if nothing can be
     sealed here."""
     secret = new_secret(Style(endpoint.style))
@@ -142,7 +142,7 @@ def rotated(endpoint: Endpoint, sealed: bytes, now: datetime, overlap: timedelta
     return replace(endpoint, secrets=((sealed, None), *kept))
 
 
-async def callback_record(store: Webhooks, sealer: Sealer, workspace: str, now: datetime) -> Endpoint:
+async def callback_record(store: Webhooks, sealer: SecretBox, workspace: str, now: datetime) -> Endpoint:
     """What the `callback_url`s of a workspace are signed with; made when it is first needed. Raises BadRequest if
     nothing can be sealed here."""
     try:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from covey.api.webhooks.payloads import Rendering
-from covey.api.webhooks.secrets import SealBroken, Sealer, valid_secrets
+from covey.api.webhooks.secrets import DecryptionFailed, SecretBox, valid_secrets
 from covey.api.webhooks.signing import Style, signed
 from covey.domain.errors import NotFound
 from covey.fetch import Fetched, Fetcher, FetchError
@@ -54,7 +54,7 @@ class WebhookSender:
     """Sends deliveries, for the engine's loop and for a test by hand."""
 
     def __init__(
-        self, store: Endpoints, fetcher: Fetcher, sealer: Sealer, rendering: Rendering, settings: Webhooks
+        self, store: Endpoints, fetcher: Fetcher, sealer: SecretBox, rendering: Rendering, settings: Webhooks
     ) -> None:
         self._store = store
         self._fetcher = fetcher
@@ -82,7 +82,7 @@ class WebhookSender:
             )
         except NotFound:
             return self._failed(due, now, None, "The secret that signs callbacks is not there any more")
-        except (FetchError, SealBroken) as error:
+        except (FetchError, DecryptionFailed) as error:
             return self._failed(due, now, None, str(error))
         return self._answered(due, now, answer)
 

@@ -9,7 +9,7 @@ report    what was found
 """
 
 from covey.calls.intake.check import CheckedList, IntakeFailed, check
-from covey.calls.intake.options import Encoding, IntakeOptions, Limits, NumberRule, OnDuplicate, OnInvalid
+from covey.calls.intake.options import Encoding, IntakeLimits, IntakeOptions, NumberRule, OnDuplicate, OnInvalid
 from covey.calls.intake.queue import CheckQueue, TooManyChecks
 from covey.calls.intake.report import BadRow, Report, csv_report
 from covey.calls.intake.table import template
@@ -20,8 +20,8 @@ __all__ = [
     "CheckedList",
     "Encoding",
     "IntakeFailed",
+    "IntakeLimits",
     "IntakeOptions",
-    "Limits",
     "NumberRule",
     "OnDuplicate",
     "OnInvalid",

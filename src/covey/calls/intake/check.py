@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from covey.calls.intake.options import IntakeOptions, OnInvalid
-from covey.calls.intake.report import BadRow, Files, Report, csv_report
+from covey.calls.intake.report import BadRow, CheckFiles, Report, csv_report
 from covey.domain.batch import NewItem
 from covey.domain.errors import BadRequest, Unavailable
 from covey.processes.child import ChildFailed, ChildProcess, ChildRefused
@@ -41,7 +41,7 @@ class CheckedList:
     report: Report
     sha256: str
     options: IntakeOptions
-    files: Files
+    files: CheckFiles
 
     @property
     def total(self) -> int:
@@ -122,7 +122,7 @@ async def check(
     but what is returned.
     """
     stem = f"intake-{secrets.token_hex(8)}"
-    files = Files(workdir / f"{stem}.rows", workdir / f"{stem}.bad")
+    files = CheckFiles(workdir / f"{stem}.rows", workdir / f"{stem}.bad")
     gauge = workdir / f"{stem}.progress"
     child = ChildProcess("covey.calls.intake.checker", seconds)
     question: dict[str, Any] = {
@@ -142,7 +142,9 @@ async def check(
         if "refused" in answer:
             refused = answer["refused"]
             raise BadRequest(refused["message"], code=refused["code"], **refused["details"])
-        report = Report.load(answer["report"], await asyncio.to_thread(_first_bad_rows, files.bad, options.limits.kept))
+        report = Report.load(
+            answer["report"], await asyncio.to_thread(_first_bad_rows, files.bad, options.limits.report_rows)
+        )
     except (ChildFailed, ChildRefused) as error:
         _remove(files)
         raise IntakeFailed from error
@@ -201,6 +203,6 @@ def _joined(lines: Iterator[bytes]) -> bytes:
     return b"".join(islice(lines, _CSV_BLOCK))
 
 
-def _remove(files: Files) -> None:
+def _remove(files: CheckFiles) -> None:
     files.rows.unlink(missing_ok=True)
     files.bad.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from covey.calls.intake.header import Header, read_header, rows
 from covey.calls.intake.number_set import NumberSet
 from covey.calls.intake.numbers import SHORTEST_NUMBER, IsDemoNumber, Number, NumberReader
 from covey.calls.intake.options import IntakeOptions, NumberRule, OnDuplicate
-from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, Files, Report
+from covey.calls.intake.report import DUPLICATE, VALUE_SHOWN, BadRow, CheckFiles, Report
 from covey.calls.intake.source import Source, control_in, examine
 from covey.calls.intake.table import Broken, Record, is_blank
 from covey.calls.text import visible
@@ -51,7 +51,7 @@ class _Tally:
     by_code: Counter[str] = field(default_factory=Counter)
 
 
-def check_file(path: Path, options: IntakeOptions, files: Files, progress: Progress) -> tuple[Report, str]:
+def check_file(path: Path, options: IntakeOptions, files: CheckFiles, progress: Progress) -> tuple[Report, str]:
     """Checks the list at `path`; returns its report, without bad rows, and the file's SHA-256.
 
     `progress` is told the rows checked so far. Raises BadRequest for what concerns the file and not a row.
@@ -244,7 +244,7 @@ def _check_region(region: str) -> None:
 
 def answer(header: dict[str, Any], body: bytes) -> Answer:
     """Checks one list."""
-    files = Files(Path(header["rows"]), Path(header["bad"]))
+    files = CheckFiles(Path(header["rows"]), Path(header["bad"]))
     gauge = os.open(header["progress"], os.O_WRONLY | os.O_CREAT, 0o600)
 
     def progress(done: int) -> None:

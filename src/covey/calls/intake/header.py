@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import NamedTuple, TextIO
 
-from covey.calls.intake.options import IntakeOptions, Limits
+from covey.calls.intake.options import IntakeLimits, IntakeOptions
 from covey.calls.intake.report import EMPTY_LINES
 from covey.calls.intake.source import Source, control_in
 from covey.calls.intake.table import Broken, Record, records
@@ -74,14 +74,14 @@ def read_header(source: Source, options: IntakeOptions) -> Header:
     return Header(tuple(names), phone, separator, line)
 
 
-def rows(source: Source, header: Header, text: TextIO, limits: Limits) -> Iterator[Record | Broken]:
+def rows(source: Source, header: Header, text: TextIO, limits: IntakeLimits) -> Iterator[Record | Broken]:
     """The rows below the header."""
     for record in records(text, header.separator, limits):
         if record.line > header.lines:
             yield record
 
 
-def _names(source: Source, separator: str, limits: Limits) -> _Names | str:
+def _names(source: Source, separator: str, limits: IntakeLimits) -> _Names | str:
     """The first line that is not blank, read with this separator; or what is wrong with it."""
     with source.open() as text:
         for record in records(text, separator, limits):
@@ -125,26 +125,26 @@ def _header_below(top: list[tuple[int, list[str]]]) -> int | None:
     return line if len(names) > 1 or _PHONE_WORD.search(names[0]) else None
 
 
-def _no_header(source: Source, limits: Limits) -> Header:
+def _no_header(source: Source, limits: IntakeLimits) -> Header:
     """A list without a header."""
     separator = _separator(source, limits)
     top = _top(source, separator, limits)
     return Header((), 0, separator, 1 if top and _is_sep_line(top[0], separator) else 0)
 
 
-def _separator(source: Source, limits: Limits) -> str:
+def _separator(source: Source, limits: IntakeLimits) -> str:
     """The separator that makes more cells of the first rows."""
     return max(SEPARATORS, key=lambda one: sum(len(record.cells) for record in _top(source, one, limits)))
 
 
-def _filled(source: Source, separator: str, limits: Limits) -> list[tuple[int, list[str]]]:
+def _filled(source: Source, separator: str, limits: IntakeLimits) -> list[tuple[int, list[str]]]:
     """The lines of the first rows that are not empty, with their filled cells."""
     top = [one for one in _top(source, separator, limits) if not _is_sep_line(one, separator)]
     rows = [(one.line, list(filter(None, map(visible, one.cells)))) for one in top]
     return [row for row in rows if row[1]]
 
 
-def _top(source: Source, separator: str, limits: Limits) -> list[Record]:
+def _top(source: Source, separator: str, limits: IntakeLimits) -> list[Record]:
     """The first rows, read with this separator."""
     with source.open() as text:
         return [one for one in islice(records(text, separator, limits), _SAMPLE + 1) if isinstance(one, Record)]
@@ -155,7 +155,7 @@ def _is_sep_line(record: Record, separator: str) -> bool:
     return record.line == 1 and _SEP_LINE.fullmatch(separator.join(record.cells)) is not None
 
 
-def _check_names(names: list[str], limits: Limits) -> None:
+def _check_names(names: list[str], limits: IntakeLimits) -> None:
     if len(names) > limits.columns:
         message = f"The header names {len(names):,} columns; at most {limits.columns} are taken."
         raise BadRequest(message, code="too_many_columns")
@@ -167,7 +167,7 @@ def _check_names(names: list[str], limits: Limits) -> None:
         raise BadRequest(message, code="equal_headers", columns=twice)
 
 
-def _check_name(index: int, name: str, limits: Limits) -> None:
+def _check_name(index: int, name: str, limits: IntakeLimits) -> None:
     if not name:
         raise BadRequest(f"Column {index + 1} has no name in the header. Name it or remove it.", code="bad_header")
     if len(name) > limits.header_name:
@@ -218,7 +218,7 @@ def _folded(name: str) -> str:
     return re.sub(r"[\s\-]", "_", visible(name)).casefold()
 
 
-def _like_numbers(names: list[str], source: Source, separator: str, limits: Limits) -> list[str]:
+def _like_numbers(names: list[str], source: Source, separator: str, limits: IntakeLimits) -> list[str]:
     """The columns most of whose filled cells, in the first rows, look like phone numbers."""
     sample = [record.cells for record in _top(source, separator, limits)[1:]]
     return [name for index, name in enumerate(names) if _mostly_numbers([r[index] for r in sample if len(r) > index])]

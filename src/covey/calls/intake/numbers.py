@@ -10,7 +10,7 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberType, shortnumberinfo
 
 from covey.calls.intake.options import IntakeOptions, NumberRule
-from covey.calls.intake.plan import UNKNOWN, Plans, Standing, calling_code
+from covey.calls.intake.plan import UNKNOWN, NumberPlan, Plans, calling_code
 from covey.calls.text import is_invisible
 from covey.settings.regions import REGIONS
 
@@ -49,7 +49,7 @@ class Number(NamedTuple):
     zone: str | None
 
 
-class Problem(NamedTuple):
+class NumberProblem(NamedTuple):
     """Why a cell is no number that may be called, and what would be right, where that is known."""
 
     code: str
@@ -73,17 +73,17 @@ class NumberReader:
         self._strict = options.rule is NumberRule.real
         self._plans = Plans()
 
-    def read(self, text: str) -> Number | Problem:
+    def read(self, text: str) -> Number | NumberProblem:
         """The number in a cell."""
         if _PLAIN.fullmatch(text):
             return self._international(text)
         return self._written(_unified(text))
 
-    def _written(self, text: str) -> Number | Problem:
+    def _written(self, text: str) -> Number | NumberProblem:
         if not text:
-            return Problem("blank_number", "The row has no phone number.")
+            return NumberProblem("blank_number", "The row has no phone number.")
         if len(text) > LONGEST_WRITTEN:
-            return Problem("not_a_number", f"The cell has {len(text):,} characters; it is no phone number.")
+            return NumberProblem("not_a_number", f"The cell has {len(text):,} characters; it is no phone number.")
         if tel := _TEL.fullmatch(text):
             text = tel[1].strip()
         digits = _PUNCTUATION.sub("", text)
@@ -91,7 +91,7 @@ class NumberReader:
             return self._spoiled(text)
         return self._dialled(digits, self._options.region)
 
-    def _dialled(self, digits: str, region: str | None) -> Number | Problem:
+    def _dialled(self, digits: str, region: str | None) -> Number | NumberProblem:
         if digits[0] == "+":
             return self._international(digits)
         if region is None:
@@ -107,17 +107,17 @@ class NumberReader:
             f"+{code}{national}",
         ):
             message = f"The number may be +{code}{national}, dialled inside the country, or {other}. Write it with +."
-            return Problem("ambiguous_number", message, other)
+            return NumberProblem("ambiguous_number", message, other)
         return self._judged(code, national)
 
-    def _international(self, number: str) -> Number | Problem:
+    def _international(self, number: str) -> Number | NumberProblem:
         digits = number[1:]
         if (self._fictional or self._is_demo) and _FICTIONAL.fullmatch(digits):
             return self._checked_demo(number, 1, digits[1:], UNKNOWN)
         if len(digits) > LONGEST_E164:
             return _too_long(digits)
         if calling_code(number) is None:
-            return Problem(
+            return NumberProblem(
                 "unknown_country_code",
                 f"No country has a calling code that +{digits[:3]} begins with.",
                 self._as_national(digits),
@@ -128,7 +128,7 @@ class NumberReader:
             return _unparsed(error, digits)
         return self._judged(code, national)
 
-    def _judged(self, code: int, national: str) -> Number | Problem:
+    def _judged(self, code: int, national: str) -> Number | NumberProblem:
         standing = self._plans.standing(code, national)
         if standing.kind == UNKNOWN:
             return self._invalid(code, national, standing)
@@ -138,9 +138,9 @@ class NumberReader:
             return refused
         return self._checked_demo(f"+{code}{national}", code, national, standing.kind)
 
-    def _checked_demo(self, e164: str, code: int, national: str, kind: int) -> Number | Problem:
+    def _checked_demo(self, e164: str, code: int, national: str, kind: int) -> Number | NumberProblem:
         if self._is_demo and not self._is_demo(e164):
-            return Problem(
+            return NumberProblem(
                 "not_a_demo_number",
                 "The demo trunk rings only its own phones, the fictional numbers +1 <area code> 555 01xx. To call real "
                 "people, configure a trunk of your own under [trunks] in covey.toml and name it in the agent or the "
@@ -148,41 +148,41 @@ class NumberReader:
             )
         return Number(e164, self._plans.zone(code, national, kind) if self._options.zones else None)
 
-    def _not_allowed(self, standing: Standing) -> Problem | None:
+    def _not_allowed(self, standing: NumberPlan) -> NumberProblem | None:
         countries = self._options.countries
         if countries is not None and standing.region not in countries:
             allowed = ", ".join(sorted(countries)) or "none"
-            return Problem(
+            return NumberProblem(
                 "country_not_allowed",
                 f"The number is in {_place(standing.region)}, and the trunk may call only: {allowed}. "
                 "The countries of a trunk stand in its settings.",
             )
         return None
 
-    def _invalid(self, code: int, national: str, standing: Standing) -> Problem:
+    def _invalid(self, code: int, national: str, standing: NumberPlan) -> NumberProblem:
         regions = [region for region, _ in self._plans.of_code(code)]
         if len(national) < SHORTEST_NUMBER and any(_is_emergency(national, region) for region in regions):
-            return Problem("emergency_number", f"{national} is an emergency number; these are never called.")
+            return NumberProblem("emergency_number", f"{national} is an emergency number; these are never called.")
         main = self._plans.main(code)
         lengths = sorted(main.lengths)
         wanted = f"after +{code} come {_lengths(lengths)} digits, here are {len(national)}"
         if len(national) in main.local_lengths or len(national) < lengths[0]:
-            return Problem("too_short", f"The number is too short: {wanted}.")
+            return NumberProblem("too_short", f"The number is too short: {wanted}.")
         if len(national) > lengths[-1]:
-            return Problem("too_long", f"The number is too long: {wanted}.")
+            return NumberProblem("too_long", f"The number is too long: {wanted}.")
         if len(national) not in lengths:
-            return Problem("invalid_number", f"The number has a length that does not exist: {wanted}.")
-        return Problem("invalid_number", f"No such number exists in {_place(standing.region or regions[0])}.")
+            return NumberProblem("invalid_number", f"The number has a length that does not exist: {wanted}.")
+        return NumberProblem("invalid_number", f"No such number exists in {_place(standing.region or regions[0])}.")
 
-    def _without_plus(self, digits: str) -> Problem:
+    def _without_plus(self, digits: str) -> NumberProblem:
         if len(digits) < SHORTEST_NUMBER:
             short = _short(digits, self._options.country or "US")
-            return short or Problem("too_short", f"{len(digits)} digits are too few for a phone number.")
+            return short or NumberProblem("too_short", f"{len(digits)} digits are too few for a phone number.")
         suggestion, where = self._as_international(digits)
         would_be = f" In {where} it would be {suggestion}." if suggestion and where else ""
         region = f"region={where}" if where else "as region the country that the numbers are dialled in"
         how = f" Write it with + and the country code, or send {region}."
-        return Problem("missing_plus", f"The number has no + and country code.{would_be}{how}", suggestion)
+        return NumberProblem("missing_plus", f"The number has no + and country code.{would_be}{how}", suggestion)
 
     def _as_international(self, digits: str) -> tuple[str | None, str | None]:
         """What digits without `+` are likely to be, and the country that this is said of."""
@@ -204,28 +204,28 @@ class NumberReader:
             return None
         return f"+{code}{national}" if self._plans.standing(code, national).kind != UNKNOWN else None
 
-    def _spoiled(self, text: str) -> Problem:
+    def _spoiled(self, text: str) -> NumberProblem:
         if _EXCEL.fullmatch(text):
-            return Problem(
+            return NumberProblem(
                 "excel_number",
                 f"Excel turned the number into {text}; its last digits are lost.",
                 "In Excel, format the column as Text, enter the numbers again and save as CSV UTF-8.",
             )
         if decimal := _DECIMAL.fullmatch(text):
-            return Problem(
+            return NumberProblem(
                 "decimal_number",
                 "The number was saved as a decimal fraction.",
                 self._likely(decimal[1]) or f"Write it without the decimal point: {decimal[1]}",
             )
         if extension := _EXTENSION.fullmatch(text):
-            return Problem(
+            return NumberProblem(
                 "has_extension",
                 "The number has an extension; extensions can't be dialled.",
                 self._likely(_PUNCTUATION.sub("", extension[1])),
             )
         digits = "".join(character for character in text if character.isdigit())
         suggestion = self._likely(f"+{digits}" if "+" in text else digits) if text.count("+") < 2 else None
-        return Problem("not_a_number", "The cell is not a phone number such as +12025550123.", suggestion)
+        return NumberProblem("not_a_number", "The cell is not a phone number such as +12025550123.", suggestion)
 
     def _likely(self, digits: str) -> str | None:
         if len(digits) < SHORTEST_NUMBER:
@@ -246,7 +246,7 @@ class LastLook:
     def __init__(self) -> None:
         self._plans = Plans()
 
-    def refusal(self, number: str, *, live: bool) -> Problem | None:
+    def refusal(self, number: str, *, live: bool) -> NumberProblem | None:
         """Why `number` (E.164) is never called on any trunk; None if it may be. `live`: real phones can ring."""
         if not _PLAIN.fullmatch(number) or (not live and _FICTIONAL.fullmatch(number[1:])):
             return None
@@ -257,11 +257,11 @@ class LastLook:
         return _never_called(code, self._plans.standing(code, national))
 
 
-def _never_called(code: int, standing: Standing) -> Problem | None:
+def _never_called(code: int, standing: NumberPlan) -> NumberProblem | None:
     if code in SATELLITE:
-        return Problem("satellite_number", f"+{code} leads to {SATELLITE[code]}; these are never called.")
+        return NumberProblem("satellite_number", f"+{code} leads to {SATELLITE[code]}; these are never called.")
     if standing.kind == PhoneNumberType.PREMIUM_RATE:
-        return Problem("premium_number", "The number charges a premium rate; these are never called.")
+        return NumberProblem("premium_number", "The number charges a premium rate; these are never called.")
     return None
 
 
@@ -290,14 +290,14 @@ def _unified_character(character: str) -> str:
             return {"（": "(", "）": ")", "．": ".", "−": "-", "‧": ".", "·": "."}.get(character, character)
 
 
-def _short(digits: str, region: str) -> Problem | None:
+def _short(digits: str, region: str) -> NumberProblem | None:
     if _is_emergency(digits, region):
-        return Problem("emergency_number", f"{digits} is an emergency number; these are never called.")
+        return NumberProblem("emergency_number", f"{digits} is an emergency number; these are never called.")
     number = phonenumbers.PhoneNumber(
         country_code=phonenumbers.country_code_for_region(region), national_number=int(digits)
     )
     if shortnumberinfo.is_valid_short_number_for_region(number, region):
-        return Problem("short_number", f"{digits} is a short number; these are never called.")
+        return NumberProblem("short_number", f"{digits} is a short number; these are never called.")
     return None
 
 
@@ -305,18 +305,18 @@ def _is_emergency(digits: str, region: str) -> bool:
     return region != "001" and shortnumberinfo.is_emergency_number(digits, region)
 
 
-def _unparsed(error: NumberParseException, digits: str) -> Problem:
+def _unparsed(error: NumberParseException, digits: str) -> NumberProblem:
     match error.error_type:
         case NumberParseException.INVALID_COUNTRY_CODE:
-            return Problem("unknown_country_code", "The number begins with a country code that does not exist.")
+            return NumberProblem("unknown_country_code", "The number begins with a country code that does not exist.")
         case NumberParseException.TOO_LONG:
             return _too_long(digits)
         case _:
-            return Problem("too_short", f"{len(digits)} digits are too few for a phone number.")
+            return NumberProblem("too_short", f"{len(digits)} digits are too few for a phone number.")
 
 
-def _too_long(digits: str) -> Problem:
-    return Problem("too_long", f"The number has {len(digits)} digits; the longest has {LONGEST_E164}.")
+def _too_long(digits: str) -> NumberProblem:
+    return NumberProblem("too_long", f"The number has {len(digits)} digits; the longest has {LONGEST_E164}.")
 
 
 def _lengths(lengths: list[int]) -> str:

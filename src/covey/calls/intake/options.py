@@ -43,8 +43,8 @@ class NumberRule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The largest list that is taken (design.md section 6). `kept` is how many bad rows a report shows.
+class IntakeLimits:
+    """The largest list that is taken. `report_rows` is how many bad rows a report shows.
 
     After `bad_rows` of them (a row that is left out as a duplicate counts) the rest of the list is not read: it is no
     list of numbers, and its report would outgrow the disk. So it is after `empty_in_a_row` lines without a cell, or
@@ -54,7 +54,7 @@ class Limits:
     columns: int = 256
     cell: int = 10_000
     header_name: int = 100
-    kept: int = 1_000
+    report_rows: int = 1_000
     bad_rows: int = 500_000
     empty_in_a_row: int = 100_000
     empty_lines: int = 1_048_576
@@ -82,7 +82,7 @@ class IntakeOptions:
     on_duplicate: OnDuplicate = OnDuplicate.keep
     zones: bool = False
     headerless: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: IntakeLimits = field(default_factory=IntakeLimits)
 
     def dump(self) -> dict[str, Any]:
         """As plain JSON values, for the child process."""
@@ -105,5 +105,5 @@ class IntakeOptions:
             on_duplicate=OnDuplicate(data["on_duplicate"]),
             zones=data["zones"],
             headerless=data["headerless"],
-            limits=Limits(**data["limits"]),
+            limits=IntakeLimits(**data["limits"]),
         )

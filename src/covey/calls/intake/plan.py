@@ -21,7 +21,7 @@ SHORTEST, LONGEST = 2, 17
 """The shortest and longest national number that phonenumbers parses."""
 
 
-class Standing(NamedTuple):
+class NumberPlan(NamedTuple):
     """What a numbering plan says of a number: the region it is of, None if of none, and its PhoneNumberType."""
 
     region: str | None
@@ -148,18 +148,18 @@ class Plans:
         national = country.strip(number)
         return None if national is None else (country.code, national)
 
-    def standing(self, code: int, national: str) -> Standing:
+    def standing(self, code: int, national: str) -> NumberPlan:
         """Whether +`code` `national` is a valid number, of which region, of which type."""
         regions = self.of_code(code)
         for region, country in regions:
             if country.leading is not None and len(regions) > 1:
                 if country.leading(national):
-                    return Standing(region, country.kind(national))
+                    return NumberPlan(region, country.kind(national))
                 continue
             kind = country.kind(national)
             if kind != UNKNOWN:
-                return Standing(region, kind)
-        return Standing(None, UNKNOWN)
+                return NumberPlan(region, kind)
+        return NumberPlan(None, UNKNOWN)
 
     def main(self, code: int) -> Country:
         """The rules of the region that stands for a calling code."""

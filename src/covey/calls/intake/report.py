@@ -20,7 +20,7 @@ TOO_MANY_BAD_ROWS = "too_many_bad_rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class CheckFiles:
     """Where a check writes: `rows` has a line an item (number, zones, JSON, between tabs), `bad` a bad row as JSON."""
 
     rows: Path

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TextIO
 
 from covey.calls.csv_cells import csv_row
-from covey.calls.intake.options import Limits
+from covey.calls.intake.options import IntakeLimits
 from covey.calls.intake.report import EMPTY_LINES, UNCLOSED_QUOTE
 from covey.domain.errors import BadRequest
 
@@ -67,7 +67,7 @@ class Lines:
 class _EmptyLines:
     """Counts the empty rows of a list: in a row, and in all."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: IntakeLimits) -> None:
         self._limits = limits
         self._in_a_row = 0
         self._total = 0
@@ -96,7 +96,7 @@ def is_blank(cells: list[str]) -> bool:
     return not any(cells) or not any(map(str.strip, cells))
 
 
-def records(text: TextIO, separator: str, limits: Limits) -> Iterator[Record | Broken]:
+def records(text: TextIO, separator: str, limits: IntakeLimits) -> Iterator[Record | Broken]:
     """All rows of `text`, the header too; blank lines have no cells. Sets csv's limit for this process."""
     csv.field_size_limit(LONGEST_SCAN)
     lines, empty = Lines(text), _EmptyLines(limits)

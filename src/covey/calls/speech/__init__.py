@@ -8,7 +8,7 @@ cache        a workspace's clips on disk: every line is made once
 
 from typing import Protocol
 
-from covey.calls.call import Heard
+from covey.calls.call import Recognition
 
 
 class SpeechError(Exception):
@@ -33,7 +33,7 @@ class Synthesizer(Protocol):
 class Recognizer(Protocol):
     """Understands short answers."""
 
-    async def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Heard:
+    async def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Recognition:
         """Which of the `expected` phrases was said in `pcm`, and how sure that is. Raises `SpeechError`."""
         ...
 

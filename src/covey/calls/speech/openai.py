@@ -6,7 +6,7 @@ import json
 import httpx2
 import numpy as np
 
-from covey.calls.call import Heard
+from covey.calls.call import Recognition
 from covey.calls.phrases import find
 from covey.calls.speech import SpeechError
 from covey.calls.speech.recognition import UTTERANCE_SECONDS
@@ -76,7 +76,7 @@ class OpenAiRecognizer:
             base_url=base_url, headers=headers, timeout=UTTERANCE_SECONDS, trust_env=False
         )
 
-    async def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Heard:
+    async def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Recognition:
         """Which of the `expected` phrases the transcript comes down to. Raises `SpeechError`."""
         whom = "The transcription endpoint"
         files = {"file": ("utterance.wav", write_wav(pcm), "audio/wav")}
@@ -86,7 +86,7 @@ class OpenAiRecognizer:
         except (ValueError, KeyError, TypeError) as error:
             raise SpeechError(f"{whom}'s answer is not JSON with a text") from error
         phrase = find(str(text), expected)
-        return Heard(phrase, _TRANSCRIBED if phrase else 0.0)
+        return Recognition(phrase, _TRANSCRIBED if phrase else 0.0)
 
     async def close(self) -> None:
         """Closes the connections."""

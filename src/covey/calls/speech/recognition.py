@@ -1,6 +1,6 @@
 """Sound to short answers: a grammar in a child process (`openai` has the other way)."""
 
-from covey.calls.call import Heard
+from covey.calls.call import Recognition
 from covey.calls.speech import SpeechError
 from covey.processes.child import ChildFailed, ChildProcess, ChildRefused
 
@@ -19,13 +19,13 @@ class PocketsphinxRecognizer:
         """The process id of the child, once it runs."""
         return self._child.pid
 
-    async def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Heard:
+    async def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Recognition:
         """Which of the `expected` phrases was said. Raises `SpeechError`."""
         try:
             header, _ = await self._child.ask({"expected": expected}, pcm)
         except (ChildFailed, ChildRefused) as error:
             raise SpeechError(str(error)) from error
-        return Heard(header["text"], header["confidence"])
+        return Recognition(header["text"], header["confidence"])
 
     async def close(self) -> None:
         """Ends the child process."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pocketsphinx
 
-from covey.calls.call import SAMPLE_RATE, Heard
+from covey.calls.call import SAMPLE_RATE, Recognition
 from covey.calls.phrases import DECOYS, find, meaning
 from covey.calls.speech.sound import Samples, resample
 from covey.processes.child import ChildRefused, serve
@@ -46,18 +46,18 @@ class Sphinx:
         heard = self.recognize(body, tuple(map(str, header["expected"])))
         return {"text": heard.text, "confidence": heard.confidence}, b""
 
-    def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Heard:
+    def recognize(self, pcm: bytes, expected: tuple[str, ...]) -> Recognition:
         """Which expected phrase was said. Raises `ChildRefused` if the model knows the words of none."""
         sceptical, credulous = self._pair(expected)
         if len(pcm) > LONGEST_ANSWER * SAMPLE_RATE * 2:
-            return Heard("", 0.0)
+            return Recognition("", 0.0)
         sound = np.concatenate((_SILENCE, np.frombuffer(pcm, dtype="<i2").astype(np.float64) / 32768, _SILENCE))
         plain = resample(sound, SAMPLE_RATE, _MODEL_RATE)
         text = find(_decode(sceptical, plain + _mirrored(sound, plain)), expected)
         if not text:
-            return Heard("", 0.0)
+            return Recognition("", 0.0)
         again = find(_decode(credulous, plain), expected)
-        return Heard(text, SURE if _agree(text, again) else DOUBTFUL)
+        return Recognition(text, SURE if _agree(text, again) else DOUBTFUL)
 
 
 def _pair(expected: tuple[str, ...]) -> tuple[Any, Any]:

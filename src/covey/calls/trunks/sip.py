@@ -154,8 +154,8 @@ class SipTrunk:
         called off."""
         async with self._changed:
             while self._orders.get(order or "") is None:
-                best = max(self._crew, key=lambda dialler: dialler.room, default=None)
-                if best is not None and best.room > 0:
+                best = max(self._crew, key=lambda dialler: dialler.capacity, default=None)
+                if best is not None and best.capacity > 0:
                     return best
                 left = until - monotonic()
                 if left <= 0 or self._stopping.is_set():

@@ -57,14 +57,14 @@ _ERROR: Final = re.compile(r"\[([0-9]+)\]$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class SipRefusal:
     """Why a call that nobody answered came to its end; `sip_code` is None if no final answer came."""
 
     end: CallEnd
     sip_code: int | None
 
 
-def read_close(text: str, rang: bool) -> Refusal:
+def read_close(text: str, rang: bool) -> SipRefusal:
     """What the close text of an unanswered call means; `rang` is whether the far side had said that a phone rings.
 
     A 408 without that comes from a proxy that cannot reach what lies behind it, the phone or its own carrier.
@@ -73,8 +73,8 @@ def read_close(text: str, rang: bool) -> Refusal:
     if answer := _ANSWER.match(text):
         code = int(answer[1])
         if code == 408 and not rang:
-            return Refusal(CallEnd.unavailable, code)
-        return Refusal(BY_CODE.get(code, BY_CLASS[code // 100]), code)
+            return SipRefusal(CallEnd.unavailable, code)
+        return SipRefusal(BY_CODE.get(code, BY_CLASS[code // 100]), code)
     if error := _ERROR.search(text):
-        return Refusal(BY_ERROR.get(int(error[1]), CallEnd.no_final_answer), None)
-    return Refusal(CallEnd.no_final_answer, None)
+        return SipRefusal(BY_ERROR.get(int(error[1]), CallEnd.no_final_answer), None)
+    return SipRefusal(CallEnd.no_final_answer, None)

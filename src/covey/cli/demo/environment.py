@@ -40,7 +40,7 @@ class DemoFailed(CoveyClientError):
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class DemoServer:
     """Where the demo lives."""
 
     folder: Path
@@ -64,7 +64,7 @@ class House:
 
 
 @asynccontextmanager
-async def running(*, keep: bool) -> AsyncIterator[House]:
+async def running(*, keep: bool) -> AsyncIterator[DemoServer]:
     """A server on a fresh folder that is ready. It is ended on the way out, unless all went well and `keep`."""
     folder = fresh_folder()
     house = await _start(folder, keep=keep)
@@ -89,7 +89,7 @@ def fresh_folder() -> Path:
     return folder
 
 
-async def _start(folder: Path, *, keep: bool) -> House:
+async def _start(folder: Path, *, keep: bool) -> DemoServer:
     port = _free_port(8000 if keep else 0)
     settings = folder / "covey.toml"
     private.write_text(settings, SETTINGS.format(port=port, data=json.dumps(str(folder))))
@@ -105,7 +105,7 @@ async def _start(folder: Path, *, keep: bool) -> House:
             env=own_environment(os.environ),
             start_new_session=True,
         )
-    return House(folder, profile, process)
+    return DemoServer(folder, profile, process)
 
 
 def own_environment(environment: "os._Environ[str] | dict[str, str]") -> dict[str, str]:
@@ -139,7 +139,7 @@ def _free_port(wanted: int) -> int:
         return int(probe.getsockname()[1])
 
 
-async def _until_ready(house: House) -> None:
+async def _until_ready(house: DemoServer) -> None:
     async with CoveyClient(house.profile, attempts=1) as client, asyncio.timeout(START_SECONDS):
         while True:
             trouble = house.ended()
@@ -151,7 +151,7 @@ async def _until_ready(house: House) -> None:
             await asyncio.sleep(0.1)
 
 
-async def stop(house: House) -> None:
+async def stop(house: DemoServer) -> None:
     """End the server, whatever it does, and wait for it. Calls that are active are hung up."""
     if house.process.poll() is not None:
         return
@@ -161,7 +161,7 @@ async def stop(house: House) -> None:
         house.process.wait()
 
 
-async def _gone(house: House, seconds: float) -> bool:
+async def _gone(house: DemoServer, seconds: float) -> bool:
     try:
         await asyncio.wait_for(asyncio.to_thread(house.process.wait, seconds), seconds + 1)
     except (subprocess.TimeoutExpired, TimeoutError):

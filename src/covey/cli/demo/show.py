@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.text import Text
 
-from covey.cli.demo.environment import DemoFailed, House, running
+from covey.cli.demo.environment import DemoFailed, DemoServer, running
 from covey.cli.demo.proof import Proof, prove
 from covey.cli.exits import Exit, exit_code
-from covey.cli.output import clean, data, put, put_table, say, span
+from covey.cli.output import clean, data, print_line, print_table, say, span
 from covey.cli.session import explain, leave
 from covey.cli.show import call_row, export_to, put_transcript
 from covey.cli.view import Seen
@@ -58,19 +58,19 @@ async def _run(contacts: Path, agent_body: dict[str, Any], *, keep: bool) -> Exi
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     _heading("Covey's demo, first act: real SIP and sound, to phones that exist on this machine only")
     async with running(keep=keep) as house:
-        put(f"A server of its own runs at {house.profile.url}, on the fresh folder {house.folder}.")
+        print_line(f"A server of its own runs at {house.profile.url}, on the fresh folder {house.folder}.")
         async with CoveyClient(house.profile) as client:
             holds = await _show(client, house, contacts, agent_body)
             holds = await _show_videos(client, house) and holds
         _tell_next(house, keep=keep)
     if not keep:
-        put("The server has ended; nothing is left running.")
+        print_line("The server has ended; nothing is left running.")
     return Exit.ok if holds else Exit.failed
 
 
-async def _show(client: CoveyClient, house: House, contacts: Path, agent_body: dict[str, Any]) -> bool:
+async def _show(client: CoveyClient, house: DemoServer, contacts: Path, agent_body: dict[str, Any]) -> bool:
     agent = await client.agents.create(agent_body)
-    put(f"The agent {agent.name!r} says: {agent.greeting}")
+    print_line(f"The agent {agent.name!r} says: {agent.greeting}")
 
     _heading(f"First batch: everybody in {_short(contacts)} is called")
     first = await _first(client, house, contacts, agent)
@@ -85,7 +85,7 @@ async def _show(client: CoveyClient, house: House, contacts: Path, agent_body: d
     return await _put_proof(client, house, first, second)
 
 
-async def _show_videos(client: CoveyClient, house: House) -> bool:
+async def _show_videos(client: CoveyClient, house: DemoServer) -> bool:
     from covey.cli.demo.videos import called_back, put_checked, second_act
 
     _heading("Second act: three short videos are drawn here, and the analyser local-facts is asked about them")
@@ -100,7 +100,7 @@ async def _show_videos(client: CoveyClient, house: House) -> bool:
 
     _heading("A batch of six videos, called back while it is processing")
     answered, ended = await called_back(client, folder)
-    put(
+    print_line(
         f"The cancel was answered {answered.status}: {answered.canceled_items} will never be analysed, "
         f"{answered.processing_items} were processing and went on to their end, {answered.ready_items} were ready. "
         f"It ended {ended.status}: {ended.ready_items} ready, {ended.canceled_items} canceled, of {ended.total_items}."
@@ -113,12 +113,12 @@ async def _show_videos(client: CoveyClient, house: House) -> bool:
     return good
 
 
-async def _first(client: CoveyClient, house: House, contacts: Path, agent: Agent) -> Batch:
+async def _first(client: CoveyClient, house: DemoServer, contacts: Path, agent: Agent) -> Batch:
     started = await client.batches.start(contacts, agent.id, StartOptions(name="reminders"))
     return await _watch(client, house, started.batch_id)
 
 
-async def _second(client: CoveyClient, house: House, contacts: Path, agent: Agent) -> Batch:
+async def _second(client: CoveyClient, house: DemoServer, contacts: Path, agent: Agent) -> Batch:
     options = StartOptions(name="called back", allow_duplicate=True, max_concurrent=AT_ONCE_IN_SECOND)
     started = await client.batches.start(contacts, agent.id, options)
     answer: list[Cancelled] = []
@@ -132,14 +132,14 @@ async def _second(client: CoveyClient, house: House, contacts: Path, agent: Agen
     if not answer:
         raise DemoFailed("The second batch ended before it could be cancelled.")
     details = answer[0].details
-    put(
+    print_line(
         f"The cancel was answered: {details.cancelled_calls} will never be dialled, {details.active_calls} were active "
         f"and went on to their end, {details.completed_calls + details.failed_calls} were over before."
     )
     return ended
 
 
-async def _watch(client: CoveyClient, house: House, batch_id: str, at_each_look: OnLook | None = None) -> Batch:
+async def _watch(client: CoveyClient, house: DemoServer, batch_id: str, at_each_look: OnLook | None = None) -> Batch:
     seen = Seen()
     async for batch in following(client, batch_id, seen):
         trouble = house.ended()
@@ -158,7 +158,7 @@ def _put_calls(calls: list[Call]) -> None:
         line, _, number, *rest = call_row(call)
         rows.append((line, number, call.metadata.get("first_name", ""), *rest))
     data().print()
-    put_table(columns, rows, right=("line", "seconds"))
+    print_table(columns, rows, right=("line", "seconds"))
 
 
 async def _put_conversation(client: CoveyClient, batch: Batch, calls: list[Call]) -> None:
@@ -170,7 +170,7 @@ async def _put_conversation(client: CoveyClient, batch: Batch, calls: list[Call]
     put_transcript(call)
 
 
-async def _put_proof(client: CoveyClient, house: House, first: Batch, second: Batch) -> bool:
+async def _put_proof(client: CoveyClient, house: DemoServer, first: Batch, second: Batch) -> bool:
     phones = next(house.folder.rglob("phones.jsonl"), None)
     if phones is None:
         raise DemoFailed(f"The phones wrote no phones.jsonl below {house.folder}.")
@@ -205,28 +205,28 @@ def _put_verdict(proof: Proof, batch: Batch) -> None:
         say(f"  {doubt}", "red")
 
 
-def _put_files(house: House, phones: Path) -> None:
+def _put_files(house: DemoServer, phones: Path) -> None:
     _heading("What lies where")
     sounds = {file.parent for file in house.folder.rglob("*") if file.suffix in SOUNDS}
-    put(f"results       {_short(house.folder / 'results.csv')}, {_short(house.folder / 'called-back.csv')}")
-    put(f"phones' log   {_short(phones)}")
+    print_line(f"results       {_short(house.folder / 'results.csv')}, {_short(house.folder / 'called-back.csv')}")
+    print_line(f"phones' log   {_short(phones)}")
     for folder in sorted(sounds):
-        put(f"sound         {_short(folder)}")
-    put(f"server's log  {_short(house.log)}")
+        print_line(f"sound         {_short(folder)}")
+    print_line(f"server's log  {_short(house.log)}")
 
 
-def _tell_next(house: House, *, keep: bool) -> None:
+def _tell_next(house: DemoServer, *, keep: bool) -> None:
     _heading("What next")
     if keep:
-        put(f"The server keeps running at {house.profile.url}. To use it:")
-        put(f"  export COVEY_PROFILE={house.profile_file}")
-        put("  covey list")
-        put("  covey submit your.csv --agent reminder --watch      (demo numbers: +1 area code 555 01xx)")
-        put(f"To stop it: kill {house.process.pid}")
+        print_line(f"The server keeps running at {house.profile.url}. To use it:")
+        print_line(f"  export COVEY_PROFILE={house.profile_file}")
+        print_line("  covey list")
+        print_line("  covey submit your.csv --agent reminder --watch      (demo numbers: +1 area code 555 01xx)")
+        print_line(f"To stop it: kill {house.process.pid}")
     else:
-        put("`make demo KEEP=1` leaves the server running, for a list of your own to the demo phones.")
-        put("`covey init` and `covey serve` start a server to stay.")
-    put("A dashboard, and trunks to real phones, come with later versions.")
+        print_line("`make demo KEEP=1` leaves the server running, for a list of your own to the demo phones.")
+        print_line("`covey init` and `covey serve` start a server to stay.")
+    print_line("A dashboard, and trunks to real phones, come with later versions.")
 
 
 def _heading(text: str) -> None:

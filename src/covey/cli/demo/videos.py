@@ -12,7 +12,7 @@ from typing import Any
 from covey.analysis.media.drawing import Ball, DrawnScene, Truth, draw
 from covey.analysis.schema import validate
 from covey.cli.demo.environment import DemoFailed
-from covey.cli.output import data, put, put_table
+from covey.cli.output import data, print_line, print_table
 from covey.client import CoveyClient
 from covey.client.analysis import AnalysisBatch
 
@@ -71,7 +71,7 @@ class Checked:
     """One answer beside what was drawn: how much of it was found, of how much."""
 
     video: str
-    asked: str
+    question: str
     found: int
     drawn: int
     answer: str
@@ -86,7 +86,7 @@ async def second_act(client: CoveyClient, folder: Path, watch: Callable[[str], A
     await asyncio.to_thread(folder.mkdir)
     truths = {name: await asyncio.to_thread(draw, folder / name, scenes) for name, scenes in DRAWN.items()}
     for name, truth in truths.items():
-        put(f"{name}: {truth.seconds:g} s, {len(truth.cuts)} cuts, {len(truth.lines)} lines of text")
+        print_line(f"{name}: {truth.seconds:g} s, {len(truth.cuts)} cuts, {len(truth.lines)} lines of text")
     assets = await _uploaded(client, folder, list(truths))
     started = await client.analyses.create(
         [
@@ -116,11 +116,11 @@ async def _uploaded(client: CoveyClient, folder: Path, names: Sequence[str]) -> 
     return found
 
 
-def _checked(line: dict[str, Any], name: str, truth: Truth, asked: str) -> Checked:
+def _checked(line: dict[str, Any], name: str, truth: Truth, question: str) -> Checked:
     if line["status"] != "ready":
-        raise DemoFailed(f"{name}, {asked}: {line['status']}: {(line.get('error') or {}).get('message')}")
+        raise DemoFailed(f"{name}, {question}: {line['status']}: {(line.get('error') or {}).get('message')}")
     answer = str(line["data"]["data"])
-    match asked:
+    match question:
         case "text":
             found, drawn = _lines_in(answer, truth), len(truth.lines)
         case "chapters":
@@ -131,7 +131,7 @@ def _checked(line: dict[str, Any], name: str, truth: Truth, asked: str) -> Check
             starts = [float(chapter["start"]) for chapter in document["chapters"]]
             found = _lines_in(answer, truth) + _cuts_in(starts, truth) + fits
             drawn = len(truth.lines) + len(truth.cuts) + 1
-    return Checked(name, asked, found, drawn, answer)
+    return Checked(name, question, found, drawn, answer)
 
 
 _MARKS = re.compile(r"\d+(?::\d\d)*(?:\.\d+)?")
@@ -156,11 +156,11 @@ def _cuts_in(times: Sequence[float], truth: Truth) -> int:
 def put_checked(checked: Sequence[Checked]) -> None:
     """The answers beside what was drawn, a line each, and one of them whole."""
     columns = ("video", "asked for", "drawn", "found", "")
-    put_table(
-        columns, [(c.video, c.asked, c.drawn, c.found, "✓" if c.holds else "✗") for c in checked], right=columns[2:4]
+    print_table(
+        columns, [(c.video, c.question, c.drawn, c.found, "✓" if c.holds else "✗") for c in checked], right=columns[2:4]
     )
     data().print()
-    put(next(one.answer for one in checked if one.asked == "chapters"))
+    print_line(next(one.answer for one in checked if one.question == "chapters"))
 
 
 async def called_back(client: CoveyClient, folder: Path) -> tuple[AnalysisBatch, AnalysisBatch]:

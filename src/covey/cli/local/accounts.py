@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from covey import private
 from covey.api.covey.admin import key_out, workspace_out
 from covey.api.kit.auth import make_key
-from covey.cli.accounts import Accounts, Json
 from covey.cli.exits import Exit
 from covey.cli.local.folder import folder_of
 from covey.cli.local.settings import load
 from covey.cli.session import leave
+from covey.client.accounts import AccountManager
 from covey.domain.account import Role, Workspace
 from covey.domain.clock import SystemClock
 from covey.domain.errors import Conflict, CoveyError, NotFound
@@ -23,9 +23,10 @@ from covey.store.migrate import StoreError
 from covey.store.store import Store
 
 T = TypeVar("T")
+Json = dict[str, Any]
 
 
-def on_database(work: Callable[[Accounts], Awaitable[T]]) -> T:
+def on_database(work: Callable[[AccountManager], Awaitable[T]]) -> T:
     """Do `work` on the database of the settings that hold. Ends the command if a server has it to itself."""
     settings = load(None)
     folder = folder_of(settings)
@@ -48,7 +49,7 @@ def on_database(work: Callable[[Accounts], Awaitable[T]]) -> T:
         leave(str(error), Exit.failed)
 
 
-async def _run(store: Store, work: Callable[[Accounts], Awaitable[T]]) -> T:
+async def _run(store: Store, work: Callable[[AccountManager], Awaitable[T]]) -> T:
     await store.open()
     try:
         return await work(OnDatabase(store))

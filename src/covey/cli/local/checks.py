@@ -16,7 +16,7 @@ from rich.text import Text
 from covey import private
 from covey.cli.local import analysing, database
 from covey.cli.local.folder import Finding, Folder, folder_of
-from covey.cli.output import clean, data, put_json
+from covey.cli.output import clean, data, print_json
 from covey.client import load_profile, profile_path
 from covey.client.errors import ProfileError
 from covey.client.profile import readable_by_others
@@ -47,7 +47,7 @@ def examine(file: Path | None, *, as_json: bool) -> bool:
         if not as_json:
             _put(finding)
     if as_json:
-        put_json([asdict(finding) for finding in findings])
+        print_json([asdict(finding) for finding in findings])
     return all(finding.ok for finding in findings)
 
 

@@ -11,7 +11,7 @@ from covey import private
 from covey.cli.exits import Exit
 from covey.cli.local.folder import DATABASE, Folder, folder_of
 from covey.cli.local.settings import load
-from covey.cli.output import put, put_json, say
+from covey.cli.output import print_json, print_line, say
 from covey.cli.session import confirm, leave
 from covey.domain.clock import SystemClock
 from covey.store.migrate import StoreError
@@ -46,9 +46,9 @@ def backup(target: Path, file: Path | None, *, as_json: bool) -> None:
         leave(f"There is no backup: {error}", Exit.failed)
     size = target.stat().st_size
     if as_json:
-        put_json({"backup": str(target), "bytes": size})
+        print_json({"backup": str(target), "bytes": size})
     else:
-        put(target)
+        print_line(target)
     say(f"{size:,} bytes. Recordings are files in {folder.path}; copy them with it.")
 
 
@@ -67,14 +67,14 @@ def restore(source: Path, file: Path | None, *, yes: bool, as_json: bool) -> Non
         there = folder.database.exists()
         paused = _swap(source, folder.database, kept if there else None)
     if as_json:
-        put_json({"restored": str(source), "kept": str(kept) if there else None, "paused": paused})
+        print_json({"restored": str(source), "kept": str(kept) if there else None, "paused": paused})
     say("Restored.", "green")
     if paused:
         say(f"{paused} batches of calls had not ended; they are paused. `covey resume` lets one go on.")
 
 
-def _plan(source: Path, folder: Folder, kept: Path | None) -> str:
-    before = f" What is there now is kept as {kept}." if kept else ""
+def _plan(source: Path, folder: Folder, aside: Path | None) -> str:
+    before = f" What is there now is aside as {aside}." if aside else ""
     return f"Put {source} ({source.stat().st_size:,} bytes) in the place of {folder.database}?{before}"
 
 
@@ -92,27 +92,27 @@ def _owned(folder: Folder) -> Iterator[None]:
         lock.release()
 
 
-def _swap(source: Path, database: Path, kept: Path | None) -> int:
-    """Put `source` in the place of `database`, which is kept as `kept` if there is one; how many batches came back
+def _swap(source: Path, database: Path, aside: Path | None) -> int:
+    """Put `source` in the place of `database`, which is aside as `aside` if there is one; how many batches came back
     paused. Ends the command with everything as it was if that cannot be."""
-    if kept is not None:
-        _set_aside(database, kept)
+    if aside is not None:
+        _set_aside(database, aside)
     try:
         return restore_into(source, database, SystemClock())
     except (StoreError, OSError) as error:
         database.unlink(missing_ok=True)
-        if kept is not None:
-            shutil.move(kept, database)
+        if aside is not None:
+            shutil.move(aside, database)
         leave(f"Nothing was restored: {error}", Exit.failed)
 
 
-def _set_aside(database: Path, kept: Path) -> None:
+def _set_aside(database: Path, aside: Path) -> None:
     """Keep a copy with what its write-ahead log holds, or the bare file if it is past reading; then remove it."""
     try:
-        copy_database(database, kept)
+        copy_database(database, aside)
     except StoreError:
-        private.new_file(kept)
-        shutil.copyfile(database, kept)
+        private.new_file(aside)
+        shutil.copyfile(database, aside)
     for suffix in ("", "-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 

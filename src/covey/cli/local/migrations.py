@@ -11,7 +11,7 @@ from covey import private
 from covey.cli.exits import Exit
 from covey.cli.local.folder import folder_of
 from covey.cli.local.settings import load
-from covey.cli.output import put_json, say
+from covey.cli.output import print_json, say
 from covey.cli.session import leave
 from covey.domain.clock import SystemClock
 from covey.server.database import need_driver
@@ -34,7 +34,9 @@ def migrate(file: Path | None, *, check: bool, post: bool, as_json: bool) -> Exi
     except StoreError as error:
         leave(str(error), Exit.conflict)
     if as_json:
-        put_json({"pending" if check else "applied": [str(step) for step in due], "later": [str(one) for one in later]})
+        print_json(
+            {"pending" if check else "applied": [str(step) for step in due], "later": [str(one) for one in later]}
+        )
     _say(due, later, check=check)
     return Exit.failed if check and due else Exit.ok
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from covey import private
 from covey.cli.exits import Exit
-from covey.cli.output import put_facts, put_json, put_table, say
+from covey.cli.output import print_json, print_table, put_facts, say
 from covey.cli.session import leave
 from covey.client import load_profile, profile_path
 from covey.settings import MASK, Settings, SettingsError
@@ -34,7 +34,7 @@ def write(file: Path, *, force: bool, as_json: bool) -> None:
     except OSError as error:
         leave(f"{file} cannot be written: {error.strerror}", Exit.failed)
     if as_json:
-        put_json({"file": str(file)})
+        print_json({"file": str(file)})
     say(f"Written to {file}. Every line is a comment with its default: take away the # of what you change.", "green")
     say("`covey config` shows what holds, `covey serve` starts the server.")
 
@@ -52,8 +52,8 @@ def show(file: Path | None, *, as_json: bool) -> None:
         "source": profile.source,
     }
     if as_json:
-        put_json({"settings": [asdict(setting) for setting in found], "profile": kept})
+        print_json({"settings": [asdict(setting) for setting in found], "profile": kept})
         return
     rows = ((each.key, "" if each.value is None else each.value, each.source) for each in found)
-    put_table(("setting", "value", "from"), rows)
+    print_table(("setting", "value", "from"), rows)
     put_facts(kept.items())

@@ -1,9 +1,9 @@
-"""Workspaces, keys, agents, blocked refs, erased people, idempotent answers."""
+"""Workspaces, keys, agents, blocked refs, erased people, once answers."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from covey.domain.account import AgentRecord, Blocked, KeptAnswer, Key, Meaning, Role, Workspace
+from covey.domain.account import AgentRecord, Blocked, Key, RequestFingerprint, Role, StoredResponse, Workspace
 from covey.domain.errors import Conflict, NotFound, Unprocessable
 from covey.domain.run import Json
 from covey.store.operations.control import DROP
@@ -192,11 +192,11 @@ async def erase_ref(database: Database, workspace: str, ref: str, replacement: s
 
 
 async def begin_answer(
-    database: Database, meaning: Meaning, owner: str, created: str | None
-) -> KeptAnswer | str | None:
-    """Begin an idempotent request that will create the object `created`.
+    database: Database, meaning: RequestFingerprint, owner: str, created: str | None
+) -> StoredResponse | str | None:
+    """Begin an once request that will create the object `created`.
 
-    None: go on. A `KeptAnswer`: it was answered before. A str: it was begun by a process that is gone, and would
+    None: go on. A `StoredResponse`: it was answered before. A str: it was begun by a process that is gone, and would
     have created that object. Raises Unprocessable (other meaning) or Conflict `still_running`.
     """
     asked = {"workspace": meaning.workspace, "key": meaning.key}
@@ -212,13 +212,13 @@ async def begin_answer(
             code="idempotency_key_reused",
         )
     if row.status is not None:
-        return KeptAnswer(row.status, row.body)
+        return StoredResponse(row.status, row.body)
     if row.owner_alive or not await database.run("answer_take_over", {**asked, "owner": owner, "old": row.owner}):
         raise Conflict("the first request with this Idempotency-Key is still running", code="still_running")
     return str(row.created) if row.created else None
 
 
-async def keep_answer(database: Database, meaning: Meaning, answer: KeptAnswer | None) -> None:
+async def keep_answer(database: Database, meaning: RequestFingerprint, answer: StoredResponse | None) -> None:
     """Keep the answer for 24 h; None forgets the request, so that it may be tried again."""
     asked = {"workspace": meaning.workspace, "key": meaning.key}
     if answer is None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from covey.domain.breaker import Breaker
-from covey.store.operations.outbox import tell_holding
+from covey.store.operations.outbox import record_holding
 from covey.store.operations.transaction import Database, Row, micros, moment
 
 
@@ -51,7 +51,7 @@ async def save_breakers(database: Database, breakers: Iterable[LaneBreaker]) -> 
         if lane.now is not lane.before and lane.now != lane.before:
             await write_breaker(database, lane.lane, lane.now)
             if lane.before.since is None and lane.now.since is not None:
-                await tell_holding(database, lane.lane, lane.now.since, lane.now.reason)
+                await record_holding(database, lane.lane, lane.now.since, lane.now.reason)
 
 
 async def write_breaker(database: Database, lane: str, breaker: Breaker) -> None:

@@ -10,9 +10,9 @@ from covey.domain.errors import Conflict
 from covey.domain.hours import next_opening
 from covey.domain.ids import item_id
 from covey.domain.lane import LONGEST_OPEN, START_HORIZON, START_SLACK, gap, next_free, start_times
-from covey.domain.run import DO_NOT_CALL, Bite, Claimed, RunState
+from covey.domain.run import DO_NOT_CALL, Claimed, ClaimedRuns, RunState
 from covey.store.operations import control
-from covey.store.operations.counts import Hot, hot, save
+from covey.store.operations.counts import LockedBatch, locked_batch, save
 from covey.store.operations.runs import UNUSED
 from covey.store.operations.transaction import Database, Row, lock, micros, moment, pass_gate
 from covey.store.results import Claim
@@ -95,7 +95,7 @@ async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
         return Claim(None, moment(await database.value("next_due", {"lane": lane})))
     now = await lock(database, [choice.batch], lanes=True)
     limit = await database.row("lane_row", {"lane": lane})
-    batch = await hot(database, choice.batch, micros(now))
+    batch = await locked_batch(database, choice.batch, micros(now))
     assert limit is not None, "a lane is never removed"
     if (closed := _closed(limit, now)) is not None:
         return closed
@@ -119,7 +119,7 @@ def _fair_part(limit: Row, choice: Row, room: int) -> int:
     return 1 if limit.open_until is not None else int(min(room, part, free))
 
 
-async def _bite(database: Database, now: datetime, worker: str, limit: Row, batch: Hot, most: int) -> Claim:
+async def _bite(database: Database, now: datetime, worker: str, limit: Row, batch: LockedBatch, most: int) -> Claim:
     row = batch.row
     if row.expires_at is not None and row.expires_at <= micros(now):
         await control.expire_one(database, batch)
@@ -155,7 +155,7 @@ def _start_times(now: datetime, limit: Row, row: Row) -> Iterator[datetime]:
     return start_times(now, lane, own)
 
 
-async def _too_early(database: Database, now: datetime, limit: Row, batch: Hot) -> Claim:
+async def _too_early(database: Database, now: datetime, limit: Row, batch: LockedBatch) -> Claim:
     """No start time is free yet. If that is by the batch's own limits, it stands in nobody's way until one is."""
     own = moment(batch.row.next_start)
     if batch.slots == 0 or (batch.row.pace and own and own > now + START_HORIZON):
@@ -165,7 +165,7 @@ async def _too_early(database: Database, now: datetime, limit: Row, batch: Hot) 
     return Claim(None, moment(limit.next_start) - START_HORIZON)
 
 
-async def _gate(database: Database, now: datetime, batch: Hot, wanted: int) -> Taken:
+async def _gate(database: Database, now: datetime, batch: LockedBatch, wanted: int) -> Taken:
     """Look at items, due ones first, until `wanted` may start: the others are deferred or blocked on the way."""
     row, taken, looked = batch.row, Taken(), 0
     page = await _due_items(database, now, row, wanted) if row.deferred else []
@@ -241,7 +241,9 @@ async def _take_refs(database: Database, now: datetime, row: Row, taken: Taken) 
         taken.started = [item for item in taken.started if item not in late]
 
 
-async def _write_items(database: Database, worker: str, batch: Hot, taken: Taken, starts: list[datetime]) -> None:
+async def _write_items(
+    database: Database, worker: str, batch: LockedBatch, taken: Taken, starts: list[datetime]
+) -> None:
     id_ = batch.row.id
     started = [(item, micros(at)) for item, at in zip(taken.started, starts, strict=False)]
     later = [(item, micros(at), why) for item, at, why in taken.deferred]
@@ -266,7 +268,7 @@ def _blocked_run(batch: bytes, item: Candidate, now: int) -> tuple[object, ...]:
 
 
 async def _take_slots(
-    database: Database, now: datetime, limit: Row, batch: Hot, taken: Taken, starts: list[datetime]
+    database: Database, now: datetime, limit: Row, batch: LockedBatch, taken: Taken, starts: list[datetime]
 ) -> None:
     """Take the slots of what is to start, and the turn: turns follow each other even where a clock was set back."""
     row, n = batch.row, len(taken.started)
@@ -290,14 +292,14 @@ async def _take_slots(
     await _mark_probe(database, now, limit, batch, taken.started[0])
 
 
-async def _start_batch(database: Database, batch: Hot) -> None:
+async def _start_batch(database: Database, batch: LockedBatch) -> None:
     if batch.row.started_at is None:
         batch.row.started_at = batch.now
         await database.write("batch_start", {"batch": batch.row.id, "now": batch.now})
         batch.event("started")
 
 
-async def _mark_probe(database: Database, now: datetime, limit: Row, batch: Hot, item: Candidate) -> None:
+async def _mark_probe(database: Database, now: datetime, limit: Row, batch: LockedBatch, item: Candidate) -> None:
     if limit.open_until is not None:
         probe = item_id(batch.row.id.hex(), item.seq)
         until = micros(now + PROBE_PATIENCE)
@@ -307,15 +309,15 @@ async def _mark_probe(database: Database, now: datetime, limit: Row, batch: Hot,
 async def _handed_out(
     database: Database,
     now: datetime,
-    batch: Hot,
+    batch: LockedBatch,
     started: list[Candidate],
     starts: list[datetime],
     slack: timedelta | None,
-) -> Bite:
+) -> ClaimedRuns:
     row = batch.row
     runs = tuple(
         Claimed(item.seq, item.next_attempt, item.tries, item.custom_id, item.ref, item.input, at)
         for item, at in zip(started, starts, strict=False)
     )
     config = await database.value("batch_config", {"batch": row.id})
-    return Bite(row.id.hex(), row.workspace, row.kind, row.lane, config, now, runs, slack)
+    return ClaimedRuns(row.id.hex(), row.workspace, row.kind, row.lane, config, now, runs, slack)

@@ -7,7 +7,7 @@ from covey.domain.errors import Conflict, NotFound
 from covey.domain.lane import gap
 from covey.domain.run import Json
 from covey.store.operations import reading
-from covey.store.operations.counts import Hot, hot, save
+from covey.store.operations.counts import LockedBatch, locked_batch, save
 from covey.store.operations.transaction import Database, key, lock, micros, moment, span_micros
 from covey.store.results import Stopped
 
@@ -25,22 +25,22 @@ def work(lane: str) -> str:
     return f"work:{lane}"
 
 
-async def _known(database: Database, workspace: str, batch: str) -> Hot:
+async def _known(database: Database, workspace: str, batch: str) -> LockedBatch:
     id_ = key(batch)
     now = await lock(database, [id_])
-    found = await hot(database, id_, micros(now))
+    found = await locked_batch(database, id_, micros(now))
     if found is None or found.row.workspace != workspace or found.row.erased_at is not None:
         raise NotFound(f"there is no batch {batch}")
     return found
 
 
-def _still_open(batch: Hot, doing: str) -> None:
+def _still_open(batch: LockedBatch, doing: str) -> None:
     if not batch.open:
         what = "was stopped" if batch.row.stopped_at is not None else "has ended"
         raise Conflict(f"the batch {what}: there is nothing left to {doing}", code="ended")
 
 
-async def _answer(database: Database, batch: Hot) -> Batch:
+async def _answer(database: Database, batch: LockedBatch) -> Batch:
     return await reading.read_batch(database, batch.row.id.hex(), now=moment(batch.now))
 
 
@@ -70,7 +70,7 @@ async def stop(
 
 
 async def stop_open(
-    database: Database, batch: Hot, reason: StopReason, *, message: str | None, actor: str | None
+    database: Database, batch: LockedBatch, reason: StopReason, *, message: str | None, actor: str | None
 ) -> None:
     """Stop a batch that is open, with the next save: what waits in it is canceled, however much it is."""
     row = batch.row
@@ -85,13 +85,13 @@ async def stop_open(
     await database.tell(withdraw(row.id))
 
 
-async def stop_broke(database: Database, batch: Hot) -> None:
+async def stop_broke(database: Database, batch: LockedBatch) -> None:
     """Stop a batch that cannot pay for one more item, with the next save."""
     message = "What is left of its money does not pay for one more item"
     await stop_open(database, batch, StopReason.budget, message=message, actor=None)
 
 
-async def expire_one(database: Database, batch: Hot) -> None:
+async def expire_one(database: Database, batch: LockedBatch) -> None:
     """Stop a batch whose time is over, if it is open; runs that harm nobody when they are dropped are dropped."""
     if batch.open:
         await stop_open(database, batch, StopReason.expire, message=None, actor=None)
@@ -112,7 +112,7 @@ async def pause(database: Database, workspace: str, batch: str, reason: str, act
     return await _answer(database, found)
 
 
-async def pause_open(database: Database, batch: Hot, reason: str) -> None:
+async def pause_open(database: Database, batch: LockedBatch, reason: str) -> None:
     """Pause a batch that is open and not paused, with the next save."""
     row = batch.row
     row.paused_at, row.next_at = batch.now, None

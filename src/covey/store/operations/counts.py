@@ -11,7 +11,7 @@ from typing import Any
 from covey.domain.batch import StopReason, stopped_state
 from covey.domain.lane import START_HORIZON, next_free
 from covey.domain.run import End
-from covey.store.operations.outbox import BATCHES, ITEMS, Telling, of_batch, of_item
+from covey.store.operations.outbox import BATCHES, ITEMS, OutboxRow, of_batch, of_item
 from covey.store.operations.transaction import Database, Row, micros, moment, span_micros, text
 from covey.store.operations.usage import Used, affordable
 
@@ -21,7 +21,7 @@ KEPT = (
 )  # fmt: skip
 
 
-class Hot:
+class LockedBatch:
     """A batch's facts and counts (`row`), read under the lock, changed in memory, written by `save`.
 
     Times in it are microseconds; `now` is the time under the lock.
@@ -33,7 +33,7 @@ class Hot:
         self.codes: Counter[str] = Counter()
         self.used = Used()
         self.events: list[tuple[Any, ...]] = []
-        self.items_told: list[Telling] = []
+        self.items_told: list[OutboxRow] = []
         self.moved = False
         self.not_before: int | None = None
 
@@ -83,13 +83,13 @@ class Hot:
 
     def item_ended(self, seq: int, attempt: int, end: End) -> None:
         """Tell, with the next save, that an item came to its end, if anybody wants to know."""
-        if (self.row.told or 0) >= ITEMS:
+        if (self.row.listeners or 0) >= ITEMS:
             self.items_told += of_item(self.row.id, seq, attempt, self.now, end)
 
     @property
-    def told(self) -> list[Telling]:
+    def outbox_rows(self) -> list[OutboxRow]:
         """What is to be told of all that happened to the batch; nothing where nobody wants to know."""
-        if (self.row.told or 0) < BATCHES:
+        if (self.row.listeners or 0) < BATCHES:
             return []
         events = [one for _, id_, at, kind, _, data in self.events for one in of_batch(id_, at, kind, data)]
         return self.items_told + events
@@ -120,18 +120,20 @@ class Hot:
         return self.row.completed_at is None and self.row.active == 0 and self.waiting == 0
 
 
-async def hot(database: Database, batch: bytes, now: int) -> Hot | None:
+async def locked_batch(database: Database, batch: bytes, now: int) -> LockedBatch | None:
     """The hot row of a batch; None if it is no batch (a draft, or gone)."""
     found = await hots(database, [batch], now)
     return found.get(batch)
 
 
-async def hots(database: Database, batches: Iterable[bytes], now: int) -> dict[bytes, Hot]:
+async def hots(database: Database, batches: Iterable[bytes], now: int) -> dict[bytes, LockedBatch]:
     """The hot rows of those of `batches` that are batches."""
-    return {row.id: Hot(row, now) for row in await database.each_named("batch_hot", [(batch,) for batch in batches])}
+    return {
+        row.id: LockedBatch(row, now) for row in await database.each_named("batch_hot", [(batch,) for batch in batches])
+    }
 
 
-async def save(database: Database, batches: Sequence[Hot]) -> list[Hot]:
+async def save(database: Database, batches: Sequence[LockedBatch]) -> list[LockedBatch]:
     """Write hot rows back, with what happened to them; those whose batch came to its end with it."""
     await _set_next(database, [batch for batch in batches if batch.moved])
     ended = [batch for batch in batches if batch.ends]
@@ -148,11 +150,11 @@ async def save(database: Database, batches: Sequence[Hot]) -> list[Hot]:
     await database.many("batch_complete", [(batch.now, batch.row.id) for batch in ended])
     await database.many("counts_end", [(batch.row.id,) for batch in ended])
     await database.many("event_new", [one for batch in batches for one in batch.events])
-    await database.many("delivery_new", [one for batch in batches for one in batch.told])
+    await database.many("delivery_new", [one for batch in batches for one in batch.outbox_rows])
     return ended
 
 
-async def _set_next(database: Database, moved: Sequence[Hot]) -> None:
+async def _set_next(database: Database, moved: Sequence[LockedBatch]) -> None:
     asked = [(batch.row.id,) for batch in moved if batch.open and batch.row.cursor == batch.row.total]
     due = dict(await database.each("next_deferred", asked))
     for batch in moved:

@@ -9,7 +9,7 @@ from covey.domain.usage import Prices
 from covey.store.operations import reading
 from covey.store.operations.control import work
 from covey.store.operations.counts import event
-from covey.store.operations.outbox import tell_scheduled
+from covey.store.operations.outbox import record_scheduled
 from covey.store.operations.transaction import Database, Row, key, micros, span_micros, text
 
 FREE = Prices()
@@ -80,7 +80,7 @@ async def accept(database: Database, batch: str, total: int, quota: Quota, actor
     await database.write("counts_new", {"batch": row.id, "total": total, "next_at": row.start_at or 0})
     await database.write("share_new", {"lane": row.lane, "workspace": row.workspace})
     await database.many("event_new", [event(row, micros(now), "created", actor, {"total": total})])
-    await tell_scheduled(database, row.id, micros(now), row.start_at)
+    await record_scheduled(database, row.id, micros(now), row.start_at)
     await database.tell(work(row.lane))
     return await reading.batch(database, batch)
 

@@ -11,8 +11,8 @@ from covey.domain.lane import BATCH_STREAK
 from covey.domain.run import OUTCOME_UNKNOWN, Blame, End, Failed, Finished, Retry, Succeeded, decide
 from covey.store.operations.breakers import LaneBreaker, read_breakers, save_breakers
 from covey.store.operations.control import pause_open, stop_broke
-from covey.store.operations.counts import Hot, hots, save
-from covey.store.operations.runs import Ended, Spent, Written, clean, count_end, standing
+from covey.store.operations.counts import LockedBatch, hots, save
+from covey.store.operations.runs import BudgetUsed, Ended, RunRecorder, clean, count_end, standing
 from covey.store.operations.settle import release_held
 from covey.store.operations.transaction import Database, dump, key, lock, micros, moment, pass_gates_of, span_micros
 from covey.store.results import FinishReport
@@ -25,11 +25,11 @@ Fence = tuple[bytes, int, int]
 
 
 @dataclass(slots=True)
-class Hands:
+class FencedRuns:
     """What the store knows of the runs of one finish: those in this worker's hands, and those that were settled as
     unknown while it had them."""
 
-    active: dict[Fence, Spent] = field(default_factory=dict)
+    active: dict[Fence, BudgetUsed] = field(default_factory=dict)
     unknown: set[Fence] = field(default_factory=set)
 
 
@@ -45,7 +45,7 @@ async def finish(database: Database, worker: str, finished: Sequence[Finished]) 
     breakers = await read_breakers(database, (batch.row.lane for batch in batches.values()))
     hands = await _hands(database, by_batch, worker)
     stale = [one for id_, runs in by_batch.items() if id_ not in batches for one in runs]
-    paused, written = [], Written()
+    paused, written = [], RunRecorder()
     for id_, batch in sorted(batches.items()):
         lane = breakers[batch.row.lane]
         opens = lane.now.opens
@@ -65,16 +65,16 @@ async def finish(database: Database, worker: str, finished: Sequence[Finished]) 
     )
 
 
-async def _hands(database: Database, finished: Mapping[bytes, Sequence[Finished]], worker: str) -> Hands:
+async def _hands(database: Database, finished: Mapping[bytes, Sequence[Finished]], worker: str) -> FencedRuns:
     """The fence: which of the runs are in this worker's hands in this very attempt."""
-    hands, asked = Hands(), {(batch, one.seq, one.attempt) for batch, runs in finished.items() for one in runs}
+    hands, asked = FencedRuns(), {(batch, one.seq, one.attempt) for batch, runs in finished.items() for one in runs}
     there = sorted({fence[:2] for fence in asked})
     for batch, seq, attempt, tries, returns, losses, state, owner, started, returned, dropped in await database.each(
         "live_row", there
     ):
         if state == 1 and owner == worker and (batch, seq, attempt) in asked:
             since = returned if returned is not None else started - LATELY
-            hands.active[batch, seq, attempt] = Spent(tries, returns, losses, since, dropped)
+            hands.active[batch, seq, attempt] = BudgetUsed(tries, returns, losses, since, dropped)
     gone = sorted(asked - hands.active.keys()) if len(hands.active) < len(asked) else []
     for batch, seq, attempt, code, owner in await database.each("run_settled", gone):
         if code == OUTCOME_UNKNOWN and owner == worker:
@@ -85,11 +85,11 @@ async def _hands(database: Database, finished: Mapping[bytes, Sequence[Finished]
 async def _finish_batch(
     database: Database,
     worker: str,
-    batch: Hot,
+    batch: LockedBatch,
     finished: Iterable[Finished],
     lane: LaneBreaker,
-    hands: Hands,
-    written: Written,
+    hands: FencedRuns,
+    written: RunRecorder,
 ) -> list[Finished]:
     """Decide the runs of one batch; those that changed nothing."""
     stale, now = [], moment(batch.now)
@@ -113,12 +113,12 @@ async def _finish_batch(
     return stale
 
 
-async def _late_truth(database: Database, batch: Hot, one: Finished) -> None:
+async def _late_truth(database: Database, batch: LockedBatch, one: Finished) -> None:
     """A run that was settled as unknown now says what came of it: the truth takes the place of the guess."""
     outcome = one.outcome.otherwise if isinstance(one.outcome, Retry) else one.outcome
     if not isinstance(outcome, Succeeded | Failed):
         outcome = Failed(outcome.code, "The run was settled before it was given back")
-    end = decide(outcome, standing(batch.row, Spent(0, 0, 0, 0), True), one.ended_at)
+    end = decide(outcome, standing(batch.row, BudgetUsed(0, 0, 0, 0), True), one.ended_at)
     assert isinstance(end, End)
     batch.row.failed -= 1
     batch.codes[OUTCOME_UNKNOWN] -= 1
@@ -131,7 +131,7 @@ async def _late_truth(database: Database, batch: Hot, one: Finished) -> None:
     await release_held(database, await database.named("held_of", where))
 
 
-async def _pause_failing(database: Database, batch: Hot, breaker: Breaker, opens: int) -> bool:
+async def _pause_failing(database: Database, batch: LockedBatch, breaker: Breaker, opens: int) -> bool:
     """Pause a batch that fails alike again and again, or whose items opened a hopeless breaker once more than `opens`
     times; True if it was paused."""
     row = batch.row

@@ -7,7 +7,7 @@ from covey.domain.breaker import FRESH
 from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import Progress
 from covey.store.operations.breakers import write_breaker
-from covey.store.operations.outbox import tell_holding
+from covey.store.operations.outbox import record_holding
 from covey.store.operations.transaction import Database, Row, key, micros, moment
 from covey.store.results import Dropped
 
@@ -67,7 +67,7 @@ async def open_lane(database: Database, name: str, until: datetime, reason: str)
     before = await database.row("lane_row", {"lane": name})
     await database.write("lane_open", {"lane": name, "until": micros(until), "reason": reason, "now": micros(now)})
     if before is not None and before.open_since is None:
-        await tell_holding(database, name, now, reason)
+        await record_holding(database, name, now, reason)
 
 
 async def close_lane(database: Database, name: str) -> None:

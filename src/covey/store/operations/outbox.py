@@ -9,11 +9,11 @@ from covey.domain.webhook import BATCH_EVENTS
 from covey.store.operations.transaction import Database, micros, moment, text
 
 BATCHES, ITEMS = 1, 2
-"""What `told` of a hot row says: somebody wants to hear of the batch, or of its items too."""
+"""What `listeners` of a locked batch says: somebody wants to hear of the batch, or of its items too."""
 
 ENDS = {RunState.succeeded: "item.succeeded", RunState.failed: "item.failed"}
 
-Telling = tuple[Any, ...]
+OutboxRow = tuple[Any, ...]
 """A row of `delivery_new`. It makes none, one or many deliveries: the endpoints are found by the statement."""
 
 
@@ -23,13 +23,13 @@ def stem(at: int) -> str:
     return new_id(made)[:10]
 
 
-def of_batch(batch: bytes, at: int, kind: str, data: str) -> list[Telling]:
+def of_batch(batch: bytes, at: int, kind: str, data: str) -> list[OutboxRow]:
     """What is told of an event of this kind. Of a stop nothing: the end that it leads to is told."""
     type_ = f"batch.{kind}"
     return [(stem(at), None, type_, at, data, batch)] if type_ in BATCH_EVENTS else []
 
 
-def of_item(batch: bytes, seq: int, attempt: int, at: int, end: End) -> list[Telling]:
+def of_item(batch: bytes, seq: int, attempt: int, at: int, end: End) -> list[OutboxRow]:
     """What is told of the end of an item, once: what is found out later about an unknown outcome changes its result,
     but is not told again, as a receiver counts each item once, and may have been told of the batch's end."""
     if end.state not in ENDS:
@@ -37,14 +37,14 @@ def of_item(batch: bytes, seq: int, attempt: int, at: int, end: End) -> list[Tel
     return [(stem(at), seq, ENDS[end.state], at, text({"code": end.code, "attempt": attempt}), batch)]
 
 
-async def tell_scheduled(database: Database, batch: bytes, now: int, start_at: int | None) -> None:
+async def record_scheduled(database: Database, batch: bytes, now: int, start_at: int | None) -> None:
     """A batch was accepted that starts later."""
     if start_at is not None and start_at > now:
         data = text({"startAt": start_at})
         await database.many("delivery_new", of_batch(batch, now, "scheduled", data))
 
 
-async def tell_holding(database: Database, lane: str, since: datetime, reason: str | None) -> None:
+async def record_holding(database: Database, lane: str, since: datetime, reason: str | None) -> None:
     """The breaker of a lane has opened. Whoever calls this has seen that it was closed."""
     told = {"lane": lane, "stem": stem(micros(since)), "at": micros(since), "data": text({"reason": reason})}
     await database.write("delivery_holding", told)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from covey.domain.lane import OWN_CODES, PATIENCE_CODES
-from covey.domain.run import Decision, Defer, End, RunState, Standing
-from covey.store.operations.counts import Hot
+from covey.domain.run import Decision, Defer, End, ItemBudget, RunState
+from covey.store.operations.counts import LockedBatch
 from covey.store.operations.transaction import Database, Row, dump, micros
 from covey.store.operations.usage import cost_of
 
@@ -14,7 +14,7 @@ UNUSED = (0.0, 0.0, 0, 0, 0)
 """The seconds, tokens and cost of a run that did not succeed."""
 
 
-class Spent(NamedTuple):
+class BudgetUsed(NamedTuple):
     """The budgets that an item has spent, since when its lane must have worked for others if one more return is to
     count (microseconds), and whether somebody dropped it (1)."""
 
@@ -25,9 +25,9 @@ class Spent(NamedTuple):
     dropped: int = 0
 
 
-def standing(row: Row, spent: Spent, lane_works: bool) -> Standing:
+def standing(row: Row, spent: BudgetUsed, lane_works: bool) -> ItemBudget:
     """What the outcome table must know of an item of the batch `row`."""
-    return Standing(
+    return ItemBudget(
         stopped=row.stopped_at is not None,
         aborted=row.aborted_at is not None or bool(spent.dropped),
         repeatable=bool(row.repeatable),
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 
 @dataclass(slots=True)
-class Written:
+class RunRecorder:
     """The rows that outcomes come to, of all the batches of one operation."""
 
     ended: list[tuple[bytes, int]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Written:
     slots: Counter[str] = field(default_factory=Counter)
     shares: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def record(self, batch: Hot, run: Ended, decision: Decision) -> None:
+    def record(self, batch: LockedBatch, run: Ended, decision: Decision) -> None:
         """Move the counts of `batch` for one decided run, and put down the rows it comes to."""
         row, (seq, attempt, tries, worker, started, ended) = batch.row, run
         row.active -= 1
@@ -81,7 +81,7 @@ class Written:
                     values = (state.value, reason, clean(message), worker, tries, started, ended, *UNUSED)
                     self.runs.append((row.id, seq, attempt, 0, *values, dump(result)))
 
-    def free(self, batch: Hot, seq: int) -> None:
+    def free(self, batch: LockedBatch, seq: int) -> None:
         """The run's slot, and its ref, are free again."""
         row = batch.row
         self.slots[row.lane] += 1
@@ -104,7 +104,7 @@ async def free_slots(database: Database, slots: Counter[str], shares: Counter[tu
     await database.many("share_free", [(n, lane, workspace) for (lane, workspace), n in sorted(shares.items())])
 
 
-def count_end(batch: Hot, end: End, at: int) -> int:
+def count_end(batch: LockedBatch, end: End, at: int) -> int:
     """One more item of `batch` came to its end, and is active no more; what it costs."""
     row, cost = batch.row, 0
     setattr(row, end.state.value, getattr(row, end.state.value) + 1)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from covey.domain.run import Lost, decide
-from covey.store.operations.counts import Hot, hots, save
-from covey.store.operations.runs import Ended, Spent, Written, free_slots, standing
+from covey.store.operations.counts import LockedBatch, hots, save
+from covey.store.operations.runs import BudgetUsed, Ended, RunRecorder, free_slots, standing
 from covey.store.operations.transaction import Database, Row, lock, micros, moment, pass_gates_of, span_micros
 
 PIECE = 500
@@ -25,7 +25,7 @@ async def settle(database: Database, worker: str, hold: Mapping[str, timedelta])
     await pass_gates_of(database, list(seen))
     now = micros(await lock(database, list(seen), lanes=True))
     batches = await hots(database, sorted(seen), now)
-    written = Written()
+    written = RunRecorder()
     for live in await database.named("live_of_worker", asked):
         if live.batch in batches:
             await _settle_run(database, worker, batches[live.batch], live, hold, written)
@@ -35,10 +35,10 @@ async def settle(database: Database, worker: str, hold: Mapping[str, timedelta])
 
 
 async def _settle_run(
-    database: Database, worker: str, batch: Hot, live: Row, hold: Mapping[str, timedelta], written: Written
+    database: Database, worker: str, batch: LockedBatch, live: Row, hold: Mapping[str, timedelta], written: RunRecorder
 ) -> None:
     row = batch.row
-    facts = standing(row, Spent(live.tries, live.returns, live.losses, 0, live.dropped), True)
+    facts = standing(row, BudgetUsed(live.tries, live.returns, live.losses, 0, live.dropped), True)
     run = Ended(live.seq, live.attempt, live.tries, worker, live.started_at, batch.now)
     written.record(batch, run, decide(Lost(), facts, moment(batch.now)))
     batch.find_next()
@@ -51,10 +51,10 @@ async def _settle_run(
     )
 
 
-async def release_held(database: Database, held: Iterable[Row]) -> int:
+async def release_held(database: Database, rows: Iterable[Row]) -> int:
     """Give back the slots and refs of settled runs, whose lanes are locked; how many."""
     slots, shares, refs = Counter[str](), Counter[tuple[str, str]](), []
-    for slot in held:
+    for slot in rows:
         where = {"batch": slot.batch, "seq": slot.seq, "attempt": slot.attempt}
         if await database.run("held_end", where):
             slots[slot.lane] += 1

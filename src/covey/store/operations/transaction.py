@@ -96,12 +96,12 @@ async def pass_gate(database: Database, lane: str) -> None:
     """Queue before a lane. Claims and finishes hold batches and lanes for longer than others: of them only one at a
     time is behind the gate, so that a stop, which does not queue here, waits for one of them at most. And who chooses
     behind the gate sees what the one before chose."""
-    await database.lock("lock_gate", {"lane": lane})
+    await database.lock("lock_admission", {"lane": lane})
 
 
 async def pass_gates_of(database: Database, batches: Sequence[bytes]) -> None:
     """Queue before the lanes of batches."""
-    await database.lock("lock_gates_of", {"batches": list(batches)})
+    await database.lock("lock_admissions_of", {"batches": list(batches)})
 
 
 async def lock(database: Database, batches: Sequence[bytes], *, lanes: bool = False) -> datetime:

@@ -59,8 +59,8 @@ def cost_of(row: Row, end: End) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _prices(kept: str) -> Prices:
-    return Prices(**load(kept))
+def _prices(stored: str) -> Prices:
+    return Prices(**load(stored))
 
 
 async def usage(

@@ -22,7 +22,7 @@ async def listed(database: Database, params: Mapping[str, Any] | None = None) ->
     return [
         WorkerInfo(
             id=row.id,
-            alive=bool(row.held),
+            alive=bool(row.has_lock),
             active=row.active,
             started_at=moment(row.started_at),
             dead_at=moment(row.dead_at),

@@ -51,12 +51,12 @@ POOLED = (
 )
 
 
-class _GivenUp(Exception):
+class _Evicted(Exception):
     """Others declared this worker dead, or its row is gone."""
 
 
-class Life:
-    """The life of one worker. `Life.begin` is the only way to make one."""
+class LockSession:
+    """The life of one worker. `LockSession.begin` is the only way to make one."""
 
     def __init__(self, url: str, worker: str, heard: Callable[[str], None], monotonic: Callable[[], float]) -> None:
         self.worker = worker
@@ -140,7 +140,7 @@ class Life:
                     self._tell("")
                 wait = FIRST_WAIT_SECONDS
                 await self._beat_and_hear()
-            except _GivenUp:
+            except _Evicted:
                 self.gone = True
                 await self._close()
                 log.critical("this worker was given up by the others", worker=self.worker)
@@ -207,7 +207,7 @@ class Life:
         asked = self._monotonic()
         row = await self._row(connection, "lives_beat", {"worker": self.worker})
         if row is None:
-            raise _GivenUp
+            raise _Evicted
         if row[0] != self._backend:
             raise StoreError(POOLED.format(why="the server process behind it changes"))
         self._answered = asked
@@ -256,7 +256,7 @@ def _patience(connection: Connection, times: float = 1) -> Iterator[None]:
 log = structlog.get_logger(__name__)
 
 
-class Lives:
+class LockSessions:
     """What a store knows of who is alive. It is only as good as how often `dead_workers` is asked."""
 
     def __init__(
@@ -267,16 +267,16 @@ class Lives:
         free_seconds: float = FREE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`url` leads to PostgreSQL itself; `heard` as for `Life.begin`; `free_seconds` as for `Observer`."""
+        """`url` leads to PostgreSQL itself; `heard` as for `LockSession.begin`; `free_seconds` as for `Observer`."""
         self._url = url
         self._heard = heard
         self._free_seconds = free_seconds
         self._monotonic = monotonic
-        self._lives: dict[str, tuple[Life, Observer]] = {}
+        self._lives: dict[str, tuple[LockSession, Observer]] = {}
 
-    async def begin(self, worker: str) -> Life:
+    async def begin(self, worker: str) -> LockSession:
         """Begin a worker's life. Raises StoreError behind a pooler, Unavailable without a database."""
-        life = await Life.begin(self._url, worker, heard=self._heard, monotonic=self._monotonic)
+        life = await LockSession.begin(self._url, worker, heard=self._heard, monotonic=self._monotonic)
         self._lives[worker] = life, Observer(worker, self._free_seconds)
         return life
 
@@ -291,7 +291,7 @@ class Lives:
         for worker in list(self._lives):
             await self.end(worker)
 
-    def life(self, worker: str) -> Life | None:
+    def life(self, worker: str) -> LockSession | None:
         """The life of a worker of this process."""
         return self._lives.get(worker, (None, None))[0]
 
@@ -337,7 +337,7 @@ class Lives:
         asked = self._monotonic()
         rows = await database.named("lives_look", {"class": LOCK_CLASS})
         at = self._monotonic()
-        looks = [Look(row.id, bool(row.held), row.beat_age / 1e6) for row in rows]
+        looks = [Look(row.id, bool(row.has_lock), row.beat_age / 1e6) for row in rows]
         verdict = observer.look(looks, at, life.session_since if life.fresh else None, at - asked)
         return verdict, {row.id: row.beat_at for row in rows}
 

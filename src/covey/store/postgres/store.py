@@ -15,9 +15,9 @@ from covey.store.operations import drafts, workers
 from covey.store.operations.transaction import moment
 from covey.store.postgres.connection import Connection, lent, make_pool
 from covey.store.postgres.errors import retried, unavailable
-from covey.store.postgres.heartbeat import LOCK_CLASS, Lives
+from covey.store.postgres.heartbeat import LOCK_CLASS, LockSessions
 from covey.store.postgres.schema import migrate
-from covey.store.postgres.transaction import Transaction, statements
+from covey.store.postgres.transaction import PostgresTransaction, statements
 from covey.store.results import Claim, WorkerInfo
 from covey.store.store import Operation, Store
 
@@ -46,7 +46,7 @@ class PostgresStore(Store):
         self._direct_url = lock_url or url
         self._clock = clock
         self._pool = make_pool(url, most=connections, pooled=lock_url is not None)
-        self.lives = Lives(self._direct_url, heard, free_seconds=free_seconds, monotonic=monotonic)
+        self.lives = LockSessions(self._direct_url, heard, free_seconds=free_seconds, monotonic=monotonic)
 
     async def open(self) -> None:
         await migrate(self._direct_url)
@@ -77,7 +77,7 @@ class PostgresStore(Store):
     async def append(self, batch: str, first_seq: int, items: Sequence[NewItem]) -> None:
         with self._writing():
             async with lent(self._pool) as connection, connection.transaction():
-                await drafts.append(Transaction(connection, self._clock), batch, first_seq, items)
+                await drafts.append(PostgresTransaction(connection, self._clock), batch, first_seq, items)
 
     async def _repeated(self, begin: str, operation: Operation[T]) -> T:
         for _ in range(ATTEMPTS - 1):
@@ -96,7 +96,7 @@ class PostgresStore(Store):
             try:
                 async with connection.pipeline() as pipeline:
                     await connection.execute(statements()[begin].sql)
-                    result = await operation(Transaction(connection, self._clock, pipeline))
+                    result = await operation(PostgresTransaction(connection, self._clock, pipeline))
                     committed = await connection.execute(statements()["commit"].sql)
             except BaseException:
                 await _roll_back(connection)

@@ -49,7 +49,7 @@ def _statement(sql: str) -> Statement:
     return Statement(sql.encode(), arrays.encode(), names)
 
 
-class Transaction:
+class PostgresTransaction:
     """A `covey.store.operations.transaction.Database`. Without a clock the time is the database's own."""
 
     def __init__(self, connection: Connection, clock: Clock | None, pipeline: AsyncPipeline | None = None) -> None:

@@ -296,7 +296,7 @@ WHERE batches.id = done.batch
 UPDATE batches SET completed_at = :now, deletes_at = coalesce(deletes_at, :now + keep_for) WHERE id = :batch
 
 -- name: batch_hot (postgres)
--- The facts and counts of batches as claim and finish need them. `told`: an endpoint wants
+-- The facts and counts of batches as claim and finish need them. `listeners`: an endpoint wants
 -- to hear of it (1), or of its items too (2). Primary keys of batches and counts, index endpoints_workspace.
 SELECT b.id, b.workspace, b.kind, b.lane, b.max_tries, b.repeatable, b.exclusive, b.self_pausing, b.hours, b.start_at, b.started_at,
     b.paused_at, b.stopped_at, b.stop_reason, b.aborted_at, b.completed_at, b.expires_at, b.erased_at, b.prices,
@@ -307,13 +307,13 @@ SELECT b.id, b.workspace, b.kind, b.lane, b.max_tries, b.repeatable, b.exclusive
         SELECT max(1 + e.items) FROM endpoints e
         WHERE e.workspace = b.workspace AND e.batch = ANY(ARRAY[b.id, ''::bytea]) AND e.off_at IS NULL
         AND e.erased_at IS NULL
-    ) AS told
+    ) AS listeners
 FROM unnest(%(batch)s::bytea[]) AS asked (batch)
 CROSS JOIN LATERAL (SELECT * FROM batches WHERE batches.id = asked.batch LIMIT 1) b
 CROSS JOIN LATERAL (SELECT * FROM counts WHERE counts.batch = asked.batch LIMIT 1) c
 
 -- name: batch_hot (sqlite)
--- A batch's facts and counts as claim and finish need them. `told`: an endpoint wants
+-- A batch's facts and counts as claim and finish need them. `listeners`: an endpoint wants
 -- to hear of it (1), or of its items too (2). Primary keys of batches and counts, index endpoints_workspace.
 -- Differs: all rows at once as arrays; SQLite runs it once a row.
 SELECT b.id, b.workspace, b.kind, b.lane, b.max_tries, b.repeatable, b.exclusive, b.self_pausing, b.hours, b.start_at, b.started_at,
@@ -324,6 +324,6 @@ SELECT b.id, b.workspace, b.kind, b.lane, b.max_tries, b.repeatable, b.exclusive
     c.stopped, c.spent, c.max_cost, c.run_cost, (
         SELECT max(1 + e.items) FROM endpoints e
         WHERE e.workspace = b.workspace AND e.batch IN (b.id, x'') AND e.off_at IS NULL AND e.erased_at IS NULL
-    ) AS told
+    ) AS listeners
 FROM batches b JOIN counts c ON c.batch = b.id
 WHERE b.id = :batch

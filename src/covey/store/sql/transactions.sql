@@ -38,11 +38,11 @@ SELECT id FROM assets WHERE workspace = %(workspace)s::text AND id = %(id)s::tex
 -- Nobody else changes these batches until this transaction ends. In one order for all. Primary key of counts.
 SELECT batch FROM counts WHERE batch = ANY(%(batches)s::bytea[]) ORDER BY batch FOR NO KEY UPDATE
 
--- name: lock_gate (postgres)
+-- name: lock_admission (postgres)
 -- Queue before a lane: one at a time is behind its gate, until this transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended(%(lane)s::text, 0))
 
--- name: lock_gates_of (postgres)
+-- name: lock_admissions_of (postgres)
 -- Queue before the lanes of these batches, in one order for all; one at a time is behind a gate. Primary key of counts.
 SELECT pg_advisory_xact_lock(gates.key)
 FROM (

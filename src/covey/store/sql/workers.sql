@@ -94,7 +94,7 @@ FOR UPDATE
 -- Every worker that is not given up: is its lock held, and how old is its beat (µs)? All of workers.
 SELECT
     w.id,
-    l.pid IS NOT NULL AS held,
+    l.pid IS NOT NULL AS has_lock,
     w.beat_at,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - w.beat_at AS beat_age
 FROM workers w
@@ -115,7 +115,7 @@ ORDER BY dead_at
 SELECT
     w.id, w.host, w.pid, w.version, w.started_at,
     (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - w.beat_at AS beat_age,
-    l.pid IS NOT NULL AS held,
+    l.pid IS NOT NULL AS has_lock,
     w.dead_at,
     (SELECT count(*) FROM live WHERE worker = w.id AND state = 1) AS active
 FROM workers w
@@ -128,11 +128,11 @@ ORDER BY w.dead_at IS NOT NULL, w.started_at
 -- All workers that are known, the living first, with their active runs: the newest is the owner. All of workers, live_worker.
 -- Differs: who holds its lock is alive; on SQLite the newest is the owner of the file.
 SELECT w.id, NULL AS host, NULL AS pid, NULL AS version, w.started_at, NULL AS beat_age,
-    w.dead_at IS NULL AND w.id = (SELECT id FROM workers ORDER BY started_at DESC, rowid DESC LIMIT 1) AS held,
+    w.dead_at IS NULL AND w.id = (SELECT id FROM workers ORDER BY started_at DESC, rowid DESC LIMIT 1) AS has_lock,
     w.dead_at,
     (SELECT count(*) FROM live WHERE worker = w.id AND state = 1) AS active
 FROM workers w
-ORDER BY held DESC, w.started_at
+ORDER BY has_lock DESC, w.started_at
 
 -- name: worker_dead (postgres)
 -- A worker's life ends, once. The strong lock waits for its claims. Primary key of workers.

@@ -9,9 +9,8 @@ from covey import private
 from covey.domain.clock import Clock
 from covey.store.migrate import StoreError
 from covey.store.operations.counts import hots, save
-from covey.store.operations.transaction import Database as Operating
-from covey.store.operations.transaction import micros
-from covey.store.sqlite.transaction import Database, Transaction, completed, connect, migrate
+from covey.store.operations.transaction import Database, micros
+from covey.store.sqlite.transaction import SqliteConnection, SqliteTransaction, completed, connect, migrate
 from covey.store.statements import statements
 
 RESTORED = "restored"
@@ -54,7 +53,7 @@ def restore(source: Path, target: Path, clock: Clock) -> int:
             _check(database, source)
             migrate(database)
             with database.connection:
-                paused = completed(_pause_unended(Transaction(database, clock)))
+                paused = completed(_pause_unended(SqliteTransaction(database, clock)))
     except (apsw.Error, StoreError) as error:
         target.unlink(missing_ok=True)
         raise StoreError(f"{source} cannot be restored: {error}") from error
@@ -76,13 +75,13 @@ def _damage(connection: apsw.Connection) -> str | None:
     return None if found == ["ok"] else "; ".join(found)
 
 
-def _check(database: Database, source: Path) -> None:
+def _check(database: SqliteConnection, source: Path) -> None:
     wrong = _damage(database.connection)
     if wrong is not None:
         raise StoreError(f"{source} is damaged: {wrong}")
 
 
-async def _pause_unended(database: Operating) -> int:
+async def _pause_unended(database: Database) -> int:
     unended = [id_ for (id_,) in await database.rows("unended_unrepeatable", {})]
     batches = list((await hots(database, unended, micros(await database.now()))).values())
     for batch in batches:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import apsw
 
-from covey.store.sqlite.transaction import Database
+from covey.store.sqlite.transaction import SqliteConnection
 
 PAGES = 1000
 """A checkpoint is made when the log has grown by so many pages."""
@@ -14,7 +14,7 @@ PAGES = 1000
 class Checkpoints:
     """A thread with a connection of its own."""
 
-    def __init__(self, connect: Callable[[], Database]) -> None:
+    def __init__(self, connect: Callable[[], SqliteConnection]) -> None:
         self._connect = connect
         self._due = threading.Event()
         self._closing = threading.Event()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import apsw
 
 from covey.domain.errors import Unavailable
-from covey.store.sqlite.transaction import Database
+from covey.store.sqlite.transaction import SqliteConnection
 from covey.store.sqlite.writer import unavailable
 
 T = TypeVar("T")
@@ -18,14 +18,14 @@ T = TypeVar("T")
 class Reader:
     """Runs functions that only look."""
 
-    def __init__(self, connect: Callable[[], Database], threads: int = 2) -> None:
+    def __init__(self, connect: Callable[[], SqliteConnection], threads: int = 2) -> None:
         """`connect` is called once in each thread."""
         self._connect = connect
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="covey-reader")
-        self._opened: list[Database] = []
+        self._opened: list[SqliteConnection] = []
 
-    async def run(self, look: Callable[[Database], T]) -> T:
+    async def run(self, look: Callable[[SqliteConnection], T]) -> T:
         """Run `look` in one snapshot. Raises what it raises, and Unavailable when the database fails."""
         try:
             looking = asyncio.get_running_loop().run_in_executor(self._pool, self._look, look)
@@ -33,7 +33,7 @@ class Reader:
             raise Unavailable("the database is closing") from error
         return await looking
 
-    def _look(self, look: Callable[[Database], T]) -> T:
+    def _look(self, look: Callable[[SqliteConnection], T]) -> T:
         try:
             database = self._database()
             database.connection.execute("BEGIN")
@@ -45,8 +45,8 @@ class Reader:
         except apsw.Error as error:
             raise unavailable(error) from error
 
-    def _database(self) -> Database:
-        database: Database | None = getattr(self._local, "database", None)
+    def _database(self) -> SqliteConnection:
+        database: SqliteConnection | None = getattr(self._local, "database", None)
         if database is None:
             database = self._local.database = self._connect()
             self._opened.append(database)

@@ -14,13 +14,13 @@ import apsw
 from covey.domain.clock import Clock
 from covey.store.migrate import StoreError
 from covey.store.operations import workers
-from covey.store.operations.transaction import Database as Operating
+from covey.store.operations.transaction import Database
 from covey.store.results import WorkerInfo
 from covey.store.sqlite.backup import copy_database
 from covey.store.sqlite.checkpoints import Checkpoints
 from covey.store.sqlite.lock import OwnerLock
 from covey.store.sqlite.reader import Reader
-from covey.store.sqlite.transaction import Database, Transaction, completed, connect, migrate
+from covey.store.sqlite.transaction import SqliteConnection, SqliteTransaction, completed, connect, migrate
 from covey.store.sqlite.writer import Writer
 from covey.store.statements import statements
 from covey.store.store import Operation, Store
@@ -69,7 +69,7 @@ class SqliteStore(Store):
     async def backup(self, path: str) -> None:
         await asyncio.to_thread(copy_database, self.path, Path(path))
 
-    def _connect_writer(self) -> Database:
+    def _connect_writer(self) -> SqliteConnection:
         try:
             database = connect(self.path, self._sql)
             migrate(database)
@@ -90,8 +90,8 @@ class SqliteStore(Store):
     async def _page(self, operation: Operation[T]) -> T:
         return await self._pages.run(self._on(operation))
 
-    def _on(self, operation: Operation[T]) -> Callable[[Database], T]:
-        return lambda database: completed(operation(Transaction(database, self.clock)))
+    def _on(self, operation: Operation[T]) -> Callable[[SqliteConnection], T]:
+        return lambda database: completed(operation(SqliteTransaction(database, self.clock)))
 
     # Who is alive: one process owns the database, so every worker but its own is dead.
 
@@ -108,7 +108,7 @@ class SqliteStore(Store):
         return await self._page(workers.listed)
 
 
-async def _bury(database: Operating, me: str) -> list[str]:
+async def _bury(database: Database, me: str) -> list[str]:
     """Declare every other worker dead: one process owns the database. See `Liveness.dead_workers`."""
     found = [str(row[0]) for row in await database.rows("workers_to_settle", {"me": me})]
     for worker in found:

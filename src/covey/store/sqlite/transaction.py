@@ -19,13 +19,13 @@ STEPS = 1000
 """After so many steps of SQLite's machine, some tens of microseconds, it is looked whether the time is over."""
 
 
-class Database:
+class SqliteConnection:
     """One connection, used by one thread at a time."""
 
     def __init__(self, connection: apsw.Connection, sql: Mapping[str, str]) -> None:
         self.connection = connection
         self._sql = sql
-        self.told: list[str] = []
+        self.wakeups: list[str] = []
         """The hints of the operation that is being run."""
 
     def end_at(self, end: float | None) -> None:
@@ -82,10 +82,10 @@ def completed(operation: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("an operation on SQLite waited for something")
 
 
-class Transaction:
+class SqliteTransaction:
     """A `covey.store.operations.transaction.Database`: a transaction of the one process that owns the file."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: SqliteConnection, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
@@ -132,7 +132,7 @@ class Transaction:
         return True
 
     async def tell(self, what: str) -> None:
-        self._database.told.append(what)
+        self._database.wakeups.append(what)
 
     async def now(self) -> datetime:
         return self._clock.now()
@@ -141,7 +141,7 @@ class Transaction:
 PACKAGE = "covey.store.sqlite"
 
 
-def connect(path: Path, sql: Mapping[str, str], *, readonly: bool = False) -> Database:
+def connect(path: Path, sql: Mapping[str, str], *, readonly: bool = False) -> SqliteConnection:
     """A connection with the settings that every connection of Covey has."""
     if not readonly:
         private.new_file(path)
@@ -156,10 +156,10 @@ def connect(path: Path, sql: Mapping[str, str], *, readonly: bool = False) -> Da
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.pragma("foreign_keys", False)
     connection.pragma("cache_size", -32_000)
-    return Database(connection, sql)
+    return SqliteConnection(connection, sql)
 
 
-def migrate(database: Database) -> None:
+def migrate(database: SqliteConnection) -> None:
     """Bring the schema up to date. Raises StoreError if the database is newer than this code."""
     connection = database.connection
     for step in pending(PACKAGE, int(connection.pragma("user_version"))):

@@ -18,12 +18,12 @@ import structlog
 
 from covey.disk import NO_ROOM
 from covey.domain.errors import CoveyError, DatabaseFull, Unavailable
-from covey.store.sqlite.transaction import Database
+from covey.store.sqlite.transaction import SqliteConnection
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-Operation = Callable[[Database], T]
+Operation = Callable[[SqliteConnection], T]
 
 GROUP_SECONDS = 0.010
 GROUP_ROWS = 1000
@@ -36,13 +36,15 @@ class _Job:
     rows: int
     result: Any = None
     error: BaseException | None = None
-    told: Sequence[str] = ()
+    wakeups: Sequence[str] = ()
 
 
 class Writer:
     """Runs operations on one connection, in one thread, in groups."""
 
-    def __init__(self, connect: Callable[[], Database], heard: Callable[[str], None] = lambda hint: None) -> None:
+    def __init__(
+        self, connect: Callable[[], SqliteConnection], heard: Callable[[str], None] = lambda hint: None
+    ) -> None:
         """`connect` is called once, in the writer's thread; `heard` on the loop, with every hint of an operation that
         is on disk, and before whoever asked for the operation goes on."""
         self._connect = connect
@@ -116,7 +118,7 @@ class Writer:
                     return job
         return None
 
-    def _group(self, database: Database) -> list[_Job]:
+    def _group(self, database: SqliteConnection) -> list[_Job]:
         """Run one group of what waits; every job in it has its result or error, and it is on disk."""
         connection = database.connection
         done: list[_Job] = []
@@ -148,7 +150,7 @@ class Writer:
     def _deliver(self, done: list[_Job]) -> None:
         for job in done:
             _tell(job)
-            for hint in job.told if job.error is None else ():
+            for hint in job.wakeups if job.error is None else ():
                 self._hear(hint)
 
     def _hear(self, hint: str) -> None:
@@ -176,14 +178,14 @@ def unavailable(error: BaseException, errno: int = 0) -> Unavailable:
     return Unavailable(why)
 
 
-def _run_one(database: Database, job: _Job) -> bool:
+def _run_one(database: SqliteConnection, job: _Job) -> bool:
     """Run one job in a savepoint; False if the whole transaction is gone."""
     connection = database.connection
     connection.execute("SAVEPOINT operation")
-    database.told = []
+    database.wakeups = []
     try:
         job.result = job.operation(database)
-        job.told = database.told
+        job.wakeups = database.wakeups
     except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK TO operation")

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from covey.calls.trunks.demo.phones import Farm, FarmSettings
+from covey.calls.trunks.demo.phones import DemoPhones, DemoPhonesSettings
 from covey.logging import setup_logging
 
 _LAST_CALLS_SECONDS = 3.0
@@ -35,7 +35,7 @@ async def _main() -> None:
     arguments = vars(_arguments())
     setup_logging()
     lifeline = arguments.pop("lifeline")
-    farm = Farm(FarmSettings(**{**arguments, "broken": frozenset(arguments["broken"])}))
+    farm = DemoPhones(DemoPhonesSettings(**{**arguments, "broken": frozenset(arguments["broken"])}))
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     orphaned = asyncio.Event()

@@ -11,7 +11,7 @@ from typing import Final
 from covey.calls.call import CallEnd
 
 
-class Kind(StrEnum):
+class BehaviourKind(StrEnum):
     """What a demo phone does when it is called."""
 
     says_yes = "says_yes"
@@ -33,7 +33,7 @@ class Behaviour:
     """Numbers ending in `first` to `last` are phones of this `kind`; `end` is how a call to one of them ends when
     its agent asks a required question with the usual digits."""
 
-    kind: Kind
+    kind: BehaviourKind
     first: int
     last: int
     what: str
@@ -41,18 +41,18 @@ class Behaviour:
 
 
 TABLE: Final = (
-    Behaviour(Kind.says_yes, 0, 39, "answers and says yes to every question", CallEnd.successful),
-    Behaviour(Kind.presses_one, 40, 49, "answers and presses 1", CallEnd.successful),
-    Behaviour(Kind.says_no, 50, 54, "answers and says no to every question", CallEnd.declined),
-    Behaviour(Kind.presses_two, 55, 59, "answers and presses 2", CallEnd.declined),
-    Behaviour(Kind.busy, 60, 64, "is busy (486)", CallEnd.busy),
-    Behaviour(Kind.never_answers, 65, 69, "rings and never answers", CallEnd.no_answer),
-    Behaviour(Kind.mailbox, 70, 74, "is a mailbox: a greeting, a beep, then it records", CallEnd.voicemail),
-    Behaviour(Kind.hangs_up, 75, 79, "answers and hangs up after a second and a half", CallEnd.hung_up),
-    Behaviour(Kind.does_not_exist, 80, 84, "does not exist (404)", CallEnd.invalid_number),
-    Behaviour(Kind.declines, 85, 89, "rings and declines (603)", CallEnd.rejected),
-    Behaviour(Kind.switched_off, 90, 94, "is switched off (480)", CallEnd.unavailable),
-    Behaviour(Kind.silent, 95, 99, "answers and says nothing", CallEnd.no_response),
+    Behaviour(BehaviourKind.says_yes, 0, 39, "answers and says yes to every question", CallEnd.successful),
+    Behaviour(BehaviourKind.presses_one, 40, 49, "answers and presses 1", CallEnd.successful),
+    Behaviour(BehaviourKind.says_no, 50, 54, "answers and says no to every question", CallEnd.declined),
+    Behaviour(BehaviourKind.presses_two, 55, 59, "answers and presses 2", CallEnd.declined),
+    Behaviour(BehaviourKind.busy, 60, 64, "is busy (486)", CallEnd.busy),
+    Behaviour(BehaviourKind.never_answers, 65, 69, "rings and never answers", CallEnd.no_answer),
+    Behaviour(BehaviourKind.mailbox, 70, 74, "is a mailbox: a greeting, a beep, then it records", CallEnd.voicemail),
+    Behaviour(BehaviourKind.hangs_up, 75, 79, "answers and hangs up after a second and a half", CallEnd.hung_up),
+    Behaviour(BehaviourKind.does_not_exist, 80, 84, "does not exist (404)", CallEnd.invalid_number),
+    Behaviour(BehaviourKind.declines, 85, 89, "rings and declines (603)", CallEnd.rejected),
+    Behaviour(BehaviourKind.switched_off, 90, 94, "is switched off (480)", CallEnd.unavailable),
+    Behaviour(BehaviourKind.silent, 95, 99, "answers and says nothing", CallEnd.no_response),
 )
 
 _NUMBER: Final = re.compile(r"\+1[2-9][0-9]{2}55501([0-9]{2})", re.ASCII)

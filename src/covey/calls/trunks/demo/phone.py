@@ -11,8 +11,8 @@ from aiortp import RTPSession
 from aiosipua import IncomingCall
 from aiosipua.sdp import negotiate_sdp
 
-from covey.calls.trunks.demo.behaviours import Kind
-from covey.calls.trunks.demo.phone_log import Witness
+from covey.calls.trunks.demo.behaviours import BehaviourKind
+from covey.calls.trunks.demo.phone_log import PhoneLog
 from covey.calls.trunks.demo.sounds import BEEP, GREETING, NO, PAYLOAD_TYPE, SILENCE, YES, Frames
 
 _LOUD: Final = 400
@@ -32,7 +32,13 @@ class Phone:
     """One dialog of a phone."""
 
     def __init__(
-        self, call: IncomingCall, number: str, kind: Kind, ring: float, sounds: dict[str, Frames], witness: Witness
+        self,
+        call: IncomingCall,
+        number: str,
+        kind: BehaviourKind,
+        ring: float,
+        sounds: dict[str, Frames],
+        witness: PhoneLog,
     ) -> None:
         """`ring` is how many seconds it rings before it does anything."""
         self._call = call
@@ -102,16 +108,16 @@ class Phone:
 
     async def _act(self) -> None:
         match self._kind:
-            case Kind.busy:
+            case BehaviourKind.busy:
                 self._refuse(486)
-            case Kind.does_not_exist:
+            case BehaviourKind.does_not_exist:
                 self._refuse(404)
-            case Kind.switched_off:
+            case BehaviourKind.switched_off:
                 self._refuse(480)
-            case Kind.declines:
+            case BehaviourKind.declines:
                 await self._let_ring()
                 self._refuse(603)
-            case Kind.never_answers:
+            case BehaviourKind.never_answers:
                 self._call.ringing()
                 await self._ended.wait()
             case _:
@@ -120,23 +126,29 @@ class Phone:
 
     async def _talk(self) -> None:
         match self._kind:
-            case Kind.says_yes:
+            case BehaviourKind.says_yes:
                 await self._reply(YES)
-            case Kind.says_no:
+            case BehaviourKind.says_no:
                 await self._reply(NO)
-            case Kind.presses_one:
+            case BehaviourKind.presses_one:
                 await self._press("1")
-            case Kind.presses_two:
+            case BehaviourKind.presses_two:
                 await self._press("2")
-            case Kind.hangs_up:
+            case BehaviourKind.hangs_up:
                 await asyncio.sleep(_SHORT_CALL_SECONDS)
-            case Kind.silent:
+            case BehaviourKind.silent:
                 await asyncio.sleep(_PATIENCE_SECONDS)
-            case Kind.mailbox:
+            case BehaviourKind.mailbox:
                 await self._say(GREETING)
                 await self._say(BEEP)
                 await asyncio.sleep(_PATIENCE_SECONDS)
-            case Kind.busy | Kind.does_not_exist | Kind.switched_off | Kind.declines | Kind.never_answers:
+            case (
+                BehaviourKind.busy
+                | BehaviourKind.does_not_exist
+                | BehaviourKind.switched_off
+                | BehaviourKind.declines
+                | BehaviourKind.never_answers
+            ):
                 raise AssertionError("a phone that does not answer does not talk")
             case _:
                 assert_never(self._kind)

@@ -10,7 +10,7 @@ from covey import private
 from covey.calls.call import SAMPLE_RATE
 
 
-class Witness:
+class PhoneLog:
     """Writes `phones.jsonl`, one object a line, flushed with every line, and the sound the phones heard.
 
     Lines have `event`: `invite`, `answered`, `ended` (which repeats all that is known of the dialog) or `refused`;

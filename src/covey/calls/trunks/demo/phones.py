@@ -12,9 +12,9 @@ import structlog
 from aiosipua import IncomingCall, SipRequest, SipResponse, SipUAS
 
 from covey.calls.call import FRAME_SECONDS
-from covey.calls.trunks.demo.behaviours import Kind, behaviour_of
+from covey.calls.trunks.demo.behaviours import BehaviourKind, behaviour_of
 from covey.calls.trunks.demo.phone import Phone
-from covey.calls.trunks.demo.phone_log import Witness
+from covey.calls.trunks.demo.phone_log import PhoneLog
 from covey.calls.trunks.demo.signalling import Address, PhonePort
 from covey.calls.trunks.demo.sounds import Frames, make_sounds
 
@@ -25,7 +25,7 @@ LONGEST_RING: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class FarmSettings:
+class DemoPhonesSettings:
     """Where the phones are and what they write down; and, for tests, how they misbehave.
 
     `answer_all` refuses everybody with that code; `swallow` takes every INVITE and answers nothing; `broken` are
@@ -51,12 +51,12 @@ class FarmSettings:
             raise ValueError(f"a refusal has a code of 300 to 699, not {self.answer_all}")
 
 
-class Farm:
+class DemoPhones:
     """All phones. One per process."""
 
-    def __init__(self, settings: FarmSettings) -> None:
+    def __init__(self, settings: DemoPhonesSettings) -> None:
         self._settings = settings
-        self._witness = Witness(settings.log, settings.audio)
+        self._witness = PhoneLog(settings.log, settings.audio)
         self._port = PhonePort(settings.host, settings.port)
         self._uas = SipUAS(self._port, user_agent="covey-demo-phones")
         self._uas.on_invite = self._on_invite
@@ -132,7 +132,7 @@ class Farm:
             return
         self._begin(call, number, behaviour.kind)
 
-    def _begin(self, call: IncomingCall, number: str, kind: Kind) -> None:
+    def _begin(self, call: IncomingCall, number: str, kind: BehaviourKind) -> None:
         ring = self._settings.ring
         if ring is None:
             ring = self._random.uniform(SHORTEST_RING, LONGEST_RING)

@@ -18,8 +18,8 @@ from baresip.errors import (
     StaleHandleError,
 )
 
-from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, Heard, Media
-from covey.calls.conversation import Conversation, FlushAudio, HangUp, Said, Understand
+from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, Media, Recognition
+from covey.calls.conversation import Conversation, FlushAudio, HangUp, Recognize, Said
 from covey.calls.recording import Recording
 from covey.calls.trunks.dialler.stack import Closed, Leg, Stack
 from covey.calls.trunks.settings import SipSettings, sip_uri
@@ -115,7 +115,7 @@ class OutboundCall:
         """Do not dial, if that has not begun; its report then says `not_started`. Else the call goes on."""
         self._called_off.set()
 
-    def recognized(self, request: int, heard: Heard) -> None:
+    def recognized(self, request: int, heard: Recognition) -> None:
         """What was understood of an utterance."""
         if self._talking:
             self._safely(lambda: self._conversation.recognized(request, heard, self._now()))
@@ -302,7 +302,7 @@ class OutboundCall:
             match event:
                 case Said():
                     self._say({"say": "turn", "turn": event.turn}, b"")
-                case Understand():
+                case Recognize():
                     self._say({"say": "understand", "request": event.request, "expected": event.expected}, event.pcm)
                 case FlushAudio():
                     self._flush()

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 from baresip.errors import BaresipError
 
-from covey.calls.call import FRAME_SECONDS, CallEnd, CallOrder, CallReport, Heard
+from covey.calls.call import FRAME_SECONDS, CallEnd, CallOrder, CallReport, Recognition
 from covey.calls.trunks.dialler import open_calls
 from covey.calls.trunks.dialler.call import OutboundCall
 from covey.calls.trunks.dialler.dialogs import Dialog, Dialogs
@@ -61,7 +61,7 @@ class Dialler:
         settings = SipSettings(**setup[0]["settings"])
         if setup[0]["marker"] is not None:
             self._marker = Path(setup[0]["marker"])
-            open_calls.put(self._marker)
+            open_calls.write_marker(self._marker)
         self._settings = settings
         self._stack = Stack(settings, self._on_trace, lambda: os._exit(1))
         await self._stack.start()
@@ -88,7 +88,7 @@ class Dialler:
             elif message["do"] == "withdraw":
                 call.withdraw()
             elif message["do"] == "recognized":
-                call.recognized(message["request"], Heard(message["text"], message["confidence"]))
+                call.recognized(message["request"], Recognition(message["text"], message["confidence"]))
 
     def _take(self, data: Message) -> None:
         """Take an order; one that cannot be carried out goes back, and the other calls go on."""
@@ -177,11 +177,11 @@ class Dialler:
     def _unheard(self) -> list[Dialog]:
         return [dialog for dialog in self._dialogs.open() if not dialog.heard]
 
-    def _cancel(self, dialogs: Iterable[Dialog], told: set[str]) -> None:
-        """Send a CANCEL for each that was not `told` yet."""
+    def _cancel(self, dialogs: Iterable[Dialog], cancelled: set[str]) -> None:
+        """Send a CANCEL for each that was not `cancelled` yet."""
         for dialog in dialogs:
-            if dialog.call_id not in told:
-                told.add(dialog.call_id)
+            if dialog.call_id not in cancelled:
+                cancelled.add(dialog.call_id)
                 self._sip_socket.sendto(*dialog.cancel())
 
     def _start(self, work: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from covey.calls.trunks.dialler.dialogs import Address, Dialog, Message
+from covey.calls.trunks.dialler.dialogs import Address, Dialog, SipMessage
 
 logger = structlog.get_logger()
 
@@ -25,7 +25,7 @@ LISTEN_SECONDS: Final = 6.0
 """How long late answers are waited for: an INVITE may still be on its way to a slow phone."""
 
 
-class Undertaker(asyncio.DatagramProtocol):
+class DialogTerminator(asyncio.DatagramProtocol):
     """Ends dialogs over one UDP socket. `on_over` is given the order of each that the far side knows to be over."""
 
     def __init__(self, dialogs: Iterable[Dialog], on_over: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ class Undertaker(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
 
     @classmethod
-    async def bury(
+    async def terminate(
         cls,
         sock: socket.socket,
         dialogs: Iterable[Dialog],
@@ -74,12 +74,12 @@ class Undertaker(asyncio.DatagramProtocol):
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        message = Message.read(data.decode("utf-8", "replace"))
+        message = SipMessage.read(data.decode("utf-8", "replace"))
         if message is None or not message.call_id:
             return
         far = (str(addr[0]), int(addr[1]))
         if message.status is None:
-            self._asked(message, far)
+            self._answer_request(message, far)
         elif message.method == "INVITE":
             self._invite_answered(message, far)
         elif message.method == "CANCEL":
@@ -94,7 +94,7 @@ class Undertaker(asyncio.DatagramProtocol):
         else:
             self._send(*dialog.cancel())
 
-    def _invite_answered(self, answer: Message, far: Address) -> None:
+    def _invite_answered(self, answer: SipMessage, far: Address) -> None:
         dialog = self._dialogs.get(answer.call_id)
         if dialog is None:
             dialog = self._dialogs[answer.call_id] = Dialog.from_answer(answer, far)
@@ -108,7 +108,7 @@ class Undertaker(asyncio.DatagramProtocol):
             self._waiting.add(dialog.call_id)
             self._end(dialog)
 
-    def _cancel_answered(self, answer: Message) -> None:
+    def _cancel_answered(self, answer: SipMessage) -> None:
         """A CANCEL that nobody can match (481) came after the 200 OK, which the dead dialler took with it."""
         dialog = self._dialogs.get(answer.call_id)
         if dialog is not None and answer.status == 481 and dialog.final is None:
@@ -117,7 +117,7 @@ class Undertaker(asyncio.DatagramProtocol):
             else:
                 self._over(dialog.call_id)
 
-    def _asked(self, request: Message, far: Address) -> None:
+    def _answer_request(self, request: SipMessage, far: Address) -> None:
         """The far side hangs up by itself: say yes."""
         if request.method == "BYE":
             kept = [f"{name}: {value}" for name, value in request.headers if name in _ANSWERED_WITH]

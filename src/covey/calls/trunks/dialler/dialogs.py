@@ -33,7 +33,7 @@ _COMPACT: Final = {"i": "call-id", "f": "from", "t": "to", "v": "via", "m": "con
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SipMessage:
     """A SIP message, read as far as ending a call needs: its first line and its headers, names in lower case."""
 
     start: str
@@ -41,7 +41,7 @@ class Message:
     body: str = ""
 
     @classmethod
-    def read(cls, text: str) -> "Message | None":
+    def read(cls, text: str) -> "SipMessage | None":
         """The message in `text`; None if it is not one."""
         head, _, body = text.replace("\r\n", "\n").partition("\n\n")
         start, *lines = head.split("\n")
@@ -105,13 +105,13 @@ class Dialog:
     sequence: int
     far: Address
     routes: list[str] = field(default_factory=list)
-    answer: Message | None = None
+    answer: SipMessage | None = None
     heard: bool = False
     parted: bool = False
     order: str = ""
 
     @classmethod
-    def from_invite(cls, invite: Message, far: Address) -> "Dialog":
+    def from_invite(cls, invite: SipMessage, far: Address) -> "Dialog":
         """The dialog that this INVITE, sent to `far`, wants to begin."""
         return cls(
             call_id=invite.call_id,
@@ -126,7 +126,7 @@ class Dialog:
         )
 
     @classmethod
-    def from_answer(cls, answer: Message, far: Address) -> "Dialog":
+    def from_answer(cls, answer: SipMessage, far: Address) -> "Dialog":
         """The dialog that this answer to an INVITE belongs to, when the INVITE itself was not seen."""
         callee = _TAG.split(answer.get("to"))[0]
         uri = _URI.search(callee)
@@ -134,7 +134,7 @@ class Dialog:
         target = uri[1] if uri else callee
         return cls(answer.call_id, target, via, answer.get("from"), callee, answer.sequence, far, answer=answer)
 
-    def hear(self, message: Message) -> None:
+    def hear(self, message: SipMessage) -> None:
         """Take anything the far side sends in this dialog."""
         if message.method == "BYE":
             done = message.status is None or (message.status >= 200 and message.status not in _CHALLENGES)
@@ -142,7 +142,7 @@ class Dialog:
         elif message.method == "INVITE" and message.status is not None:
             self.take(message)
 
-    def take(self, answer: Message) -> None:
+    def take(self, answer: SipMessage) -> None:
         """Remember an answer to the INVITE unless a final one is known."""
         if answer.sequence == self.sequence:
             self.heard = True
@@ -253,7 +253,7 @@ class Dialogs:
         """Take one line of the trace: which way, from where to where, and the message. Answers the order of an
         INVITE that left, None for everything else."""
         head = _TRACE.match(trace)
-        message = Message.read(trace[head.end() :]) if head else None
+        message = SipMessage.read(trace[head.end() :]) if head else None
         if head is None or message is None:
             return None
         if head[1] == "TX" and message.method == "INVITE" and message.status is None and not message.tagged:

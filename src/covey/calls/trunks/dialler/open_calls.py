@@ -19,7 +19,7 @@ def marker_of(folder: Path, pid: int) -> Path:
     return folder / f"{pid}-{secrets.token_hex(4)}"
 
 
-def put(marker: Path) -> None:
+def write_marker(marker: Path) -> None:
     """Make the file; it survives a power cut when this returns. Raises OSError if it cannot be made."""
     private.folder(marker.parent)
     marker.touch(mode=0o600)

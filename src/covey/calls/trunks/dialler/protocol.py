@@ -13,11 +13,11 @@ from covey.calls.call import (
     CallEnd,
     CallOrder,
     CallReport,
-    Licence,
     Line,
     Media,
     Script,
     Speaker,
+    StartLease,
     Turn,
     VoicemailPolicy,
 )
@@ -26,7 +26,7 @@ from covey.processes.frames import Message
 
 def read_order(data: Message) -> CallOrder:
     """The call order that was sent as `data`."""
-    return CallOrder(**{**data, "script": _read_script(data["script"]), "licence": Licence(**data["licence"])})
+    return CallOrder(**{**data, "script": _read_script(data["script"]), "licence": StartLease(**data["licence"])})
 
 
 def _read_script(data: Message) -> Script:

@@ -14,9 +14,9 @@ from typing import Final
 
 import structlog
 
-from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch, Heard, Recognize
+from covey.calls.call import CallClock, CallEnd, CallOrder, CallReport, CallWatch, Recognition, Recognize
 from covey.calls.trunks.dialler import open_calls as markers
-from covey.calls.trunks.dialler.cleanup import Undertaker
+from covey.calls.trunks.dialler.cleanup import DialogTerminator
 from covey.calls.trunks.dialler.dialogs import Dialogs
 from covey.calls.trunks.dialler.protocol import read_report, read_turn
 from covey.calls.trunks.settings import CALLS_PER_DIALLER, SipSettings
@@ -43,7 +43,7 @@ Reports, and with them channels, wait for the answers all the same."""
 
 
 @dataclass(slots=True)
-class Held:
+class PlacedCall:
     """A call in the hands of a dialler. `dialling` is set before its INVITE can leave. The times are ours, for a report
     that the dialler does not live to give; the times of its own reports are its."""
 
@@ -80,7 +80,7 @@ class DiallerProcess:
         self._trace: socket.socket | None = None
         self._sip_socket: socket.socket | None = None
         self._dialogs = Dialogs(on_heard=self._reached)
-        self._held: dict[str, Held] = {}
+        self._placed: dict[str, PlacedCall] = {}
         self._understanding: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._died = asyncio.Event()
@@ -94,10 +94,10 @@ class DiallerProcess:
         return self._process.pid if self._process else None
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more calls it takes."""
         works = self._ready.is_set() and not self._died.is_set() and not self._told_to_leave
-        return CALLS_PER_DIALLER - len(self._held) if works else 0
+        return CALLS_PER_DIALLER - len(self._placed) if works else 0
 
     @property
     def ready(self) -> bool:
@@ -125,8 +125,8 @@ class DiallerProcess:
     def place(self, order: CallOrder, watch: CallWatch) -> asyncio.Future[CallReport]:
         """Give it an order. The command is sent once and never repeated."""
         assert self._channel is not None
-        held = Held(order, watch, asyncio.get_running_loop().create_future())
-        self._held[order.id] = held
+        held = PlacedCall(order, watch, asyncio.get_running_loop().create_future())
+        self._placed[order.id] = held
         self._channel.send({"do": "place", "order": order})
         return held.report
 
@@ -140,7 +140,7 @@ class DiallerProcess:
         return self._ask("hang_up", call)
 
     def _ask(self, what: str, call: str) -> bool:
-        if call not in self._held or self._channel is None:
+        if call not in self._placed or self._channel is None:
             return False
         self._channel.send({"do": what, "call": call})
         return True
@@ -190,7 +190,7 @@ class DiallerProcess:
             if message["say"] == "ready":
                 self._ready.set()
                 on_ready()
-            elif message["say"] != "beat" and (held := self._held.get(message["call"])):
+            elif message["say"] != "beat" and (held := self._placed.get(message["call"])):
                 self._hear(held, message, tail)
 
     async def _guard(self) -> None:
@@ -199,41 +199,41 @@ class DiallerProcess:
         while self._silent < (SILENT_SECONDS if self._ready.is_set() else READY_SECONDS):
             await asyncio.sleep(1.0)
             self._silent += 1
-        logger.error("dialler_is_frozen", pid=self.pid, ready=self._ready.is_set(), calls=len(self._held))
+        logger.error("dialler_is_frozen", pid=self.pid, ready=self._ready.is_set(), calls=len(self._placed))
         if self._process is not None:
             self._process.kill()
 
-    def _hear(self, held: Held, message: Message, tail: bytes) -> None:
+    def _hear(self, call: PlacedCall, message: Message, tail: bytes) -> None:
         match message["say"]:
             case "dialling":
-                held.dialling = True
-                held.dialled_at = held.clock.now()
-                held.watch.dialling()
+                call.dialling = True
+                call.dialled_at = call.clock.now()
+                call.watch.dialling()
             case "ringing":
-                held.watch.ringing()
+                call.watch.ringing()
             case "answered":
-                held.answered_at = held.clock.now()
-                held.watch.answered()
+                call.answered_at = call.clock.now()
+                call.watch.answered()
             case "turn":
-                held.watch.turn(read_turn(message["turn"]))
+                call.watch.turn(read_turn(message["turn"]))
             case "understand":
-                self._understand(held.order.id, message, tail)
+                self._understand(call.order.id, message, tail)
             case "report":
-                self._settle(held, read_report(message["report"]))
+                self._settle(call, read_report(message["report"]))
 
-    def _settle(self, held: Held, report: CallReport) -> None:
-        dialog = self._dialogs.of(held.order.id)
+    def _settle(self, call: PlacedCall, report: CallReport) -> None:
+        dialog = self._dialogs.of(call.order.id)
         if dialog is not None:
             media = replace(report.media, codec=dialog.codec)
             report = replace(report, media=media, sip_call_id=report.sip_call_id or dialog.call_id)
-        self._dialogs.forget(held.order.id)
-        del self._held[held.order.id]
-        if not held.report.done():
-            held.report.set_result(report)
+        self._dialogs.forget(call.order.id)
+        del self._placed[call.order.id]
+        if not call.report.done():
+            call.report.set_result(report)
 
     def _reached(self, order: str) -> None:
         """The trace has an answer to its INVITE."""
-        if held := self._held.get(order):
+        if held := self._placed.get(order):
             held.watch.reached()
 
     def _understand(self, call: str, message: Message, pcm: bytes) -> None:
@@ -242,8 +242,8 @@ class DiallerProcess:
                 heard = await self._recognize(pcm, tuple(message["expected"]))
             except Exception:
                 logger.exception("recognizer_failed", call=call)
-                heard = Heard("", 0.0)
-            if self._channel is not None and call in self._held:
+                heard = Recognition("", 0.0)
+            if self._channel is not None and call in self._placed:
                 answer = {"do": "recognized", "call": call, "request": message["request"]}
                 self._channel.send({**answer, "text": heard.text, "confidence": heard.confidence})
 
@@ -266,7 +266,7 @@ class DiallerProcess:
                 self._sip_socket = socket.socket(fileno=descriptors[0])
             elif text:
                 order = self._dialogs.watch(text.decode())
-                if order is not None and order not in self._held:
+                if order is not None and order not in self._placed:
                     self._dialogs.forget(order)
             else:
                 asyncio.get_running_loop().remove_reader(trace)
@@ -278,14 +278,14 @@ class DiallerProcess:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await self._close_lines()
-        for held in list(self._held.values()):
+        for held in list(self._placed.values()):
             if not self._may_ring(held):
                 self._settle(held, _lost(held))
         if self._marker is not None and not self._told_to_leave:
             asyncio.get_running_loop().call_later(_TOLD_SECONDS, markers.remove, self._marker)
         left = len(self._dialogs.open())
-        untraced = sum(1 for order in self._held if self._dialogs.of(order) is None)
-        if self._held or (left and not self._told_to_leave):
+        untraced = sum(1 for order in self._placed if self._dialogs.of(order) is None)
+        if self._placed or (left and not self._told_to_leave):
             left = await self._end_calls()
         await asyncio.to_thread(process.wait)
         if self._sip_socket is not None:
@@ -303,10 +303,10 @@ class DiallerProcess:
         if self._channel is not None:
             self._channel.close()
 
-    def _may_ring(self, held: Held) -> bool:
+    def _may_ring(self, call: PlacedCall) -> bool:
         """Whether the far side may have a call that it does not know to be over. A last INVITE may be untraced."""
-        dialog = self._dialogs.of(held.order.id)
-        return held.dialling and (dialog is None or not dialog.ended)
+        dialog = self._dialogs.of(call.order.id)
+        return call.dialling and (dialog is None or not dialog.ended)
 
     async def _end_calls(self) -> int:
         """End every call that is left, and report it; answers how many did not confirm it."""
@@ -317,7 +317,7 @@ class DiallerProcess:
                 logger.error("calls_left_to_their_phones", count=len(dialogs), transport=self._settings.transport)
                 return len(dialogs)
             logger.warning("ending_calls_of_a_dead_dialler", count=len(dialogs), pid=self.pid)
-            return await Undertaker.bury(self._sip_socket.dup(), dialogs, self._hurry, self._call_over)
+            return await DialogTerminator.terminate(self._sip_socket.dup(), dialogs, self._hurry, self._call_over)
         except OSError as error:
             logger.error("calls_left_to_their_phones", count=len(dialogs), error=str(error))
             return len(dialogs)
@@ -326,21 +326,21 @@ class DiallerProcess:
             self._settle_all()
 
     def _call_over(self, order: str) -> None:
-        if held := self._held.get(order):
+        if held := self._placed.get(order):
             self._settle(held, _lost(held))
 
     def _settle_all(self) -> None:
-        for held in list(self._held.values()):
+        for held in list(self._placed.values()):
             self._settle(held, _lost(held))
 
 
-def _lost(held: Held) -> CallReport:
+def _lost(call: PlacedCall) -> CallReport:
     """The report of a call whose dialler died: it is unknown what came of it, unless no INVITE can have left."""
-    end = CallEnd.outcome_unknown if held.dialling else CallEnd.not_started
+    end = CallEnd.outcome_unknown if call.dialling else CallEnd.not_started
     return CallReport(
         end,
-        held.clock.now(),
-        dialled_at=held.dialled_at,
-        answered_at=held.answered_at,
+        call.clock.now(),
+        dialled_at=call.dialled_at,
+        answered_at=call.answered_at,
         text="The dialler died during the call",
     )

@@ -1,12 +1,12 @@
 """The English words by which a prompt is understood."""
 
 
-def words(text: str) -> frozenset[str]:
+def split_words(text: str) -> frozenset[str]:
     """The words of a text."""
     return frozenset(text.split())
 
 
-VIDEO = words(
+VIDEO = split_words(
     """
     video clip film footage movie recording file it this that these those whole entire picture image frame
     background screen content material stream
@@ -15,7 +15,7 @@ VIDEO = words(
 )
 """What may be described, summarised, or have a colour."""
 
-FUNCTION = words(
+FUNCTION = split_words(
     """
     a an the this that these those it its is are was were be been being am do does did done has have had having can
     could will would shall should may might must i you me my we us our your they them their he she of in on at to
@@ -36,7 +36,7 @@ FUNCTION = words(
 )
 """Words that ask for nothing by themselves."""
 
-HARD = words(
+HARD = split_words(
     """
     people person persons man men woman women boy girl child children kid kids baby who whom whose someone somebody
     anyone presenter speaker speakers narrator host actor actress character characters player players face faces
@@ -57,34 +57,34 @@ HARD = words(
 """What facts cannot say."""
 
 KINDS: dict[str, frozenset[str]] = {
-    "text": words(
+    "text": split_words(
         """
         text texts ocr caption captions subtitle subtitles onscreen written writing lettering sign signs label
         labels slide slides card cards typed print printed inscription credits
         """
     ),
-    "chapters": words(
+    "chapters": split_words(
         """
         chapter chapters scene scenes shot shots cut cuts segment segments segmentation section sections part parts
         timeline transition transitions contents outline
         """
     ),
-    "summary": words(
+    "summary": split_words(
         """
         summary summaries summarize summarise summarized summarised summarizing summarising describe describes
         describing description overview gist recap synopsis abstract fact facts
         """
     ),
-    "technical": words(
+    "technical": split_words(
         """
         duration length resolution width height fps framerate aspect dimension dimensions technical metadata
         audio track tracks sound size pixel pixels
         """
     ),
-    "colours": words("colour colours color colors coloured colored hue hues palette"),
-    "motion": words("motion move moves moving movement movements moved static still"),
-    "title": words("title titles titled headline headlines"),
-    "help": words("help capability capabilities yourself"),
+    "colours": split_words("colour colours color colors coloured colored hue hues palette"),
+    "motion": split_words("motion move moves moving movement movements moved static still"),
+    "title": split_words("title titles titled headline headlines"),
+    "help": split_words("help capability capabilities yourself"),
 }
 """The words of each kind of question."""
 
