@@ -7,7 +7,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
-CODE := src tests $(if $(wildcard benchmarks/*.py),benchmarks)
+CODE := src tests tools/shape.py $(if $(wildcard benchmarks/*.py),benchmarks)
 
 # Words after the target: KEEP=1 for demo, ARGS='…' for test, test-slow, bench, soak, chaos and fuzz, SECONDS=… for fuzz.
 KEEP ?=
@@ -17,7 +17,7 @@ SECONDS ?= 1200
 # How many processes the tests run in: most of them wait for calls to end, so more than there are cores.
 WORKERS ?= 4
 
-.PHONY: help demo test test-slow check lint format types imports fix bench soak chaos fuzz lock clean
+.PHONY: help demo test test-slow check shape lint format types imports fix bench soak chaos fuzz lock clean
 
 help: ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,7 +31,11 @@ test: .venv/.ready-dev ## Run the default test suite and say what it skipped (AR
 test-slow: .venv/.ready-dev ## Run what the default suite leaves out: more histories and seeds, kills; a quarter of an hour at most
 	@exec $(BIN)/pytest -m slow -n $(WORKERS) --dist worksteal $(ARGS)
 
-check: lint format types imports ## Lint, formatting, strict types, and which room imports which
+check: lint format types imports ## Lint, formatting, strict types, imports, and the bounds of `make shape`
+	@$(BIN)/python tools/shape.py --check
+
+shape: .venv/.ready-dev ## How large and how tangled the code is, beside what it may be
+	@$(BIN)/python tools/shape.py
 
 lint: .venv/.ready-dev
 	@$(BIN)/ruff check $(CODE)

@@ -18,9 +18,9 @@ from .shrinking import failure, report
 from .world import World
 
 SEEDS = 1000
-FAIL_OVERS = [range(100), pytest.param(range(100, 250), marks=pytest.mark.slow)]
+FAIL_OVERS = [range(50), pytest.param(range(50, 250), marks=pytest.mark.slow)]
 STUMBLING = [range(25), pytest.param(range(25, 100), marks=pytest.mark.slow)]
-CHUNKS = 8
+CHUNKS = 16
 """The histories come in so many tests, so that several processes share them. The first, in the default suite, has the
 seeds that docs/testing.md names."""
 

@@ -143,7 +143,7 @@ async def test_expiry_aborts_what_is_processed(database: str, tmp_path: Path, st
     assert stub.counts["/v1/chat/completions"] == 10
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [80, pytest.param(1000, marks=pytest.mark.slow)])
 async def test_one_video_that_always_fails_among_many(tmp_path: Path, stub: Stub, count: int) -> None:
     bad = count // 2 + 17
     stub.when(f"video number {bad} of", late(0.4, error(500)))

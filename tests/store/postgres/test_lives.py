@@ -370,8 +370,8 @@ async def test_the_list_of_workers(scene: Scene, other: asyncio.subprocess.Proce
     other.kill()
     await declared(scene, "other")
     me, dead = await scene.store._read(lambda db: db.named("lives_list", {"class": LOCK_CLASS}))
-    assert (me.id, me.held, me.dead_at, me.active) == ("me", True, None, 0)
-    assert (dead.id, dead.held, dead.dead_at is None, dead.active) == ("other", False, False, 0)
+    assert (me.id, me.has_lock, me.dead_at, me.active) == ("me", True, None, 0)
+    assert (dead.id, dead.has_lock, dead.dead_at is None, dead.active) == ("other", False, False, 0)
     assert dead.pid == other.pid
     assert 0 <= me.beat_age < PATIENCE * MICROS
 
