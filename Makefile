@@ -7,7 +7,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
-CODE := src tests tools/shape.py $(if $(wildcard benchmarks/*.py),benchmarks)
+CODE := src tests examples tools/shape.py $(if $(wildcard benchmarks/*.py),benchmarks)
 
 # Words after the target: KEEP=1 for demo, ARGS='…' for test, test-slow, bench, soak, chaos and fuzz, SECONDS=… for fuzz.
 KEEP ?=

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -35,6 +35,8 @@ from covey.engine.worker import Worker, new_worker_id
 from covey.fetch import Fetcher
 from covey.metrics import Metrics
 from covey.server.database import Opened, opened
+from covey.server.runners import ExtraRunner, extra_runners
+from covey.server.runners import lane_of as extra_lane
 from covey.server.vitals import LoopLag, ServiceManager
 from covey.settings import Settings
 from covey.store.store import Store
@@ -72,6 +74,7 @@ class Server:
     worker: Worker
     calls: CallParts
     analysis: AnalysisParts
+    extra: Mapping[str, ExtraRunner]
     services: Services
     lag: LoopLag
     manager: ServiceManager
@@ -115,6 +118,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         server = await _assemble(settings, clock, hints, database)
         stack.push_async_callback(server.calls.close)
         stack.push_async_callback(server.analysis.close)
+        for runner in server.extra.values():
+            stack.push_async_callback(runner.close)
         await server.worker.enlist(_hold(settings, clock, shared=database.shared))
         server.worker.start()
         for loop in server.loops:
@@ -166,7 +171,8 @@ async def _assemble(settings: Settings, clock: Clock, hints: Wakeups, database: 
     lanes = _lanes(settings, analysis)
     for lane in lanes:
         await store.put_lane(lane)
-    runners = _runners(calls, analysis)
+    extra = extra_runners(settings)
+    runners: dict[str, Runner] = {**calls.runners, **analysis.runners, **extra}
     worker = Worker(store, clock, hints, runners, max(lane.cap for lane in lanes), metrics, ident)
     server: list[Server] = []
     services = Services(
@@ -187,15 +193,11 @@ async def _assemble(settings: Settings, clock: Clock, hints: Wakeups, database: 
         sealer=sealer,
         intake=analysis.intake,
     )
-    loops = _loops(settings, clock, hints, database, worker, services, calls, analysis)
+    loops = _loops(settings, clock, hints, database, worker, services, calls, runners, analysis)
     manager = ServiceManager(clock)
     lag = LoopLag(clock, metrics, manager.alive)
-    server.append(Server(settings, store, worker, calls, analysis, services, lag, manager, [lag, *loops]))
+    server.append(Server(settings, store, worker, calls, analysis, extra, services, lag, manager, [lag, *loops]))
     return server[0]
-
-
-def _runners(calls: CallParts, analysis: AnalysisParts) -> dict[str, Runner]:
-    return {**calls.runners, **analysis.runners}
 
 
 def _lanes(settings: Settings, analysis: AnalysisParts) -> list[Lane]:
@@ -203,7 +205,10 @@ def _lanes(settings: Settings, analysis: AnalysisParts) -> list[Lane]:
     models = [
         Lane(lane_of(name), model.concurrency, model.starts_per_second) for name, model in analysis.models.items()
     ]
-    return trunks + models
+    extra = [
+        Lane(extra_lane(name), each.concurrency, each.starts_per_second) for name, each in settings.runners.items()
+    ]
+    return trunks + models + extra
 
 
 def _loops(
@@ -214,9 +219,10 @@ def _loops(
     worker: Worker,
     services: Services,
     calls: CallParts,
+    runners: Mapping[str, Runner],
     analysis: AnalysisParts,
 ) -> list[Background]:
-    store, runners = database.store, _runners(calls, analysis)
+    store = database.store
 
     async def forget_files(batch: str) -> None:
         await calls.recordings.forget(batch)

@@ -37,6 +37,7 @@ from covey.settings.parts import (
     Log,
     Networks,
     Retention,
+    RunnerSettings,
     Webhooks,
     forwarded_allow_ips,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "Model",
     "ModelKind",
     "Retention",
+    "RunnerSettings",
     "Setting",
     "Settings",
     "SettingsError",
@@ -126,6 +128,8 @@ class Settings(BaseSettings):
     """The trunks by name. `demo` is always there, whatever the file says of it."""
     models: dict[str, Model] = Field(default_factory=dict)
     """The models by the name that `model_name` says. `local-facts` is always there."""
+    runners: dict[str, RunnerSettings] = Field(default_factory=dict)
+    """Runners from other packages by the name of their entry point; see docs/runners.md."""
 
     _file: ClassVar[Path | None] = None
 
@@ -144,6 +148,14 @@ class Settings(BaseSettings):
             if not _TRUNK_NAME.fullmatch(name):
                 raise ValueError(f"trunk {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
         return trunks
+
+    @field_validator("runners")
+    @classmethod
+    def _runner_names_are_plain(cls, runners: dict[str, RunnerSettings]) -> dict[str, RunnerSettings]:
+        for name in runners:
+            if not _TRUNK_NAME.fullmatch(name):
+                raise ValueError(f"runner {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
+        return runners
 
     @field_validator("models", mode="before")
     @classmethod

@@ -152,3 +152,14 @@ class Webhooks(Part):
     """For so long one event is tried."""
     off_days: PositiveFloat = 5.0
     """After so long without a success an endpoint is switched off."""
+
+
+class RunnerSettings(Part):
+    """A runner from another package: how many runs at once, how many starts a second, and what it is made with.
+
+    `covey config` shows the options; a secret belongs into the environment.
+    """
+
+    concurrency: Positive = 8
+    starts_per_second: PositiveFloat | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
