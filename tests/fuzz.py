@@ -3,8 +3,8 @@
     python -m tests.fuzz [--seconds 1200] [--seed N] [--database sqlite]
 
 Half of the time of a database goes to ids that schemathesis makes up, half to ids of things that are there. Its trunk
-is simulated, so nobody is rung. It fails on any 5xx. With the seed that it prints a run is made again, as far as the
-server's own ids and times allow.
+is simulated, so nobody is rung. It fails on any 5xx in the server's log. With the seed that it prints a run is made
+again, as far as the server's own ids and times allow.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import orjson
 from benchmarks.serving import served
 
 from covey.api.app import document
@@ -33,6 +35,8 @@ from covey.store.store import Store
 from tests.postgres_server import PostgresServer
 
 SECONDS = 20 * 60
+LEAST_REQUESTS = 100
+"""Fewer than so many, and schemathesis did not run."""
 DATABASES = ("sqlite", "postgres")
 WORKSPACE = "fuzzed"
 SETTINGS = """
@@ -160,11 +164,14 @@ async def fuzz(name: str, folder: Path, url: str | None, seconds: int, seed: int
             codes.append(await asyncio.to_thread(schemathesis, *run))
         async with httpx.AsyncClient(base_url=target.url) as http:
             alive = (await http.get("/livez")).status_code == 200
-    log = (folder / "server.log").read_text()
-    failed = [line for line in log.splitlines() if "request_failed" in line]
+    lines = [orjson.loads(line) for line in (folder / "server.log").read_bytes().splitlines() if line[:1] == b"{"]
+    statuses = Counter(line["status"] for line in lines if line.get("event") == "request")
+    failed = sum(times for status, times in statuses.items() if status >= 500)
+    failed += sum(line.get("event") == "request_failed" for line in lines)
     state = "lives" if alive else "is gone"
-    print(f"== {name}: schemathesis ended {codes}, the server {state}; {len(failed)} errors logged")
-    return codes == [0, 0] and alive and not failed
+    print(f"== {name}: {sum(statuses.values())} requests, {failed} with 5xx; the server {state}")
+    print(f"   schemathesis ended {codes}: 1 may also be a fault of its own, which it prints")
+    return alive and not failed and sum(statuses.values()) >= LEAST_REQUESTS
 
 
 def main() -> None:
