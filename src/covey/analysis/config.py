@@ -1,7 +1,7 @@
 """What a batch of analyses keeps, frozen when it is accepted: the batch's defaults and the input of an item.
 
 The API writes both, the runner reads both; neither ever changes afterwards. Field names are the wire's
-(`contracts/twelvelabs.md` section 3).
+(`docs/contracts/twelvelabs.md` section 3).
 """
 
 from enum import StrEnum

@@ -1,5 +1,5 @@
-"""An analysis that is waited for (`contracts/twelvelabs.md` 9.3): a single task, ended when its caller goes away, or
-when its model does not work and the task waits for that in vain.
+"""An analysis that is waited for (`docs/contracts/twelvelabs.md` 9.3): a single task, ended when its caller goes away,
+or when its model does not work and the task waits for that in vain.
 
 A streamed answer begins at once; its text comes when the whole answer is there, in pieces: no model is asked to stream.
 """

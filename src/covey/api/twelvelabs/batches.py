@@ -1,4 +1,4 @@
-"""Batches: create, list, look, results, cancel, delete (`contracts/twelvelabs.md` sections 2 to 7)."""
+"""Batches: create, list, look, results, cancel, delete (`docs/contracts/twelvelabs.md` sections 2 to 7)."""
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

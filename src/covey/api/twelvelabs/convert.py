@@ -1,4 +1,4 @@
-"""The family's words, ids and times (`contracts/twelvelabs.md` sections 1, 4 and 6)."""
+"""The family's words, ids and times (`docs/contracts/twelvelabs.md` sections 1, 4 and 6)."""
 
 from collections.abc import Sequence
 from datetime import datetime

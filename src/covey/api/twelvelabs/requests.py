@@ -1,4 +1,4 @@
-"""The bodies that this API takes (`contracts/twelvelabs.md` sections 3 and 9.2). An explicit null is an absent field.
+"""The bodies that this API takes (`docs/contracts/twelvelabs.md` sections 3 and 9.2). A null is an absent field.
 
 What one field alone may be is said here; what fields mean together below.
 """

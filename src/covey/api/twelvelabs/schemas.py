@@ -1,5 +1,5 @@
-"""The shapes of this API's answers (`contracts/twelvelabs.md` sections 3 to 6 and 9), as typed dictionaries: the API
-document is generated from them. Times are RFC 3339."""
+"""The shapes of this API's answers (`docs/contracts/twelvelabs.md` sections 3 to 6 and 9), as typed dictionaries: the
+API document is generated from them. Times are RFC 3339."""
 
 from typing import Annotated, Any, Literal, NotRequired
 

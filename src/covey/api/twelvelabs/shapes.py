@@ -1,4 +1,4 @@
-"""How the routes under /v1.3 tell errors (`contracts/twelvelabs.md` 13.6), by the path that was asked.
+"""How the routes under /v1.3 tell errors (`docs/contracts/twelvelabs.md` 13.6), by the path that was asked.
 
 nested    {"error": {"code", "message", "details"?}}     batches; and 503 and 504 everywhere: the SDKs need it
 flat      {"code", "message", "details"?}                everything else

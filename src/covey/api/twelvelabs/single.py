@@ -1,4 +1,4 @@
-"""A single analysis: a batch of one that no list of batches shows (`contracts/twelvelabs.md` 13.12)."""
+"""A single analysis: a batch of one that no list of batches shows (`docs/contracts/twelvelabs.md` 13.12)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Making batches and single tasks: all or nothing, in the order of checks of `contracts/twelvelabs.md` 13.5."""
+"""Making batches and single tasks: all or nothing, in the order of checks of `docs/contracts/twelvelabs.md` 13.5."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass

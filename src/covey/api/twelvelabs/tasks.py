@@ -1,4 +1,4 @@
-"""Tasks: items of batches, and single analyses (`contracts/twelvelabs.md` 9.2, 13.12)."""
+"""Tasks: items of batches, and single analyses (`docs/contracts/twelvelabs.md` 9.2, 13.12)."""
 
 from contextlib import suppress
 from datetime import timedelta

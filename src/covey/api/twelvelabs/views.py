@@ -1,4 +1,4 @@
-"""Batches, tasks and results as this API shows them (`contracts/twelvelabs.md` sections 4 to 6, 9.2)."""
+"""Batches, tasks and results as this API shows them (`docs/contracts/twelvelabs.md` sections 4 to 6, 9.2)."""
 
 import json
 import math
