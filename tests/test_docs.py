@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from covey.calls.trunks.demo.behaviours import behaviours
 
 ROOT = Path(__file__).parent.parent
@@ -52,3 +54,21 @@ def test_every_section_of_a_contract_that_is_cited_is_there() -> None:
     found = list(cited())
     assert len(found) > 50
     assert [(where, name, section) for where, name, section in found if section not in there[name]] == []
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "docs/glossary.md", "docs/runners.md", "AGENTS.md"])
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"`([\w/]+/\w+\.(?:py|sql))`", text))
+    linked = {link for link in re.findall(r"\]\(([^)#:]+)", text) if not link.startswith("http")}
+    assert [name for name in sorted(named) if not (ROOT / "src" / "covey" / name).exists()] == []
+    assert [link for link in sorted(linked) if not ((ROOT / page).parent / link).exists()] == []
+
+
+def test_a_walk_through_the_code_takes_ten_files_at_most() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    walks = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert len(walks) == 4
+    for walk in walks:
+        files = set(re.findall(r"`([\w/]+/\w+\.(?:py|sql))`", walk))
+        assert 0 < len(files) <= 10, (walk.splitlines()[0], sorted(files))
