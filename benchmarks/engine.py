@@ -15,8 +15,10 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
+import orjson
 
 from covey.domain.batch import NewBatch, NewItem, Quota, StopReason
 from covey.domain.clock import SystemClock
@@ -48,6 +50,9 @@ class NoOp:
     async def run(self, run: Run) -> Outcome:
         run.started = run.start_at
         return Succeeded("done", self._result, 1.0)
+
+    def load_config(self, config: bytes) -> Any:
+        return orjson.loads(config)
 
     async def ping(self, lane: str) -> str | None:
         return None

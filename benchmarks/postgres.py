@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, TextIO
 
+import orjson
 import psycopg
 from tests.postgres_server import PostgresServer, Server
 
@@ -145,6 +146,9 @@ class NoOp:
         run.started = run.start_at
         self._journal.write(f"{run.seq} {run.attempt}\n")
         return Succeeded("done", {}, 1.0)
+
+    def load_config(self, config: bytes) -> Any:
+        return orjson.loads(config)
 
     async def ping(self, lane: str) -> str | None:
         return None

@@ -29,6 +29,9 @@ class FetchUrls:
         """`options` are those of `[runners.fetch_urls.options]`."""
         self._http = httpx2.AsyncClient(timeout=float(options.get("timeout", 30)))
 
+    def load_config(self, config: bytes) -> None:
+        """A batch of URLs has none."""
+
     async def run(self, run: Run) -> Outcome:
         """Fetch it, unless the run is withdrawn before; a drop ends the request."""
         if not await run.turn(time.monotonic):

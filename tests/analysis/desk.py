@@ -106,7 +106,7 @@ class Desk:
         else:
             given = ItemInput(asset=asset.id, wanted=Wanted(**wanted))
         now = self.clock.monotonic()
-        config = AnalysisConfig(model="voice", mode=mode).model_dump(mode="json", exclude_none=True)
+        config = AnalysisConfig(model="voice", mode=mode)
         ident = new_id(self.clock.now())
         patience = 30.0  # a claim allows half a second, which a loaded machine may not keep here
         return Run(ident, WORKSPACE, "model:voice", seq, 1, 0, None, None, config, given.dump(), now, now + patience)

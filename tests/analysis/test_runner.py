@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from covey.analysis import runner as module
 from covey.analysis.backend import Busy, Down, ItemAnswer, ItemRequest, PerhapsBroken, Refused, TryAgain
-from covey.analysis.config import Mode
+from covey.analysis.config import Mode, Wanted
 from covey.analysis.localfacts.backend import LocalFacts
 from covey.analysis.localfacts.cache import FactsCache
 from covey.analysis.storage import FilesUnavailable
@@ -218,7 +218,7 @@ async def test_a_window_of_two_hours_in_a_longer_video_and_a_video_under_a_secon
 async def test_the_item_stands_over_the_defaults_of_its_batch(desk: Desk) -> None:
     asset = await desk.asset()
     run = desk.run(asset, temperature=0.7)
-    run.config = {**run.config, "defaults": {"temperature": 0.1, "end_time": 30.0}}
+    run.config = run.config.model_copy(update={"defaults": Wanted(temperature=0.1, end_time=30.0)})
     await desk.runner.run(run)
     (ask,) = desk.voice.asks
     assert (ask.wanted.temperature, ask.end, ask.asset, ask.trace) == (0.7, 30.0, asset.id, run.item)
@@ -459,10 +459,8 @@ async def test_a_run_starts_at_its_own_start_time(desk: Desk) -> None:
 
 
 async def test_a_batch_that_cannot_be_read_cannot_go_on(desk: Desk) -> None:
-    run = desk.run(await desk.asset())
-    run.config = {"model": "voice", "mode": "sideways"}
     with pytest.raises(CannotGoOn, match="configuration"):
-        await desk.runner.run(run)
+        desk.runner.load_config(b'{"model": "voice", "mode": "sideways"}')
     run = desk.run(await desk.asset(), seq=7)
     run.input = b'{"sound": 1}'
     with pytest.raises(CannotGoOn, match="Item 7"):

@@ -160,7 +160,7 @@ async def test_a_trunk_that_cannot_be_started_says_so_and_is_started_again(
 def a_run(config: CallsConfig) -> Run:
     """A run whose start and whose licence leave much time."""
     now = SystemClock().monotonic()
-    frozen = config.model_dump(mode="json")
+    frozen = (config, Agent.model_validate({**config.agent, "recording": config.recording}))
     row = b'{"row":1,"values":{}}'
     return Run("b" * 24, "w", "simulated", 0, 1, 0, None, "+14155550140", frozen, row, now, now + 600)
 

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
+import orjson
 import pytest
 
 from covey.domain.batch import NewBatch, NewItem, Quota
@@ -47,6 +49,9 @@ class Desk:
             return await self._answers[run.seq]
         finally:
             del self.runs[run.seq]
+
+    def load_config(self, config: bytes) -> Any:
+        return orjson.loads(config)
 
     async def ping(self, lane: str) -> str | None:
         if isinstance(self.wrong, Exception):

@@ -323,7 +323,7 @@ async def test_what_cannot_be_written_down_stays_in_hand(
 async def test_what_is_told_in_this_process_is_sent_soon(house: House, wire: Wire, deliveries: Deliveries) -> None:
     house.hints.event = deliveries.hint
     await listens(house, wire, "fine", accepts)
-    deliveries.seconds = 3600.0  # type: ignore[misc]
+    deliveries.seconds = 3600.0
     deliveries.start()
     batch = await house.submit(1)
     await house.store.pause("w", batch, "p")

@@ -56,10 +56,10 @@ async def test_a_batch_that_cannot_go_on_is_stopped_and_says_why(house: House) -
 async def test_a_configuration_that_cannot_be_read_stops_the_batch(house: House) -> None:
     batch = await house.submit(5, config=b"not JSON")
     await house.dispatcher.round()
-    for seq in await house.desk.lying(5):
-        house.desk.answer(seq, Returned("not_started"))
     await house.written(5)
-    assert (await house.store.batch(batch)).state is BatchState.failed
+    found = await house.store.batch(batch)
+    assert (found.state, found.counts.canceled) == (BatchState.failed, 5)
+    assert found.stop_message == "The batch's stored configuration cannot be read"
 
 
 async def _go_round(house: House, laps: int) -> None:

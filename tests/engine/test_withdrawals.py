@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from typing import Any
 
+import orjson
 import pytest
 
 from covey.domain.batch import BatchState, NewItem, StopReason
@@ -50,6 +52,9 @@ class Anteroom:
         self.inside[run.seq] = run
         await run.dropped.wait()
         return Failed(run.drop_reason or "", "It was dropped")
+
+    def load_config(self, config: bytes) -> Any:
+        return orjson.loads(config)
 
     async def ping(self, lane: str) -> str | None:
         return None

@@ -4,6 +4,9 @@ withdrawn, in the last step before the wire, and a run that is dropped ends at o
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
+
+import orjson
 
 from covey.domain.run import INTERNAL_ERROR, Blame, Failed, Outcome, Retry, Returned, Succeeded
 from covey.engine.runner import CannotGoOn, Run
@@ -77,6 +80,9 @@ class SimulatedRunner:
         self._ledger = ledger
         self._clock = clock
         self._worker = worker
+
+    def load_config(self, config: bytes) -> Any:
+        return orjson.loads(config)
 
     async def ping(self, lane: str) -> str | None:
         return "away" if lane in self._far_side.sick else None

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -376,8 +376,8 @@ def _drop(file: Path | None) -> None:
 class AssetRecovery(Loop):
     """Rounds of an intake."""
 
-    name: ClassVar[str] = "assets"
-    seconds: ClassVar[float] = 2.0
+    name = "assets"
+    seconds = 2.0
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake

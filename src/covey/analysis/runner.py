@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
@@ -29,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-CONFIGS_KEPT = 64
 SHORTEST_WINDOW = 1.0
 """Seconds (contract section 3)."""
 
@@ -91,7 +89,6 @@ class AnalysisRunner:
         self._files = files
         self._clock = clock
         self._settings = settings
-        self._frozen: OrderedDict[str, AnalysisConfig] = OrderedDict()
         self._not_before = 0.0
 
     async def ping(self, lane: str) -> str | None:
@@ -107,7 +104,7 @@ class AnalysisRunner:
 
     async def run(self, run: Run) -> Outcome:
         """Execute one run; see `Runner.run`."""
-        config, given = self._config(run), _input(run)
+        config, given = run.config, _input(run)
         work = asyncio.create_task(self._started(run, config, given))
         dropped = asyncio.create_task(run.dropped.wait())
         try:
@@ -126,19 +123,12 @@ class AnalysisRunner:
             return run.unstarted()
         return await self._outcome(run, config, source)
 
-    def _config(self, run: Run) -> AnalysisConfig:
-        config = self._frozen.get(run.batch)
-        if config is not None:
-            self._frozen.move_to_end(run.batch)
-        else:
-            try:
-                config = AnalysisConfig.model_validate(run.config)
-            except ValidationError as error:
-                raise CannotGoOn(f"Its configuration cannot be read: {error.error_count()} fields are wrong") from error
-            self._frozen[run.batch] = config
-            if len(self._frozen) > CONFIGS_KEPT:
-                self._frozen.popitem(last=False)
-        return config
+    def load_config(self, config: bytes) -> AnalysisConfig:
+        """The batch's frozen configuration."""
+        try:
+            return AnalysisConfig.load(config)
+        except ValidationError as error:
+            raise CannotGoOn(f"Its configuration cannot be read: {error.error_count()} fields are wrong") from error
 
     async def _outcome(self, run: Run, config: AnalysisConfig, source: ItemInput) -> Outcome:
         try:

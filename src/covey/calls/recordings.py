@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
 
 import obstore
 import structlog
@@ -152,8 +151,8 @@ log = structlog.get_logger(__name__)
 class RecordingRetention(Loop):
     """One round an hour."""
 
-    name: ClassVar[str] = "keeper"
-    seconds: ClassVar[float] = 3600.0
+    name = "retention"
+    seconds = 3600.0
 
     def __init__(self, recordings: Recordings, clock: Clock, keep: timedelta | None, there: There) -> None:
         """`keep` is how long recordings are kept (None: until they are deleted), `there` says which batches are."""

@@ -2,13 +2,11 @@
 
 import asyncio
 import shutil
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from pydantic import ValidationError
 
 from covey.calls.agents import Agent, render
 from covey.calls.call import CallEnd, CallOrder, CallReport, Script, StartLease, Trunk, Turn
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CONFIGS_KEPT = 64
 
 READY_SECONDS = 20.0
 """How long a call waits at most for a trunk that starts."""
@@ -78,7 +75,6 @@ class CallRunner:
         self._clips = clips
         self._recordings = recordings
         self._low_disk = low_disk
-        self._frozen: OrderedDict[str, tuple[CallsConfig, Agent]] = OrderedDict()
         self._starting: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         """Set when the trunk has started, or could not."""
@@ -141,7 +137,7 @@ class CallRunner:
 
     async def run(self, run: Run) -> Outcome:
         """Place one call and see it to its end."""
-        config, agent = self._config(run)
+        config, agent = run.config
         if run.ref is None:
             return Failed("invalid_number", "The row has no number")
         if not await self._started(run) or self._clock.monotonic() > run.lease_until:
@@ -174,19 +170,13 @@ class CallRunner:
             making.cancel()
             withdrawing.cancel()
 
-    def _config(self, run: Run) -> tuple[CallsConfig, Agent]:
-        """The batch's frozen configuration, read once for all its runs."""
-        held = self._frozen.get(run.batch)
-        if held is None:
-            try:
-                config = CallsConfig.model_validate(run.config)
-                agent = Agent.model_validate({**config.agent, "recording": config.recording})
-            except ValidationError as error:
-                raise CannotGoOn("The agent that this batch froze cannot be read by this version") from error
-            held = self._frozen[run.batch] = (config, agent)
-            if len(self._frozen) > CONFIGS_KEPT:
-                self._frozen.popitem(last=False)
-        return held
+    def load_config(self, config: bytes) -> tuple[CallsConfig, Agent]:
+        """The batch's frozen configuration, and its agent."""
+        try:
+            loaded = CallsConfig.load(config)
+            return loaded, Agent.model_validate({**loaded.agent, "recording": loaded.recording})
+        except ValueError as error:
+            raise CannotGoOn("The agent that this batch froze cannot be read by this version") from error
 
     def _order(self, run: Run, config: CallsConfig, agent: Agent, script: Script, clips: dict[str, str]) -> CallOrder:
         return CallOrder(

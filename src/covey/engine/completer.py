@@ -8,6 +8,7 @@ import structlog
 
 from covey.domain.errors import Unavailable
 from covey.domain.run import INTERNAL_ERROR, Finished
+from covey.loop import Loop
 from covey.store.results import FinishReport
 from covey.store.store import Finishes
 
@@ -22,8 +23,11 @@ STOP_SECONDS = 10.0
 """How long the end of a process waits for a database that does not answer."""
 
 
-class Completer:
+class Completer(Loop):
     """Holds outcomes until the database has them. Nothing is dropped: an outcome stays in hand until it is written."""
+
+    name = "completer"
+    rests_first = True
 
     def __init__(
         self,
@@ -39,14 +43,8 @@ class Completer:
         self._done = done
         self._doubt = doubt
         self._waiting: list[Finished] = []
-        self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start the loop."""
-        self._task = asyncio.create_task(self._loop(), name="finisher")
 
     async def stop(self) -> None:
         """Write what waits, then end the loop. What the database does not take in time the successor settles."""
@@ -55,35 +53,34 @@ class Completer:
                 await self._idle.wait()
         except TimeoutError:
             log.error("outcomes were not written down: the next start settles their runs", runs=len(self._waiting))
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
 
     def on_finished(self, finished: Finished) -> None:
         """A run has ended."""
         self._waiting.append(finished)
         self._idle.clear()
-        self._wake.set()
+        self.wake.set()
 
     @property
     def waiting(self) -> int:
         """How many outcomes are not written yet."""
         return len(self._waiting)
 
-    async def _loop(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
-                try:
-                    await self.round()
-                except Exception:
-                    log.exception("an outcome cannot be written down at all", runs=len(self._waiting))
-                    await asyncio.sleep(RETRY_SECONDS[-1])
+    async def _rest(self) -> None:
+        """Until a run has ended, if all that have are written."""
+        if not self._waiting:
             self._idle.set()
+            await self.wake.wait()
+            self.wake.clear()
+
+    async def _failed(self, error: Exception) -> None:
+        log.exception("outcome_not_writable", runs=len(self._waiting), exc_info=error)
+        await asyncio.sleep(RETRY_SECONDS[-1])
 
     async def round(self) -> None:
         """Write one group; asks again until the database took it."""
+        if not self._waiting:
+            return
         group = self._waiting[:MOST_AT_ONCE]
         try:
             report = await self._write(group)

@@ -84,12 +84,11 @@ class Deliveries(Loop):
         self._lines: dict[str, _Line] = defaultdict(_Line)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: list[tuple[Due, Tried]] = []
-        self._wake = asyncio.Event()
         self._hinted: asyncio.TimerHandle | None = None
 
     def look(self) -> None:
         """Something is due: look now."""
-        self._wake.set()
+        self.wake.set()
 
     def hint(self) -> None:
         """Something may be due: look soon."""
@@ -115,7 +114,7 @@ class Deliveries(Loop):
 
     async def round(self) -> None:
         """Write down what has ended, then claim what there is room for, and begin to send it."""
-        self._wake.clear()
+        self.wake.clear()
         if self._hinted is not None:
             self._hinted.cancel()
             self._hinted = None
@@ -125,7 +124,7 @@ class Deliveries(Loop):
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.seconds):
-                await self._wake.wait()
+                await self.wake.wait()
                 await asyncio.sleep(GATHER_SECONDS)
 
     async def _claim(self) -> None:
@@ -143,7 +142,7 @@ class Deliveries(Loop):
             if due.delivery.id not in self._lines[due.endpoint.id].began:
                 self._begin(due)
         if len(claimed) == room:
-            self._wake.set()
+            self.wake.set()
         for endpoint in [each for each, line in self._lines.items() if not line.began and not line.is_resting(now)]:
             del self._lines[endpoint]
 
@@ -158,7 +157,7 @@ class Deliveries(Loop):
         line = self._lines[due.endpoint.id]
         line.quick = tried.accepted and now - line.began.get(due.delivery.id, LONG_AGO) < QUICK
         self._ended.append((due, tried))
-        self._wake.set()
+        self.wake.set()
 
     async def _send(self, due: Due) -> Tried:
         """Send one; a sender that fails in itself, or hangs for longer than the lease, is tried again a while later."""

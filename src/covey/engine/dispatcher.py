@@ -1,12 +1,12 @@
 """The dispatcher of a lane: claims what the worker can start at once and gives each run to its runner."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import orjson
 import structlog
 
 from covey.domain.batch import StopReason
@@ -26,6 +26,7 @@ from covey.engine.backoff import Backoff
 from covey.engine.clock_offset import WRONG_SECONDS, ClockOffset
 from covey.engine.runner import CannotGoOn, Run, Runner
 from covey.engine.wakeups import Wakeups
+from covey.loop import Loop
 from covey.metrics import Metrics
 from covey.store.results import Claim
 from covey.store.store import Store
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 1.0
 """How long a dispatcher waits at most before it looks by itself."""
+
+CONFIGS_KEPT = 64
+"""So many batches' configurations are kept parsed, by lane."""
 
 RunKey = tuple[str, int, int]
 """Batch, seq, attempt."""
@@ -50,7 +54,7 @@ class UnansweredClaim:
     orders: list[Which] = field(default_factory=list)
 
 
-class Dispatcher:
+class Dispatcher(Loop):
     """Keeps up to `room` runs of one lane in the worker's hands."""
 
     def __init__(
@@ -79,10 +83,11 @@ class Dispatcher:
         self._put = put
         self._given_up = given_up
         self._doubt = doubt
-        self._hint = hints.lane(lane)
-        self._task: asyncio.Task[None] | None = None
+        self.name = f"dispatcher {lane}"
+        self._wake = hints.lane(lane)
+        self._again_at: datetime | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._config: tuple[str, Mapping[str, Any]] = ("", {})
+        self._configs: OrderedDict[str, Any] = OrderedDict()
         self.runs: dict[RunKey, Run] = {}
         """The runs in hand, until their outcome is on disk."""
         self.running: set[RunKey] = set()
@@ -93,51 +98,47 @@ class Dispatcher:
         self._unanswered: UnansweredClaim | None = None
         self.claiming = True
 
-    def start(self) -> None:
-        """Start the loop."""
-        self._task = asyncio.create_task(self._loop(), name=f"dispatcher {self.lane}")
-
     async def stop(self) -> None:
         """Claim no more; the runs in hand go on."""
         self.claiming = False
         if self._task is not None:
-            self._hint.set()
+            self.wake.set()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
-    async def _loop(self) -> None:
-        while self.claiming:
-            try:
-                again_at = await self.round()
-            except Unavailable as error:
-                self._doubt()
-                log.warning("claims wait for the database", lane=self.lane, why=error.message)
-                again_at = None
-            except Conflict:
-                log.critical("this worker was given up; it claims no more", worker=self._worker)
-                self.claiming = False
-                self._given_up()
-                return
-            except Exception:
-                log.exception("a claim failed", lane=self.lane)
-                again_at = None
-            await self._wait(again_at)
+    @property
+    def going(self) -> bool:
+        """Whether it claims any more."""
+        return self.claiming
 
-    async def _wait(self, again_at: datetime | None) -> None:
-        """Wait until `again_at`, a hint, or the poll."""
+    async def _failed(self, error: Exception) -> None:
+        self._again_at = None
+        if isinstance(error, Unavailable):
+            self._doubt()
+            log.warning("claims_wait_for_database", lane=self.lane, why=error.message)
+        elif isinstance(error, Conflict):
+            log.critical("worker_evicted", worker=self._worker)
+            self.claiming = False
+            self._given_up()
+        else:
+            log.exception("claim_failed", lane=self.lane, exc_info=error)
+
+    async def _rest(self) -> None:
+        """Wait until there may be something to claim, a hint, or the poll."""
         seconds = POLL_SECONDS
-        if again_at is not None:
-            seconds = min(seconds, self._ahead.until(again_at, self._clock))
+        if self._again_at is not None:
+            seconds = min(seconds, self._ahead.until(self._again_at, self._clock))
         if seconds > 0:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._hint.wait()
-            except TimeoutError:
-                pass
-        self._hint.clear()
+            await self._wait(seconds)
+        else:
+            self.wake.clear()
 
     async def round(self) -> datetime | None:
         """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
+        self._again_at = again_at = await self._round()
+        return again_at
+
+    async def _round(self) -> datetime | None:
         await self._standstill.look()
         room = self._standstill.capacity(self._room - len(self.runs), self.runs.values())
         if room <= 0:
@@ -173,11 +174,9 @@ class Dispatcher:
 
     async def _start(self, bite: ClaimedRuns, sent_at: float, orders: Sequence[Which]) -> None:
         """Start the runs of a bite; those that `orders` are about are withdrawn before their first step."""
-        try:
-            config = self._frozen(bite)
-        except ValueError:
-            await self._give_up(bite.workspace, bite.batch, "The batch's stored configuration cannot be read")
-            config = {}
+        config = self._config_of(bite)
+        if isinstance(config, CannotGoOn):
+            await self._give_up(bite.workspace, bite.batch, str(config))
         ahead = self._ahead.of(sent_at, self._clock.monotonic(), bite.now)
         for claimed in bite.runs:
             run = self._run(bite, claimed, config, ahead, sent_at)
@@ -192,16 +191,26 @@ class Dispatcher:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _frozen(self, bite: ClaimedRuns) -> Mapping[str, Any]:
-        """The batch's configuration, parsed once for all bites of one batch in a row."""
-        if self._config[0] != bite.batch:
-            self._config = (bite.batch, orjson.loads(bite.config))
-        return self._config[1]
+    def _config_of(self, bite: ClaimedRuns) -> Any:
+        """The batch's configuration as its runner has it, or why there is none. It never changes, so what was made once
+        is kept."""
+        if bite.batch in self._configs:
+            self._configs.move_to_end(bite.batch)
+            return self._configs[bite.batch]
+        try:
+            config = self._runner.load_config(bite.config)
+        except CannotGoOn as error:
+            return error
+        except Exception:
+            log.exception("a runner could not load a configuration", batch=bite.batch)
+            return CannotGoOn("The batch's stored configuration cannot be read")
+        self._configs[bite.batch] = config
+        if len(self._configs) > CONFIGS_KEPT:
+            self._configs.popitem(last=False)
+        return config
 
     @staticmethod
-    def _run(
-        bite: ClaimedRuns, claimed: Claimed, config: Mapping[str, Any], ahead: tuple[float, float], sent_at: float
-    ) -> Run:
+    def _run(bite: ClaimedRuns, claimed: Claimed, config: Any, ahead: tuple[float, float], sent_at: float) -> Run:
         """A run that starts neither too early nor too late, wherever the truth lies between the two of `ahead`."""
         least, most = (claimed.start_at.timestamp() + one for one in ahead)
         until = sent_at + START_LEASE_SECONDS
@@ -238,6 +247,8 @@ class Dispatcher:
             return run.unstarted()
         if self._clock.monotonic() > run.lease_until:
             return Returned(NOT_STARTED, "its start came too late")
+        if isinstance(run.config, CannotGoOn):
+            return Returned(NOT_STARTED, str(run.config))
         try:
             return await self._runner.run(run)
         except CannotGoOn as error:
@@ -293,19 +304,14 @@ class Dispatcher:
         run = self.runs.pop(key, None)
         if run is not None:
             run.recorded()
-            self._hint.set()
+            self.wake.set()
 
     async def idle(self, timeout: float) -> bool:
         """Wait until no run is in hand, `timeout` seconds at most; whether that came."""
         time = asyncio.get_running_loop().time
         until = time() + timeout
         while self.runs and (left := until - time()) > 0:
-            try:
-                async with asyncio.timeout(min(left, POLL_SECONDS)):
-                    await self._hint.wait()
-            except TimeoutError:
-                pass
-            self._hint.clear()
+            await self._wait(min(left, POLL_SECONDS))
         return not self.runs
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import ClassVar
 
 from covey.domain.liveness import LOOK_SECONDS
 from covey.engine.worker import Worker
@@ -12,8 +11,8 @@ from covey.loop import Loop
 class Rescuer(Loop):
     """Looks twice a second; every worker's process has one."""
 
-    name: ClassVar[str] = "settler"
-    seconds: ClassVar[float] = LOOK_SECONDS
+    name = "rescuer"
+    seconds = LOOK_SECONDS
 
     def __init__(self, worker: Worker, hold: Mapping[str, timedelta]) -> None:
         """`hold` is how long the slots of settled runs stay taken, by lane: a far side may still be busy with them."""

@@ -4,7 +4,7 @@ A runner of one's own is a class with this protocol, registered as an entry poin
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,9 +21,9 @@ INTERRUPTED = "interrupted"
 class Run:
     """One execution of an item, in a worker's hands.
 
-    `config` is the batch's frozen configuration. `tries` counts the executions before this one that reached the far
-    side. `start_at` and `lease_until` are seconds of the monotonic clock: start not before the first, and if the
-    far side was not addressed by the second, answer `Returned("not_started")` instead.
+    `config` is what the runner's `load_config` made of the batch's configuration. `tries` counts the executions before
+    this one that reached the far side. `start_at` and `lease_until` are seconds of the monotonic clock: start not
+    before the first, and if the far side was not addressed by the second, answer `Returned("not_started")` instead.
 
     A run can be withdrawn as long as it has not started. `withdraw` sets `withdrawn`, and from then on its runner has
     two choices: end it by `unstarted()` and never address the far side for it, or, where the start cannot be taken
@@ -38,7 +38,7 @@ class Run:
     tries: int
     custom_id: str | None
     ref: str | None
-    config: Mapping[str, Any]
+    config: Any
     input: bytes
     start_at: float
     lease_until: float
@@ -147,6 +147,11 @@ class Runner(Protocol):
     """Executes runs of one kind."""
 
     kind: str
+
+    def load_config(self, config: bytes) -> Any:
+        """What `run.config` is for the runs of a batch, made of its frozen configuration, which is JSON. The engine
+        keeps it for further runs of the batch. Raises CannotGoOn if it cannot be read: no wait will help."""
+        ...
 
     async def run(self, run: Run) -> Outcome:
         """Execute one run and say what came of it.

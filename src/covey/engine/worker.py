@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
 from covey.engine.wakeups import Wakeups
 from covey.engine.withdrawals import Withdrawals, of_batch, of_refs
+from covey.loop import Loop, Rounds
 from covey.metrics import Metrics
 from covey.store.results import FinishReport
 from covey.store.store import Store
@@ -83,7 +84,7 @@ class Worker:
         }
         self.withdrawals = Withdrawals(self.dispatchers)
         hints.withdraw = lambda batch: self.withdrawals.begin(of_batch(batch))
-        self._loops: list[asyncio.Task[None]] = []
+        self._loops: list[Loop] = []
         self._reported: dict[RunKey, tuple[float, float]] = {}
         self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.on_finished)
 
@@ -111,12 +112,12 @@ class Worker:
         for dispatcher in self.dispatchers.values():
             dispatcher.start()
         self._loops = [
-            asyncio.create_task(self._every(DROP_POLL_SECONDS, self.drop_round, self._hints.drops), name="dropper"),
-            asyncio.create_task(self._every(PROGRESS_SECONDS, self.progress_round), name="progress"),
-            asyncio.create_task(
-                self._every(RECONCILE_SECONDS, self.reconciler.round, self.reconciler.wake), name="reconciler"
-            ),
+            Rounds("dropper", DROP_POLL_SECONDS, self.drop_round, self._hints.drops),
+            Rounds("progress", PROGRESS_SECONDS, self.progress_round),
+            Rounds("reconciler", RECONCILE_SECONDS, self.reconciler.round, self.reconciler.wake),
         ]
+        for loop in self._loops:
+            loop.start()
 
     async def drain(self, seconds: float, hurry: asyncio.Event) -> None:
         """Claim no more; wait `seconds` for the runs in hand, or until `hurry`, then drop the rest and await them."""
@@ -138,8 +139,7 @@ class Worker:
     async def stop(self) -> None:
         """End this life. What is still in hand is settled by the successor."""
         for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+            await loop.stop()
         await self.reconciler.last_round()
         await self.finisher.stop()
         if not self.active:
@@ -224,24 +224,6 @@ class Worker:
         self._hints.event()
         for batch in report.paused:
             log.warning("a batch paused itself", batch=batch)
-
-    async def _every(
-        self, seconds: float, round_: Callable[[], Awaitable[None]], hint: asyncio.Event | None = None
-    ) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(seconds):
-                    await (hint or asyncio.Event()).wait()
-            except TimeoutError:
-                pass
-            if hint is not None:
-                hint.clear()
-            try:
-                await round_()
-            except Unavailable as error:
-                log.warning("a round was missed", why=error.message)
-            except Exception:
-                log.exception("a round failed")
 
 
 async def _all(tasks: list[asyncio.Task[bool]]) -> None:

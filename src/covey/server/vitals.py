@@ -4,7 +4,6 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import ClassVar
 
 import structlog
 
@@ -21,8 +20,8 @@ SHOWN_SECONDS = 60.0
 class LoopLag(Loop):
     """Measures how late the event loop wakes whoever waits for it."""
 
-    name: ClassVar[str] = "loop lag"
-    seconds: ClassVar[float] = 0.1
+    name = "loop lag"
+    seconds = 0.1
 
     def __init__(self, clock: Clock, metrics: Metrics, alive: Callable[[], None]) -> None:
         """`alive` is called in every round."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
+import orjson
 
 from covey.analysis.config import KIND, AnalysisConfig, ItemInput, lane_of
 from covey.api.app import create_app, routes
@@ -81,6 +82,9 @@ class Echo:
             self.held -= 1
             self.came.notify_all()
         return run.drop_reason is None
+
+    def load_config(self, config: bytes) -> Any:
+        return orjson.loads(config)
 
     async def ping(self, lane: str) -> str | None:
         return None
