@@ -104,3 +104,22 @@ def test_the_pinned_uv_is_the_one_that_builds_covey() -> None:
     assert version is not None
     major, minor = map(int, version.groups())
     assert project["build-system"]["requires"] == [f"uv_build>={major}.{minor},<{major}.{minor + 1}"]
+
+
+def test_log_messages_are_short_stable_events() -> None:
+    """Whoever searches or alarms on them finds the same words in the next version; facts are keys."""
+    methods = {"debug", "info", "warning", "error", "exception", "critical"}
+    found = []
+    for path in sources(COVEY):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_log = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in methods
+                and ast.unparse(node.func.value) in ("log", "logger")
+            )
+            if is_log and not (
+                isinstance(node.args[0], ast.Constant) and re.fullmatch(r"[a-z][a-z0-9_]*", str(node.args[0].value))
+            ):
+                found.append(where(path, node.lineno))
+    assert found == []

@@ -95,7 +95,7 @@ def test_a_process_that_systemd_did_not_start_tells_nobody() -> None:
         ServiceManager(ManualClock(), {}).ready()
         assert logs == []
         ServiceManager(ManualClock(), {"NOTIFY_SOCKET": "@no-such-socket-of-covey"}).ready()
-        assert [entry["event"] for entry in logs] == ["systemd was not told"]
+        assert [entry["event"] for entry in logs] == ["systemd_not_notified"]
 
 
 async def until(true: Callable[[], bool]) -> None:

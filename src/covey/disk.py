@@ -28,6 +28,6 @@ def free_bytes() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_ROOM:
-            log.error("there is no room for a file", why=error.strerror)
+            log.error("disk_full", why=error.strerror)
             raise NoRoom from error
         raise

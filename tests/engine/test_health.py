@@ -20,8 +20,8 @@ async def test_a_held_lane_is_told_once_with_its_reason(house: House) -> None:
         await health.round()
         await health.round()
     assert [(one["log_level"], one["event"], one["lane"], one.get("why")) for one in logs] == [
-        ("warning", "a lane is held: nothing of it starts", LANE, "the model takes no more for 30 s"),
-        ("info", "a lane goes on", LANE, None),
+        ("warning", "lane_held", LANE, "the model takes no more for 30 s"),
+        ("info", "lane_resumed", LANE, None),
     ]
 
 

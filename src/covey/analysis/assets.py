@@ -183,7 +183,7 @@ class Intake:
         except NotFound:
             self._doubtful.pop(asset.id, None)
         except CoveyError as error:
-            log.warning("an asset is taken back later", asset=asset.id, why=error.message)
+            log.warning("asset_removal_deferred", asset=asset.id, why=error.message)
             self._doubtful[asset.id] = asset
         else:
             self._doubtful.pop(asset.id, None)
@@ -267,10 +267,10 @@ class Intake:
         try:
             await self._looked_at(asset)
         except CoveyError as error:
-            log.warning("an asset is looked at again later", asset=asset.id, why=error.message)
+            log.warning("asset_inspection_deferred", asset=asset.id, why=error.message)
             self._again[asset.id] = asset
         except Exception:
-            log.exception("an asset could not be dealt with", asset=asset.id)
+            log.exception("asset_failed", asset=asset.id)
             await self._broke(asset)
 
     async def _broke(self, asset: Asset) -> None:
@@ -280,7 +280,7 @@ class Intake:
         except NotFound:
             return
         except Exception:
-            log.exception("an asset is looked at again later", asset=asset.id)
+            log.exception("asset_inspection_deferred", asset=asset.id)
             self._again[asset.id] = asset
 
     async def _looked_at(self, asset: Asset) -> None:

@@ -81,7 +81,7 @@ class AssetInspector:
         except CoveyError:
             raise
         except Exception:
-            log.exception("an asset could not be looked at", asset=asset.id)
+            log.exception("asset_inspection_failed", asset=asset.id)
             return failed(asset, *BROKE)
 
     async def _fetched(self, asset: Asset, url: str) -> Asset:

@@ -172,7 +172,7 @@ def _reached() -> Iterator[None]:
     except (CoveyError, FileNotFoundError, asyncio.CancelledError):
         raise
     except Exception as error:
-        log.error("the place where assets lie cannot be reached", why=type(error).__name__)
+        log.error("asset_storage_unreachable", why=type(error).__name__)
         raise FilesUnavailable from error
 
 

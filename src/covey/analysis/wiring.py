@@ -67,7 +67,7 @@ def _can_be(name: str, model: Model) -> bool:
         return True
     if model.kind is ModelKind.openai:
         raise SettingsError(f"models.{name}: a model of kind openai needs {EXTRA}")
-    log.info("local-facts is left out", needs=EXTRA)
+    log.info("local_facts_left_out", needs=EXTRA)
     return False
 
 

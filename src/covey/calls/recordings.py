@@ -54,7 +54,7 @@ class Recordings:
             try:
                 wanted = await there(_batch(file))
             except Unavailable as error:
-                log.error("a recording stays in the spool until the next start", file=file.name, why=error.message)
+                log.error("recording_left_in_spool", file=file.name, why=error.message)
                 continue
             if wanted:
                 await self._start_moving(file)
@@ -72,7 +72,7 @@ class Recordings:
             await obstore.put_async(self._store, _name(file), file)
             await asyncio.to_thread(file.unlink, missing_ok=True)
         except Exception as error:
-            log.error("a recording stays in the spool until the next start", file=file.name, why=type(error).__name__)
+            log.error("recording_left_in_spool", file=file.name, why=type(error).__name__)
 
     async def close(self) -> None:
         """Wait for the files that are on their way."""
@@ -166,7 +166,7 @@ class RecordingRetention(Loop):
         if self._keep is not None:
             removed = await self._recordings.forget_before(self._clock.now() - self._keep)
             if removed:
-                log.info("old recordings were removed", recordings=removed)
+                log.info("old_recordings_removed", recordings=removed)
 
     async def _loop(self) -> None:
         """What lies in the spool at the start was left by a process that is gone."""

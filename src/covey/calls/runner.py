@@ -120,7 +120,7 @@ class CallRunner:
                 except Exception as error:
                     self._cannot_start = f"it cannot be started ({str(error) or type(error).__name__})"
                     self._tried.set()
-                    log.exception("the trunk could not be started", trunk=self.trunk.name, next_in=START_PAUSE)
+                    log.exception("trunk_not_started", trunk=self.trunk.name, next_in=START_PAUSE)
                 await asyncio.sleep(START_PAUSE)
             self._cannot_start = ""
         self._tried.set()
@@ -133,7 +133,7 @@ class CallRunner:
             if self._clips is not None:
                 await self._clips.warm()
         except Exception:
-            log.exception("the voice could not be made ready", trunk=self.trunk.name)
+            log.exception("voice_not_ready", trunk=self.trunk.name)
 
     async def run(self, run: Run) -> Outcome:
         """Place one call and see it to its end."""
@@ -197,7 +197,7 @@ class CallRunner:
         if not config.recording or self._recordings is None:
             return None
         if shutil.disk_usage(self._recordings.spool).free < self._low_disk:
-            log.warning("the disk runs low: calls are not recorded", batch=run.batch)
+            log.warning("recording_off_low_disk", batch=run.batch)
             return None
         return str(self._recordings.path(run.batch, f"{run.item}-{run.attempt}"))
 
@@ -216,7 +216,7 @@ class CallRunner:
                 await asyncio.wait([placing], timeout=HANG_UP_SECONDS)
             if placing.done():
                 return placing.result()
-            log.error("a call was never reported", batch=run.batch, item=run.item, attempt=run.attempt)
+            log.error("call_never_reported", batch=run.batch, item=run.item, attempt=run.attempt)
             return CallReport(CallEnd.outcome_unknown, self._clock.now(), text="The trunk never reported the call")
         finally:
             withdrawing.cancel()
@@ -237,7 +237,7 @@ class CallRunner:
         if report.recording is not None and self._recordings is not None:
             recording = self._recordings.keep(Path(report.recording))
         log.info(
-            "call ended",
+            "call_ended",
             batch=run.batch,
             item=run.item,
             attempt=run.attempt,
@@ -247,7 +247,7 @@ class CallRunner:
         )
         self._metrics.calls.labels(report.end.value).inc()
         if report.end is CallEnd.outcome_unknown:
-            log.error("a dialler died during a call", batch=run.batch, item=run.item, attempt=run.attempt)
+            log.error("dialler_died_during_call", batch=run.batch, item=run.item, attempt=run.attempt)
         return outcome_of(report, run, config.retry, self._manners.least_gap, now, recording)
 
 

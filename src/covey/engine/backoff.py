@@ -79,14 +79,14 @@ class Backoff:
 
     async def _begin(self, why: str) -> None:
         self._rest = min(2 * self._rest or FIRST_REST, LONGEST_REST)
-        log.error("time after time nothing could be started", lane=self._lane, why=why, rest=self._rest)
+        log.error("nothing_starts", lane=self._lane, why=why, rest=self._rest)
         try:
             by_itself = await alone(self._store, self._worker)
             if by_itself:
                 self._hold_reason = why
                 await self._store.open_lane(self._lane, self._clock.now() + timedelta(seconds=self._rest), why)
         except Exception:
-            log.exception("the lane could not be held", lane=self._lane)
+            log.exception("lane_not_held", lane=self._lane)
             by_itself = False
         if not by_itself:
             self.rest(self._rest)

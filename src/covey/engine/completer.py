@@ -52,7 +52,7 @@ class Completer(Loop):
             async with asyncio.timeout(STOP_SECONDS):
                 await self._idle.wait()
         except TimeoutError:
-            log.error("outcomes were not written down: the next start settles their runs", runs=len(self._waiting))
+            log.error("outcomes_left_to_next_start", runs=len(self._waiting))
         await super().stop()
 
     def on_finished(self, finished: Finished) -> None:
@@ -85,11 +85,11 @@ class Completer(Loop):
         try:
             report = await self._write(group)
         except Exception:
-            log.exception("outcomes cannot be written down together", runs=len(group))
+            log.exception("outcomes_not_written", runs=len(group))
             report = await self._write_singly(group)
         del self._waiting[: len(group)]
         if report.stale:
-            log.warning("stale runs changed nothing", runs=len(report.stale))
+            log.warning("stale_outcomes", runs=len(report.stale))
         self._done(group, report)
 
     async def _write_singly(self, group: list[Finished]) -> FinishReport:
@@ -99,7 +99,7 @@ class Completer(Loop):
             try:
                 reports.append(await self._write([one]))
             except Exception:
-                log.exception("an outcome cannot be written down", batch=one.batch, seq=one.seq, attempt=one.attempt)
+                log.exception("outcome_not_written", batch=one.batch, seq=one.seq, attempt=one.attempt)
                 reports.append(await self._write_failed(one))
         return FinishReport(
             sum(report.written for report in reports),
@@ -113,7 +113,7 @@ class Completer(Loop):
         try:
             return await self._write([replace(one, outcome=INTERNAL_ERROR)])
         except Exception:
-            log.exception("an outcome is lost to the next start", batch=one.batch, seq=one.seq, attempt=one.attempt)
+            log.exception("outcome_left_to_next_start", batch=one.batch, seq=one.seq, attempt=one.attempt)
             return FinishReport(0, ((one.batch, one.seq, one.attempt),))
 
     async def _write(self, group: list[Finished]) -> FinishReport:
@@ -122,6 +122,6 @@ class Completer(Loop):
                 return await self._store.finish(self._worker, group)
             except Unavailable as error:
                 self._doubt()
-                log.error("outcomes wait for the database", runs=len(self._waiting), why=error.message)
+                log.error("outcomes_wait_for_database", runs=len(self._waiting), why=error.message)
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
         raise AssertionError("unreachable")

@@ -165,7 +165,7 @@ class Deliveries(Loop):
             async with asyncio.timeout(self._lease / timedelta(seconds=1)):
                 return await self._sender.send(due, self._clock.now())
         except Exception:
-            log.exception("a delivery could not be sent at all", delivery=due.delivery.id)
+            log.exception("delivery_failed", delivery=due.delivery.id)
         now = self._clock.now()
         young = now - due.delivery.at < GIVE_UP_AFTER
         return Tried(None, "Covey itself failed to send it", now + self._lease if young else None)
@@ -180,7 +180,7 @@ class Deliveries(Loop):
         except Unavailable:
             raise
         except Exception:
-            log.exception("what came of deliveries cannot be written down together", deliveries=len(group))
+            log.exception("delivery_outcomes_not_written", deliveries=len(group))
             await self._settle_singly(group)
         del self._ended[: len(group)]
         self._leave(group)
@@ -193,7 +193,7 @@ class Deliveries(Loop):
             except Unavailable:
                 raise
             except Exception:
-                log.exception("what came of a delivery is not written down", delivery=due.delivery.id)
+                log.exception("delivery_outcome_not_written", delivery=due.delivery.id)
 
     def _leave(self, group: list[tuple[Due, Tried]]) -> None:
         """These are not on their way any more. An endpoint that failed and accepted none rests."""

@@ -181,7 +181,7 @@ class Dispatcher(Loop):
         for claimed in bite.runs:
             run = self._run(bite, claimed, config, ahead, sent_at)
             if run.key in self.runs:
-                log.critical("the database handed out what is in hand already", batch=run.batch, seq=run.seq)
+                log.critical("claimed_run_already_in_hand", batch=run.batch, seq=run.seq)
                 continue
             self.runs[run.key] = run
             self.running.add(run.key)
@@ -202,7 +202,7 @@ class Dispatcher(Loop):
         except CannotGoOn as error:
             return error
         except Exception:
-            log.exception("a runner could not load a configuration", batch=bite.batch)
+            log.exception("config_not_loaded", batch=bite.batch)
             return CannotGoOn("The batch's stored configuration cannot be read")
         self._configs[bite.batch] = config
         if len(self._configs) > CONFIGS_KEPT:
@@ -257,18 +257,18 @@ class Dispatcher(Loop):
         except (Exception, asyncio.CancelledError):
             if _is_cancelled():
                 raise
-            log.exception("a runner failed", batch=run.batch, item=run.item, attempt=run.attempt)
+            log.exception("runner_failed", batch=run.batch, item=run.item, attempt=run.attempt)
             return INTERNAL_ERROR
 
     async def _give_up(self, workspace: str, batch: str, why: str) -> None:
         """Stop a batch that no wait will help (contract 12.18). Its run is given back afterwards, and so canceled."""
-        log.error("a batch cannot go on", batch=batch, why=why)
+        log.error("batch_cannot_go_on", batch=batch, why=why)
         try:
             await self._store.stop(workspace, batch, StopReason.fail, message=why)
         except (Unavailable, NotFound) as error:  # if it is still there, it is stopped when it is claimed again
-            log.warning("it could not be stopped", batch=batch, why=error.message)
+            log.warning("batch_not_stopped", batch=batch, why=error.message)
         except Exception:
-            log.exception("it could not be stopped", batch=batch)
+            log.exception("batch_not_stopped", batch=batch)
 
     def _latest_start(self) -> float:
         """When a run of this lane was last started here, in seconds of the monotonic clock."""

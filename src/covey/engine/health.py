@@ -70,7 +70,7 @@ class LaneHealth(Loop):
             self._lanes_held.add(lane)
             await self._store.open_lane(lane, self._clock.now() + HOLD, wrong)
         elif lane not in self._down:
-            log.error("a lane that works for others cannot be reached from here", lane=lane, why=wrong)
+            log.error("lane_unreachable_from_here", lane=lane, why=wrong)
         self._down.add(lane)
 
     async def _works_for_others(self, lane: str) -> bool:
@@ -84,10 +84,10 @@ class LaneHealth(Loop):
         status = await self._store.lane(lane)
         held = status is not None and status.open_until is not None
         if status is not None and held and lane not in self._announced:
-            log.warning("a lane is held: nothing of it starts", lane=lane, why=status.open_reason)
+            log.warning("lane_held", lane=lane, why=status.open_reason)
             self._announced.add(lane)
         elif not held and lane in self._announced:
-            log.info("a lane goes on", lane=lane)
+            log.info("lane_resumed", lane=lane)
             self._announced.discard(lane)
 
     @staticmethod
@@ -99,5 +99,5 @@ class LaneHealth(Loop):
         except TimeoutError:
             return f"no answer within {PING_SECONDS:.0f} s"
         except Exception as error:
-            log.exception("a ping crashed", lane=lane)
+            log.exception("ping_failed", lane=lane)
             return f"the ping crashed ({type(error).__name__})"

@@ -105,12 +105,12 @@ class Reconciler:
             try:
                 believed = set(await self._store.in_hand(self._worker))
             except Unavailable as error:
-                log.warning("what was claimed without an answer is not known yet", why=error.message)
+                log.warning("unanswered_claim_unknown", why=error.message)
                 await asyncio.sleep(wait)
             else:
                 self._give_back({key for key in believed - self._unwritten if not self.run_in_hand(key)})
                 return
-        log.error("what was claimed without an answer is left to others")
+        log.error("unanswered_claim_left_to_others")
 
     def recorded(self, finished: Iterable[Finished], report: FinishReport) -> None:
         """A finish was answered: runs that changed nothing, though this worker had them, are looked at. One that never
@@ -131,19 +131,19 @@ class Reconciler:
         for key in sorted(runs):
             ended = self._written.get(key)
             if ended is not None:
-                log.critical("the database forgot how a run ended: it is written again", batch=key[0], seq=key[1])
+                log.critical("outcome_lost_by_database", batch=key[0], seq=key[1])
             self._put(ended or Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
 
     async def _look_after(self, runs: set[RunKey]) -> None:
         """Pause the batches of those runs of which the database knows nothing at all."""
         lost = {batch for batch, seq, attempt in sorted(runs) if not await self._known(batch, seq, attempt)}
         for batch in sorted(lost):
-            log.critical("the database lost what it had acknowledged: the batch is paused", batch=batch)
+            log.critical("database_lost_commits", batch=batch)
             try:
                 found = await self._store.batch(batch)
                 await self._store.pause(found.workspace, batch, LOST_COMMITS)
             except Conflict:
-                log.warning("it has ended or was stopped already", batch=batch)
+                log.warning("batch_already_ended", batch=batch)
         self._strange -= runs
 
     async def _known(self, batch: str, seq: int, attempt: int) -> bool:
@@ -151,7 +151,7 @@ class Reconciler:
         try:
             item = await self._store.item(batch, seq)
         except NotFound:
-            log.critical("the database knows nothing of a batch whose run is in hand", batch=batch)
+            log.critical("batch_lost_by_database", batch=batch)
             return True
         ended = [*item.earlier, *([item.last] if item.last is not None else [])]
         return any(run.attempt >= attempt for run in ended)

@@ -64,7 +64,7 @@ class Sweeper(Loop):
         if self._lanes is None or now - self._began < STRANDED:
             return
         if await self._store.stop_stranded(self._lanes, now - STRANDED):
-            log.error("batches were stopped whose lane is gone")
+            log.error("stranded_batches_stopped")
 
     async def round(self) -> None:
         """Do what is due, a few pieces of each."""
@@ -145,4 +145,4 @@ class Eraser:
         self._left_behind = batch
         if now >= self._silent_until:
             self._silent_until = now + FILES_AGAIN_SECONDS
-            log.error("the files of an erased batch stay, and with them its rows", batch=batch, exc_info=error)
+            log.error("erased_files_not_removed", batch=batch, exc_info=error)

@@ -130,7 +130,7 @@ class Worker:
         for task in (*waits, idle, hurried):
             task.cancel()
         if self.active:
-            log.warning("the drain's time is over: the runs in hand are dropped", runs=self.active)
+            log.warning("drain_timeout", runs=self.active)
         for dispatcher in dispatchers:
             for run in dispatcher.runs.values():
                 run.drop("interrupted")
@@ -146,7 +146,7 @@ class Worker:
             try:
                 await self._store.retire(self.id)
             except Unavailable as error:
-                log.warning("the end of this worker is found out by the others", why=error.message)
+                log.warning("worker_not_deregistered", why=error.message)
 
     async def settle_dead(self, hold: Mapping[str, timedelta] = NO_HOLD) -> int:
         """Settle the runs of workers that are dead; how many were settled. One that cannot be settled stands in no
@@ -158,9 +158,9 @@ class Worker:
             except Unavailable:
                 raise
             except Exception:
-                log.exception("a dead worker's runs could not be settled", dead=worker)
+                log.exception("dead_worker_not_settled", dead=worker)
         if settled:
-            log.warning("runs of dead workers were settled", runs=settled)
+            log.warning("dead_workers_settled", runs=settled)
         return settled
 
     async def _settle(self, worker: str, hold: Mapping[str, timedelta]) -> int:
@@ -223,7 +223,7 @@ class Worker:
         self.reconciler.recorded(group, report)
         self._hints.event()
         for batch in report.paused:
-            log.warning("a batch paused itself", batch=batch)
+            log.warning("batch_paused_itself", batch=batch)
 
 
 async def _all(tasks: list[asyncio.Task[bool]]) -> None:

@@ -149,7 +149,7 @@ def _hold(settings: Settings, clock: Clock, *, shared: bool) -> dict[str, timede
         return _longest(settings)
     if alive is None or (left := datetime.fromtimestamp(alive, UTC) + HANGING_UP - clock.now()) <= timedelta(0):
         return {}
-    log.warning("calls of an earlier life may still be up: their channels stay taken for a while")
+    log.warning("earlier_calls_may_be_up")
     return dict.fromkeys(settings.trunks, left)
 
 

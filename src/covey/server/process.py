@@ -159,7 +159,7 @@ async def _announced(announce: Announce, server: Server, address: str, stopping:
             await announce(server, address)
             return
         except Unavailable as error:
-            log.warning("the start waits for the database", why=error.message)
+            log.warning("start_waits_for_database", why=error.message)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), ANNOUNCE_AGAIN_SECONDS)
 

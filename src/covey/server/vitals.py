@@ -83,7 +83,7 @@ class ServiceManager:
                 line.setblocking(False)
                 line.sendto(what.encode(), address)
         except OSError as error:
-            log.warning("systemd was not told", what=what, why=error.strerror)
+            log.warning("systemd_not_notified", what=what, why=error.strerror)
 
 
 def _watchdog_seconds(names: Mapping[str, str]) -> float:

@@ -252,7 +252,7 @@ class PartUploads:
                 await self._taker.take_parts(asset, whole)
             except Damaged as damaged:
                 await asyncio.to_thread(self.parts.drop, upload, damaged.indexes, self._clock.now())
-                log.error("chunks of an upload are not what was acknowledged", asset=upload.id, chunks=damaged.indexes)
+                log.error("upload_chunks_changed", asset=upload.id, chunks=damaged.indexes)
                 which = ", ".join(map(str, damaged.indexes[:20])) + ("…" if len(damaged.indexes) > 20 else "")
                 said = f"completed_chunks: damaged on the server's disk: {which}; upload and report these anew"
                 raise BadRequest(said, code=DAMAGED) from None
@@ -273,7 +273,7 @@ class PartUploads:
             except NotFound:
                 self.parts.forget(upload.id)
             except CoveyError as error:
-                log.warning("an upload is tended again later", asset=upload.id, why=error.message)
+                log.warning("upload_deferred", asset=upload.id, why=error.message)
                 self._swept = None
 
     async def _tend(self, upload: PartUpload, now: datetime) -> None:

@@ -136,20 +136,20 @@ class LockSession:
                 if self._connection is None:
                     await self._open(self._again)
                     self._returned = self._monotonic()
-                    log.info("the lock session is back", worker=self.worker)
+                    log.info("lock_session_restored", worker=self.worker)
                     self._tell("")
                 wait = FIRST_WAIT_SECONDS
                 await self._beat_and_hear()
             except _Evicted:
                 self.gone = True
                 await self._close()
-                log.critical("this worker was given up by the others", worker=self.worker)
+                log.critical("worker_evicted", worker=self.worker)
                 return
             except Exception as error:
                 await self._close()
                 why = unavailable(error) or error
                 expected = isinstance(why, Unavailable | StoreError)
-                log.warning("the lock session is lost", worker=self.worker, why=str(why), exc_info=not expected)
+                log.warning("lock_session_lost", worker=self.worker, why=str(why), exc_info=not expected)
             await asyncio.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
 
@@ -224,7 +224,7 @@ class LockSession:
             except psycopg.Error as error:
                 if connection.closed:
                     raise
-                log.warning("a beat failed", worker=self.worker, why=str(unavailable(error) or error))
+                log.warning("heartbeat_failed", worker=self.worker, why=str(unavailable(error) or error))
             due = max(due + BEAT_SECONDS, self._monotonic())
             while (left := due - self._monotonic()) > 0:
                 async for notify in connection.notifies(timeout=left):
@@ -234,7 +234,7 @@ class LockSession:
         try:
             self._heard(hint)
         except Exception:
-            log.exception("a hint was not understood")
+            log.exception("wakeup_not_understood")
 
     async def _close(self) -> None:
         """Leave the session, and with it the lock."""
@@ -321,12 +321,12 @@ class LockSessions:
         verdict, beats = await self._look(me, database)
         for worker in verdict.frozen:
             if await database.rows("lives_end_session", _of(worker, beats)):
-                log.warning("a worker stands still: its lock session was ended", worker=worker)
+                log.warning("frozen_worker_terminated", worker=worker)
         declared = []
         for worker in verdict.dead:
             seen = {**_of(worker, beats), "me": me}
             if await database.rows("lives_hold", seen) and await database.rows("lives_dead", seen):
-                log.warning("a worker is dead", worker=worker)
+                log.warning("worker_dead", worker=worker)
                 declared.append(worker)
         return declared
 

@@ -157,7 +157,7 @@ class Writer:
         try:
             self._heard(hint)
         except Exception:
-            log.exception("a hint was not understood")
+            log.exception("wakeup_not_understood")
 
 
 def unavailable(error: BaseException, errno: int = 0) -> Unavailable:
