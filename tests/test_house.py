@@ -112,14 +112,23 @@ def test_log_messages_are_short_stable_events() -> None:
     found = []
     for path in sources(COVEY):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            is_log = (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in methods
-                and ast.unparse(node.func.value) in ("log", "logger")
-            )
-            if is_log and not (
-                isinstance(node.args[0], ast.Constant) and re.fullmatch(r"[a-z][a-z0-9_]*", str(node.args[0].value))
-            ):
-                found.append(where(path, node.lineno))
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if node.func.attr in methods and ast.unparse(node.func.value) in ("log", "logger"):
+                message = node.args[0]
+                text = message.value if isinstance(message, ast.Constant) else None
+                if not re.fullmatch(r"[a-z][a-z0-9_]*", str(text)):
+                    found.append(where(path, node.lineno))
+    assert found == []
+
+
+def test_no_test_imports_from_a_test() -> None:
+    """What two of them need lies in a module of its own."""
+    imports = re.compile(r"^\s*from [\w.]*\btest_\w+ import", re.MULTILINE)
+    found = [
+        where(path, text.count("\n", 0, match.start()) + 1)
+        for path in sources(ROOT / "tests")
+        for text in [path.read_text(encoding="utf-8")]
+        for match in imports.finditer(text)
+    ]
     assert found == []

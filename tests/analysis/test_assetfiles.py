@@ -1,11 +1,8 @@
 """Where assets lie: a folder here, or a store elsewhere, from which a file is copied once for all who want it."""
 
 import asyncio
-import os
-import resource
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import pytest
 from covey.analysis.storage import AssetFiles, FilesUnavailable
 from covey.disk import NoRoom, free_bytes
 from covey.domain.ids import new_id
+from tests.analysis.files import largest_file, on_the_disk
 
 
 def _ident() -> str:
@@ -109,31 +107,6 @@ def test_the_spool_of_a_dead_process_is_swept_that_of_a_living_one_is_not(tmp_pa
     assert kept.exists()
     assert not dead.exists()
     living.close()
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file of this process may become larger: what is written beyond fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@contextmanager
-def on_the_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """What is brought to the disk meanwhile: the inodes of files and folders, in their order."""
-    real, seen = os.fsync, list[int]()
-
-    def fsync(handle: int) -> None:
-        real(handle)
-        seen.append(os.fstat(handle).st_ino)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fsync)
-        yield seen
 
 
 async def test_what_is_kept_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from tests.analysis.desk import SAID, WORKSPACE, Desk, open_desk
-from tests.analysis.test_assetfiles import largest_file
+from tests.analysis.files import largest_file
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import listening
 from tests.patience import patience

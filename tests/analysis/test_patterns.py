@@ -9,7 +9,7 @@ from covey.analysis.openai.document import NoDocument, find_document
 from covey.analysis.schema import SchemaError, check_media_sources, check_request_schema, validate
 from covey.analysis.schema import patterns as module
 from covey.analysis.schema.patterns import Pattern, Patterns, Unreadable
-from tests.analysis.test_schema import WHERE, an_object, quickly, refused
+from tests.analysis.schemas import WHERE, an_object, quickly, refused
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
 """The JSON-schema dialect: what a request may ask, whether an answer fits, other dialects, what hostile ones cost."""
 
 import json
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,14 +22,7 @@ from covey.analysis.schema import (
 )
 from covey.analysis.schema.dialect import KEYWORDS
 from covey.analysis.schema.patterns import Pattern
-
-Json = Any
-WHERE = "response_format.json_schema"
-
-
-def an_object(*required: str, **properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(required)}
-
+from tests.analysis.schemas import WHERE, Json, an_object, quickly, refused
 
 STRING, NUMBER = {"type": "string"}, {"type": "number"}
 CLOCK = {"type": "timestamp", "format": "hh:mm:ss"}
@@ -55,12 +46,6 @@ FULL = {
     ),
     "$defs": {"node": an_object(next={"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}, name=STRING)},
 }
-
-
-def refused(schema: Json) -> SchemaError:
-    with pytest.raises(SchemaError) as caught:
-        check_request_schema(schema, WHERE)
-    return caught.value
 
 
 def test_what_the_dialect_has_passes() -> None:
@@ -161,17 +146,6 @@ def test_size_depth_and_cycles_have_limits() -> None:
         doubling(30),
     ):
         assert refused(schema).status == 400
-
-
-def quickly(work: Callable[[], object], most: float = 0.5) -> object:
-    """Five times what was measured is allowed, for a machine that has other things to do."""
-    start = time.process_time()
-    try:
-        return work()
-    except SchemaError as error:
-        return error
-    finally:
-        assert time.process_time() - start < most
 
 
 @pytest.mark.parametrize(

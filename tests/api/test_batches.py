@@ -8,7 +8,7 @@ import pytest
 from covey.calls.config import Row
 from covey.domain.batch import NewBatch, NewItem
 from covey.domain.ids import new_id
-from tests.analysis.test_assetfiles import largest_file
+from tests.analysis.files import largest_file
 from tests.api.house import BUSY, PREFIX, House, succeeded
 
 

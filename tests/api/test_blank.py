@@ -12,6 +12,7 @@ from covey.api.kit.auth import is_admin
 from covey.api.kit.blank import EMPTY_FROM_SDK, MAY_BE_EMPTY
 from tests.api.document import document
 from tests.api.house import PEOPLE, PREFIX, House
+from tests.api.routes import operations
 
 BLANKS = ("", " ", "\t\n")
 FORMS, JSON = "multipart/form-data", "application/json"
@@ -40,12 +41,6 @@ class Field(NamedTuple):
     def may_be_empty(self) -> bool:
         named = [part for part in self.place if isinstance(part, str)][-1]
         return named in MAY_BE_EMPTY or (self.method == "POST" and self.path == ASSETS and named in EMPTY_FROM_SDK)
-
-
-def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in document()["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

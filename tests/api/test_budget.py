@@ -7,14 +7,7 @@ import pytest
 
 from covey.analysis.storage import FilesUnavailable
 from tests.api.house import BUSY, PREFIX, House, succeeded
-
-PRICES = {"calls": {"perItem": "0.5", "perSecond": "0.01"}}
-
-
-async def settle(house: House, **settings: Any) -> Any:
-    """Change the workspace's settings; the answer."""
-    headers = house.headers("admin")
-    return await house.client.patch("/v1/admin/workspaces/ws-one", json={"settings": settings}, headers=headers)
+from tests.api.prices import PRICES, settle
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "much", "1e3", "1.0000001", "0.0000001", "1" * 13])

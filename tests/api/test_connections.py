@@ -5,8 +5,7 @@ import contextlib
 import resource
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,30 +14,15 @@ import pytest
 from covey.api.app import document
 from covey.domain.account import AgentRecord
 from covey.server.connections import REFUSED_BYTES, ConnectionLimits
+from tests.api.connecting import LIVEZ, PATIENT, Streams, connected, one_answer
 from tests.api.house import House
-from tests.api.test_door import chunk, request, served
+from tests.api.serving import chunk, request, served
 
-LIVEZ = b"GET /livez HTTP/1.1\r\nhost: covey\r\n"
 HEAD = LIVEZ + b"\r\n"
 CHUNKED = b"POST /v1/api/agents HTTP/1.1\r\nhost: covey\r\ntransfer-encoding: chunked\r\n"
-PATIENT = ConnectionLimits(head_seconds=3600.0, per_address=10_000, total=10_000)
-"""Limits that no test reaches by accident; each lowers its own."""
 
 ENDLESS = 64 * 1024 * 1024
 """What a test that is never refused sends before it gives up."""
-
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@asynccontextmanager
-async def connected(port: int, host: str = "127.0.0.1", source: str | None = None) -> AsyncIterator[Streams]:
-    """A connection, which is torn down at the end."""
-    local = (source, 0) if source else None
-    reader, writer = await asyncio.open_connection(host, port, local_addr=local)
-    try:
-        yield reader, writer
-    finally:
-        writer.transport.abort()
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
@@ -48,16 +32,6 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
         while block := await asyncio.wait_for(reader.read(65536), 30):
             found += block
     return found
-
-
-async def one_answer(reader: asyncio.StreamReader) -> bytes:
-    """An answer's status line; its body is read, too."""
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
-    length = next(
-        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-    )
-    await asyncio.wait_for(reader.readexactly(length), 30)
-    return head.split(b"\r\n")[0]
 
 
 async def flood(streams: Streams, piece: bytes) -> tuple[bytes, int]:

@@ -1,61 +1,17 @@
 """The door over a real socket: refusals before the body is read, limits while it streams, ids, time limits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from ipaddress import ip_network
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
 
 from covey.domain.errors import Unavailable
-from covey.server.connections import ConnectionLimits
-from covey.server.process import _bind, http_config
 from tests.api.house import PREFIX, House, open_house
+from tests.api.serving import FORM, chunk, request, served
 from tests.patience import PATIENCE
 
-FORM = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
-
-
-@asynccontextmanager
-async def served(
-    house: House, limits: ConnectionLimits | None = None, *trusted: str, host: str = "127.0.0.1"
-) -> AsyncIterator[int]:
-    """The app on a loopback port, behind the protocol that the server has. `trusted` are its proxies."""
-    proxies = [ip_network(one) for one in trusted]
-    listener = _bind(host, 0, "port")
-    config = http_config(house.app, proxies, house.services.metrics, limits)
-    server = uvicorn.Server(config)
-    began = asyncio.Event()
-    startup: Callable[..., Any] = server.startup
-
-    async def started(*given: Any, **named: Any) -> None:
-        await startup(*given, **named)
-        began.set()
-
-    server.startup = started  # type: ignore[method-assign]
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    await began.wait()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
-
-
-def request(house: House, key: str | None, *more: str, path: str = PREFIX) -> bytes:
-    """The head of a chunked upload."""
-    headers = house.headers(key) if key else {}
-    lines = [f"POST {path} HTTP/1.1", "host: covey", "transfer-encoding: chunked", f"content-type: {FORM}", *more]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 async def upload_until_answered(port: int, head: bytes, most: int) -> tuple[bytes, int]:

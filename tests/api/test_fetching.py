@@ -19,7 +19,7 @@ from covey.fetch import Fetcher
 from covey.settings import Fetch
 from tests.api.house import succeeded
 from tests.api.twelvelabs.shelf import Shelf, open_shelf
-from tests.fetch.test_fetcher import ALLOWED, Receiver, says, serving
+from tests.fetch.receivers import ALLOWED, Receiver, says, serving
 from tests.patience import patience
 
 INSIDE = "127.0.0.1"

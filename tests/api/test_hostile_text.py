@@ -14,9 +14,9 @@ from covey.api.kit.auth import is_admin
 from covey.domain.account import Workspace
 from covey.settings import Settings
 from covey.settings.regions import REGIONS
+from tests.api.bodies import BODIES, message, send
 from tests.api.document import document
 from tests.api.house import PEOPLE, PREFIX, House, open_house
-from tests.api.test_json_bounds import BODIES, message, send
 from tests.conformance.databases import DATABASES
 
 ID = "0123456789abcdef01234567"

@@ -11,7 +11,7 @@ import pytest
 
 from covey.api.kit.auth import PUBLIC, is_admin
 from tests.api.house import PEOPLE, PREFIX, House
-from tests.api.test_blank import operations
+from tests.api.routes import operations
 
 LATER = {"scheduledAt": "2099-01-01T00:00:00Z"}
 UNKNOWN, NO_BODY = {"unknown_parameter", "parameter_unknown"}, {"no_body_taken", "parameter_unknown"}

@@ -9,7 +9,7 @@ import pytest
 from covey.api.app import routes
 from covey.api.kit.openapi import documented
 from tests.api.house import House
-from tests.api.test_door import served
+from tests.api.serving import served
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ID = "6b0e39d68c1b69503e000000"

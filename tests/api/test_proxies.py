@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from tests.api.connecting import LIVEZ, PATIENT, connected, one_answer
 from tests.api.house import House
-from tests.api.test_connections import LIVEZ, PATIENT, connected, one_answer
-from tests.api.test_door import served
+from tests.api.serving import served
 
 FORWARDED = "x-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\n"
 

@@ -7,7 +7,7 @@ import httpx2 as httpx
 
 from covey.engine.runner import Outcome
 from tests.api.house import BUSY, PREFIX, House, succeeded
-from tests.api.test_budget import PRICES, settle
+from tests.api.prices import PRICES, settle
 
 LANE = "simulated"
 AGENT = {"longestSeconds": 100}

@@ -27,7 +27,7 @@ from covey.api.kit.auth import is_admin
 from tests.api.document import document
 from tests.api.furnished import furnish, good, order
 from tests.api.house import House, open_house
-from tests.api.test_door import served
+from tests.api.serving import served
 from tests.patience import PATIENCE
 
 EXAMPLES = settings().max_examples // 25

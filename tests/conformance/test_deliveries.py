@@ -14,21 +14,14 @@ from covey.domain.webhook import DeliveryState, Endpoint
 from covey.store.operations.deliveries import AT_ONCE, FAILING_WITHIN, LATE_COMERS, LOOKED_AT_EVERY, QUICK_AT_ONCE
 from covey.store.operations.endpoints import ORPHANED
 from covey.store.results import Due, Tried
+from tests.conformance.listening import change, listens, new_endpoint, tell
 
 from .conftest import Scene
-from .test_telling import listens, new_endpoint
 
 LEASE = timedelta(seconds=45)
 FINE = Tried(200, None, None)
 GONE = Tried(410, "410 Gone", None, gone=True)
 SKIPPED = Tried(None, None, None)
-
-
-async def tell(scene: Scene, times: int, workspace: str = "w") -> None:
-    """Let so many things happen to a batch of the workspace."""
-    batch = await scene.submit(1, workspace=workspace)
-    for n in range(times):
-        await (scene.store.resume(workspace, batch) if n % 2 else scene.store.pause(workspace, batch, "p"))
 
 
 async def claim(scene: Scene, limit: int = 100, busy: dict[str, int] | None = None) -> list[Due]:
@@ -42,10 +35,6 @@ def refused(scene: Scene, seconds: float | None) -> Tried:
 
 async def the(scene: Scene, name: str = "hook") -> Endpoint:
     return await scene.store.endpoint("w", name)
-
-
-async def change(scene: Scene, name: str = "hook", **facts: Any) -> Endpoint:
-    return await scene.store.change_endpoint("w", name, lambda held: replace(held, **facts))
 
 
 async def test_an_endpoint_is_kept_as_it_was_given(scene: Scene) -> None:

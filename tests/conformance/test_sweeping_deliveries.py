@@ -8,10 +8,9 @@ from covey.domain.webhook import DeliveryState
 from covey.store.operations.transaction import Params
 from covey.store.postgres.transaction import PostgresTransaction
 from covey.store.sqlite import SqliteStore
+from tests.conformance.listening import change, listens, tell
 
 from .conftest import Scene
-from .test_deliveries import change, tell
-from .test_telling import listens
 
 
 async def test_an_endpoint_that_is_switched_on_while_it_is_swept_loses_nothing(

@@ -10,28 +10,16 @@ from covey.domain.batch import StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import is_id
 from covey.domain.run import Blame, Failed, Retry, Succeeded
-from covey.domain.webhook import BATCH_EVENTS, ITEM_EVENTS, DeliveryState, Endpoint
+from covey.domain.webhook import DeliveryState
 from covey.store.operations import control, transaction
 from covey.store.results import Tried
 from covey.store.store import Store
+from tests.conformance.listening import listens
 
 from .conftest import WORKER, Scene
 from .databases import Database
 
-ALL = (*BATCH_EVENTS, *ITEM_EVENTS)
 DOWN = Failed("far_side_error", "503", blame=Blame.either)
-
-
-def new_endpoint(scene: Scene, name: str = "hook", **facts: Any) -> Endpoint:
-    """An endpoint of workspace `w` that wants to be told of everything, unless told otherwise."""
-    ready = {"workspace": "w", "url": "https://example.com/hook", "style": "standard", "events": ALL, **facts}
-    return Endpoint(id=name, secrets=((b"sealed", None),), created_at=scene.now, **ready)
-
-
-async def listens(scene: Scene, name: str = "hook", **facts: Any) -> str:
-    """Put such an endpoint; its id."""
-    await scene.store.put_endpoint(new_endpoint(scene, name, **facts))
-    return name
 
 
 async def told(scene: Scene, name: str = "hook", workspace: str = "w", *, items: bool = True) -> Counter[str]:

@@ -15,7 +15,7 @@ from twelvelabs.errors import BadRequestError, NotFoundError
 from covey.domain.asset import Asset, AssetState
 from covey.domain.ids import new_id
 from covey.settings import Fetch
-from tests.analysis.test_assetfiles import largest_file
+from tests.analysis.files import largest_file
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import Shelf, listening, open_shelf
 from tests.patience import patience

@@ -12,28 +12,16 @@ import httpx2 as httpx
 import pytest
 
 from covey.api.kit.json_text import crowded
+from tests.api.twelvelabs.hostile import HOSTILE
 from tests.api.twelvelabs.lab import Lab, open_lab
 
 BATCHES = "/v1.3/analyze/batches"
-MEGABYTE = 1024 * 1024
-MOST = 32 * MEGABYTE - 100
-HEAD = b'{"model_name":"local-facts","analysis_mode":"general","requests":['
 
 
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     async with open_lab(tmp_path) as opened:
         yield opened
-
-
-def empty_items(size: int) -> bytes:
-    """A create of nothing but empty items."""
-    return HEAD + b"{}," * ((size - len(HEAD)) // 3) + b"{}]}"
-
-
-def unknown_keys(size: int) -> bytes:
-    """A create of nothing but keys that there are not, each another one."""
-    return b"{" + b",".join(b'"%08x":1' % number for number in range(size // 13)) + b"}"
 
 
 class Beat:
@@ -59,9 +47,6 @@ class Beat:
             self.longest, before = max(self.longest, now - before), now
 
 
-HOSTILE = [(empty_items, MOST), (unknown_keys, MOST), (empty_items, 1_400_000), (unknown_keys, 4 * MEGABYTE)]
-
-
 @pytest.mark.parametrize(("shape", "size"), HOSTILE)
 async def test_a_hostile_create_is_refused_and_nobody_waits(lab: Lab, shape: object, size: int) -> None:
     assert callable(shape)
@@ -82,7 +67,7 @@ import resource, sys
 from covey.api.kit.bodies import MOST_VALUES_OF_ITEMS, checked
 from covey.api.kit.errors import BodyUnfit
 from covey.api.twelvelabs.requests import CreateBatch
-from tests.api.twelvelabs.test_bodies import HOSTILE
+from tests.api.twelvelabs.hostile import HOSTILE
 for shape, size in HOSTILE:
     body = shape(size)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

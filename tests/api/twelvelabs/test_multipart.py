@@ -22,7 +22,7 @@ from covey.api.app import create_app, routes
 from covey.domain.errors import NotFound
 from covey.fetch import Fetcher
 from covey.settings import Analysis
-from tests.analysis.test_assetfiles import on_the_disk
+from tests.analysis.files import on_the_disk
 from tests.api.house import WORKER
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.shelf import LOOPBACK, Shelf, listening, open_shelf

@@ -18,7 +18,7 @@ from covey.engine.deliveries import Deliveries
 from covey.fetch import Fetcher
 from covey.settings import Fetch
 from covey.store.results import Due
-from tests.api.test_webhooks import HOOKS, Got, Receiver, check_twelvelabs, receiver
+from tests.api.receiving import HOOKS, Got, Receiver, check_twelvelabs, receiver
 from tests.api.twelvelabs.lab import Lab, open_lab
 from tests.patience import patience
 

@@ -12,24 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from covey.calls.call import CallEnd, CallOrder, CallReport, Recognition
+from covey.calls.call import CallEnd, Recognition
 from covey.calls.trunks.dialler import supervisor
 from covey.calls.trunks.sip import SipTrunk
+from tests.calls.trunks.dying import TALKS, start
 
 from ...patience import PATIENCE
 from .conftest import OrderMaker, Phones, PhonesMaker, TrunkMaker, Watch, alive, diallers, until_gone
 
-TALKS = "+14155550195"
 RINGS = "+14155550165"
 BUSY = "+14155550160"
 FREED_SECONDS = 10.0
 """Three are promised, and a busy machine is forgiven some more; what nobody ends rings and talks for longer."""
-
-
-async def start(trunk: SipTrunk, orders: list[CallOrder]) -> tuple[list["asyncio.Task[CallReport]"], list[Watch]]:
-    watches = [Watch() for _ in orders]
-    calls = [asyncio.create_task(trunk.place(each, watch)) for each, watch in zip(orders, watches, strict=True)]
-    return calls, watches
 
 
 async def test_a_killed_dialler_leaves_no_phone_off_the_hook(

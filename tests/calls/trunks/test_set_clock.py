@@ -14,9 +14,9 @@ from covey.calls.call import CallClock, CallEnd, CallReport
 from covey.calls.trunks import simulated
 from covey.calls.trunks.dialler import supervisor
 from covey.calls.trunks.simulated import SimulatedSettings, SimulatedTrunk
+from tests.calls.trunks.dying import TALKS, start
 
 from .conftest import OrderMaker, Phones, TrunkMaker, Watch
-from .test_death import TALKS, start
 
 SETS_THE_CLOCK = """
 import datetime

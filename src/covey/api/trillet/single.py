@@ -19,7 +19,7 @@ from covey.api.trillet import schemas as out
 from covey.api.trillet.dialect import POSTED
 from covey.api.trillet.numbers import read_number
 from covey.api.trillet.requests import parse
-from covey.api.trillet.submit import Plan, config_of, submit, understand
+from covey.api.trillet.submit import Plan, config_of, resolve, submit
 from covey.api.webhooks.callbacks import callback_endpoint, check_address
 from covey.calls.config import KIND, Row
 from covey.calls.text import visible
@@ -78,7 +78,7 @@ async def start_call(ctx: Ctx, body: NewCall) -> Response:
         check_address(ctx, "callback_url", body.callback_url)
     form = {"agentId": body.call_agent_id, "trunk": body.trunk, "region": body.region, "maxCost": body.maxCost}
     fields = parse({name: text for name, text in form.items() if text is not None}, ctx.services.clock.now())
-    plan = await understand(ctx, fields)
+    plan = await resolve(ctx, fields)
     values = {name: _text(value) for name, value in (body.dynamic_variables or {}).items()}
     _check_placeholders(plan, values)
     number = await asyncio.to_thread(read_number, body.to, plan.options)

@@ -1,4 +1,10 @@
-"""Starting batches: the form, its agent, its trunk and its list become a batch, or nothing does (contract 3, 12.3)."""
+"""Starting batches, whole or not at all (contract 3, 12.3), in four steps that each do one thing:
+
+1. `parse` (`requests.py`): the form's fields, each by itself;
+2. `resolve`: the agent, the trunk, how the list is to be read, what it may cost;
+3. `_checked`: the list, in a process of its own;
+4. `_new_batch`: the batch that `submit` then fills and accepts.
+"""
 
 import hashlib
 import math
@@ -47,7 +53,7 @@ SAME_LIST = "The same file for the same agent on the same trunk"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A start that is understood, before its list is read."""
+    """A start that is resolved, before its list is read."""
 
     fields: StartFields
     agent: FrozenAgent
@@ -80,7 +86,7 @@ async def validate(ctx: Context) -> Response:
     services = ctx.services
     upload = await read_form(ctx.request, NAMES, services.spool, services.settings.limits)
     async with upload:
-        plan = await understand(ctx, parse(upload.fields, services.clock.now()))
+        plan = await resolve(ctx, parse(upload.fields, services.clock.now()))
 
         async def work(_: str) -> Answer:
             async with await _checked(ctx, upload, plan) as found:
@@ -121,7 +127,7 @@ def _report(found: CheckedList, plan: Plan, warnings: Sequence[str]) -> out.Vali
     return report
 
 
-async def understand(ctx: Context, fields: StartFields) -> Plan:
+async def resolve(ctx: Context, fields: StartFields) -> Plan:
     """Find the agent and the trunk, and work out how the list is to be read. Raises NotFound, BadRequest."""
     record = await find_agent(ctx, fields.agent_id)
     agent = freeze(record)
@@ -183,14 +189,14 @@ def retry_plan(callback: SmartCallback | None, agent: FrozenAgent, least: float)
 
 
 async def _start(ctx: Context, fields: StartFields, upload: Form, ident: str) -> out.Started:
-    plan = await understand(ctx, fields)
+    plan = await resolve(ctx, fields)
     print_of_list = fingerprint(upload.sha256, plan.agent.id)
     await _refuse_duplicate(ctx, print_of_list, plan.trunk.name, fields.allow_duplicate)
     async with await _checked(ctx, upload, plan) as found:
         refusal = found.refusal()
         if refusal is not None:
             raise refusal
-        new = _batch(ctx, plan, found, ident, print_of_list)
+        new = _new_batch(ctx, plan, found, ident, print_of_list)
         overlap = await warnings_of(ctx, plan.trunk.name, found)
         async with _skipped_kept(ctx, found, ident):
             batch = await submit(ctx, new, found.pieces(), fields.allow_duplicate)
@@ -202,7 +208,7 @@ def fingerprint(sha256: str, agent: str) -> str:
     return hashlib.sha256(f"{sha256} {agent}".encode()).hexdigest()
 
 
-def _batch(ctx: Context, plan: Plan, found: CheckedList, ident: str, print_of_list: str) -> NewBatch:
+def _new_batch(ctx: Context, plan: Plan, found: CheckedList, ident: str, print_of_list: str) -> NewBatch:
     fields, report = plan.fields, found.report
     skips = plan.options.on_duplicate is OnDuplicate.skip
     return NewBatch(

@@ -19,7 +19,7 @@ from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs.holding import holding
 from covey.api.twelvelabs.requests import CreateBatch
 from covey.api.twelvelabs.shapes import batch_router, nested
-from covey.api.twelvelabs.submit import budget_of, check_assets, submit, understand
+from covey.api.twelvelabs.submit import budget_of, check_assets, submit, resolve
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import item_id, new_id
@@ -67,7 +67,7 @@ async def create(ctx: Ctx, body: CreateBatch) -> Response:
     meaning = await print_of(ctx)
 
     async def work(ident: str) -> Answer:
-        asked = await understand(ctx, body)
+        asked = await resolve(ctx, body)
         longest = await check_assets(ctx, asked)
         money = await budget_of(ctx, asked, body.max_cost, longest)
         batch = await submit(ctx, asked, ident, max_cost=money.max_cost, run_cost=money.run_cost)

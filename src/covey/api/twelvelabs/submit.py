@@ -35,7 +35,7 @@ class Asked:
     items: Sequence[tuple[ItemInput, str | None]]
 
 
-async def understand(ctx: Context, body: CreateBatch) -> Asked:
+async def resolve(ctx: Context, body: CreateBatch) -> Asked:
     """The first checks, which look at nothing but the request. Raises BadRequest, Unprocessable."""
     model_of(ctx, body.model_name)
     settings = ctx.services.settings
