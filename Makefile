@@ -7,7 +7,7 @@ unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 SETUP_INPUTS := tools/setup tools/uv.txt uv.lock pyproject.toml
-CODE := src tests examples tools/shape.py $(if $(wildcard benchmarks/*.py),benchmarks)
+CODE := src tests examples tools/shape.py tools/guards.py $(if $(wildcard benchmarks/*.py),benchmarks)
 
 # Words after the target: KEEP=1 for demo, ARGS='…' for test, test-slow, bench, soak, chaos and fuzz, SECONDS=… for fuzz.
 KEEP ?=
@@ -17,7 +17,7 @@ SECONDS ?= 1200
 # How many processes the tests run in: most of them wait for calls to end, so more than there are cores.
 WORKERS ?= 4
 
-.PHONY: help demo test test-slow check shape lint format types imports fix bench soak chaos fuzz lock clean
+.PHONY: help demo test test-slow check shape lint format types imports fix bench soak chaos fuzz guards lock clean
 
 help: ## List what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ chaos: .venv/.ready-dev ## Kill, freeze and cut off real processes on a real Pos
 
 fuzz: .venv/.ready-dev ## Fuzz a running server on each database, 20 minutes each; fails on any 5xx (SECONDS=60, ARGS='--seed 7')
 	@exec $(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+guards: .venv/.ready-dev ## Take each guard of tests/guards.toml away, and see its test fail (ARGS=fence)
+	@exec $(BIN)/python tools/guards.py $(ARGS)
 
 lock: .venv/.ready-dev ## Write uv.lock anew from pyproject.toml (ARGS=--upgrade takes newer versions)
 	@UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv UV_CACHE_DIR=.venv/.uv-cache $(BIN)/uv lock --python $(BIN)/python $(ARGS)

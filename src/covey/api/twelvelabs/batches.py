@@ -19,7 +19,7 @@ from covey.api.twelvelabs import schemas as out
 from covey.api.twelvelabs.holding import holding
 from covey.api.twelvelabs.requests import CreateBatch
 from covey.api.twelvelabs.shapes import batch_router, nested
-from covey.api.twelvelabs.submit import budget_of, check_assets, submit, resolve
+from covey.api.twelvelabs.submit import budget_of, check_assets, resolve, submit
 from covey.domain.batch import Batch, StopReason
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.ids import item_id, new_id
