@@ -3,7 +3,7 @@ between two looks, not by a name with two addresses, not by a redirect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_network
@@ -123,10 +123,17 @@ async def the_world(location: str) -> AsyncIterator[tuple[int, Receiver]]:
         canary.heads.append("somebody came")
         writer.close()
 
+    async def send_on(head: str, writer: asyncio.StreamWriter) -> None:
+        await says("307 Go", location=location.format(port=port))(head, writer)
+
     port = 0
-    async with serving(lambda head, writer: says("307 Go", location=location.format(port=port))(head, writer)) as there:
-        port = there.port
-        server = await asyncio.start_server(count, INSIDE, port)
+    async with AsyncExitStack() as stack:
+        server: asyncio.Server | None = None
+        while server is None:
+            there = await stack.enter_async_context(serving(send_on))
+            port = there.port
+            with suppress(OSError):  # somebody else has that port of the inside address
+                server = await asyncio.start_server(count, INSIDE, port)
         try:
             yield port, canary
             assert there.heads, "nobody outside was asked"
