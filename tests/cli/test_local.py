@@ -114,7 +114,9 @@ def test_a_backup_comes_back(here: Path) -> None:
     assert stat.S_IMODE((here / "copy.db").stat().st_mode) == 0o600
     assert covey("backup", "copy.db").exit_code == Exit.failed
     covey("workspaces", "create", "second")
-    assert covey("restore", "copy.db").exit_code == Exit.usage
+    refused = covey("restore", "copy.db")
+    assert refused.exit_code == Exit.usage
+    assert f"What is there now is kept as {here}/data/covey.db.before-" in refused.stderr
     assert len(json.loads(covey("workspaces", "list", "--json").stdout)) == 2
     restored = covey("restore", "copy.db", "--yes")
     assert restored.exit_code == 0, restored.stderr

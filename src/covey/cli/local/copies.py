@@ -74,7 +74,7 @@ def restore(source: Path, file: Path | None, *, yes: bool, as_json: bool) -> Non
 
 
 def _plan(source: Path, folder: Folder, aside: Path | None) -> str:
-    before = f" What is there now is aside as {aside}." if aside else ""
+    before = f" What is there now is kept as {aside}." if aside else ""
     return f"Put {source} ({source.stat().st_size:,} bytes) in the place of {folder.database}?{before}"
 
 
@@ -93,7 +93,7 @@ def _owned(folder: Folder) -> Iterator[None]:
 
 
 def _swap(source: Path, database: Path, aside: Path | None) -> int:
-    """Put `source` in the place of `database`, which is aside as `aside` if there is one; how many batches came back
+    """Put `source` in the place of `database`, which is kept as `aside` if there is one; how many batches came back
     paused. Ends the command with everything as it was if that cannot be."""
     if aside is not None:
         _set_aside(database, aside)
