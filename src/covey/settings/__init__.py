@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -68,7 +68,7 @@ __all__ = [
 
 FILE_NAME = "covey.toml"
 _ENV_PREFIX = "COVEY_"
-_TRUNK_NAME = re.compile(r"[a-z0-9_-]{1,40}")
+_PLAIN_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 _MODEL_NAME = re.compile(r"[a-z0-9._-]{1,80}")
 
 
@@ -141,21 +141,14 @@ class Settings(BaseSettings):
         demo = value.get(DEMO, {})
         return {**value, DEMO: {"kind": TrunkKind.demo, **demo} if isinstance(demo, dict) else demo}
 
-    @field_validator("trunks")
+    @field_validator("trunks", "runners")
     @classmethod
-    def _names_are_plain(cls, trunks: dict[str, TrunkSettings]) -> dict[str, TrunkSettings]:
-        for name in trunks:
-            if not _TRUNK_NAME.fullmatch(name):
-                raise ValueError(f"trunk {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
-        return trunks
-
-    @field_validator("runners")
-    @classmethod
-    def _runner_names_are_plain(cls, runners: dict[str, RunnerSettings]) -> dict[str, RunnerSettings]:
-        for name in runners:
-            if not _TRUNK_NAME.fullmatch(name):
-                raise ValueError(f"runner {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
-        return runners
+    def _names_are_plain(cls, named: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        for name in named:
+            if not _PLAIN_NAME.fullmatch(name):
+                what = str(info.field_name).removesuffix("s")
+                raise ValueError(f"{what} {name!r}: a name is 1 to 40 of a-z, 0-9, - and _")
+        return named
 
     @field_validator("models", mode="before")
     @classmethod

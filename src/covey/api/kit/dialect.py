@@ -4,6 +4,7 @@ The middleware finds a request's dialect once, by its path, and keeps it beside 
 common to all of them knows no other dialect than the one it is handed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,20 +25,8 @@ class Allowance:
     answer_seconds: float
 
 
-def list_allowance(settings: Settings) -> Allowance:
-    """What a request that brings a list may take."""
-    limits = settings.limits
-    return Allowance(limits.csv_bytes + limits.form_overhead_bytes, limits.upload_seconds, limits.request_seconds)
-
-
-def usual_allowance(settings: Settings) -> Allowance:
-    """What a request may take that brings little."""
-    limits = settings.limits
-    return Allowance(limits.json_bytes, limits.request_seconds, limits.request_seconds)
-
-
 class Dialect:
-    """A wire API. This one is Covey's own; the others derive from it and change what differs.
+    """A wire API, with what is usual; each API derives from it and changes what differs.
 
     Errors are `{"error": code, "message": sentence, …details}`, for a limit that was reached
     `{"error": {"code", "message", …details}}`.
@@ -51,6 +40,8 @@ class Dialect:
     """Whether a 429 says when the limit is reset."""
     timeout_status = 503
     """The status where no answer came in time."""
+    lists: re.Pattern[str] | None = None
+    """The paths to which a list is posted, which may be large and take its time to arrive."""
 
     def owns_path(self, path: str) -> bool:
         """Whether a path belongs to this API."""
@@ -66,7 +57,11 @@ class Dialect:
 
     def allowance(self, settings: Settings, method: str, path: str) -> Allowance:
         """What a request may take."""
-        return usual_allowance(settings)
+        limits = settings.limits
+        if method == "POST" and self.lists is not None and self.lists.fullmatch(path.rstrip("/")):
+            most = limits.csv_bytes + limits.form_overhead_bytes
+            return Allowance(most, limits.upload_seconds, limits.request_seconds)
+        return Allowance(limits.json_bytes, limits.request_seconds, limits.request_seconds)
 
     def problem(self, path: str, status: int, code: str, message: str, details: Mapping[str, Any]) -> dict[str, Any]:
         """The body of an error."""

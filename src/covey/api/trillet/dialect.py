@@ -5,11 +5,10 @@ Its errors have the form of Covey's own.
 
 import re
 
-from covey.api.kit.dialect import Allowance, Dialect, list_allowance
+from covey.api.kit.dialect import Dialect
 from covey.api.kit.openapi import POSTED as POSTED_ANYWHERE
 from covey.api.kit.openapi import said
 from covey.api.trillet.schemas import DuplicateBatch
-from covey.settings import Settings
 
 PREFIX = "/v1/api/batch-calls"
 
@@ -25,20 +24,15 @@ POSTED = {**POSTED_ANYWHERE, **said(s409=DuplicateBatch)}
 """What a route that honours an Idempotency-Key can answer besides."""
 
 _SECOND = re.compile("(" + "|".join(SECOND_NAMES) + ")(?=/|$)")
-_LISTS = re.compile(rf"{PREFIX}(/validate)?")
 
 
 class Trillet(Dialect):
     """Trillet's batch calls."""
 
     prefix = PREFIX
+    lists = re.compile(rf"{PREFIX}(/validate)?")
 
     def documented_path(self, path: str) -> str:
         """The documented path of a route that clients also know by another."""
         second = _SECOND.match(path)
         return SECOND_NAMES[second[1]] + path[second.end() :] if second else path
-
-    def allowance(self, settings: Settings, method: str, path: str) -> Allowance:
-        """A list of numbers may be large, and take its time to come."""
-        is_list = method == "POST" and _LISTS.fullmatch(path.rstrip("/"))
-        return list_allowance(settings) if is_list else super().allowance(settings, method, path)
