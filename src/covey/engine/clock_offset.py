@@ -27,7 +27,7 @@ class ClockOffset:
         self._seen: deque[tuple[float, float]] = deque(maxlen=64)
 
     def of(self, sent_at: float, received: float, store_now: datetime) -> tuple[float, float]:
-        """(least, most) that it can be, after an answer made at `store_now` to what was sent_at at `sent_at`."""
+        """(least, most) that it can be, after an answer made at `store_now` to a question sent at `sent_at`."""
         now = store_now.timestamp()
         self._seen.append((sent_at - now, received - now))
         if self._least > self._most:  # a clock was set

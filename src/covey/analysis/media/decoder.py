@@ -25,7 +25,6 @@ Progress = Callable[[float, float], None]
 
 _CHILD = ("-P", "-m", "covey.analysis.media.child")
 _PROBE = {"work": "probe", "file": None, "memory_bytes": 1024**3, "cpu_seconds": 60, "strict": False}
-_PROBE_SECONDS = 30.0
 
 Heard = Callable[[dict[str, Any], bytes], None]
 

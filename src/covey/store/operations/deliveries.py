@@ -42,8 +42,8 @@ async def claim_deliveries(
     resting: Set[str] = frozenset(),
 ) -> list[Due]:
     """Take deliveries that are due, of every endpoint only so many that with those in `busy` (endpoint → how many
-        are on their way) each has at most a few, those in `quick` some more, those in `resting` none. Each is due again
-        after `lease`, whatever becomes of the taker.
+    are on their way) each has at most a few, those in `quick` some more, those in `resting` none. Each is due again
+    after `lease`, whatever becomes of the taker.
 
     Endpoints get their turns one by one, those that fail last: however many
     deliveries wait for one, another's are not kept waiting by them."""
@@ -75,7 +75,7 @@ def _shares(room: Mapping[str, tuple[bool, int]], limit: int, taken: int) -> dic
 
 async def settle_deliveries(database: Database, tries: Sequence[tuple[str, Tried]]) -> None:
     """Write what tries came to, by the id of their deliveries. An endpoint that answered 410, or had no success for
-        too long, is switched off.
+    too long, is switched off.
 
     A try whose delivery has ended meanwhile, or whose endpoint is deleted, changes
     nothing. The endpoints are locked first, by all that change them and their deliveries, in one order."""

@@ -66,11 +66,10 @@ async def _draft(database: Database, batch: str) -> Row:
 
 
 async def accept(database: Database, batch: str, total: int, quota: Quota, actor: str | None = None) -> Batch:
-    """Make the draft a batch, in one transaction.
+    """Make the draft a batch, in one transaction. Nobody else accepts in the same workspace meanwhile.
 
-        Raises Conflict: `duplicate_batch` (with `batchId`), `too_many_batches`, `too_many_items`.
-
-    Nobody else accepts in the same workspace meanwhile."""
+    Raises Conflict: `duplicate_batch` (with `batchId`), `too_many_batches`, `too_many_items`.
+    """
     row = await _draft(database, batch)
     await database.lock("lock_workspace", {"workspace": row.workspace})
     now = await database.now()

@@ -90,7 +90,7 @@ class RunRecorder:
             self.refs.append((row.id, seq))
 
     async def write(self, database: Database) -> None:
-        """Write the rows; the batches' own are saved by `hot.save`."""
+        """Write the rows; the batches' own are saved by `counts.save`."""
         await database.many("free_refs_of", self.refs)
         await database.many("live_end", self.ended)
         await database.many("live_defer", self.deferred)
