@@ -1,9 +1,9 @@
-"""Headers: how many calls start, and how soon /livez answers, beside three connections without a key that never end.
+"""Headers: how many calls start, and how soon /livez answers, beside three connections that send without an end.
 
     python -m benchmarks headers [SECONDS]
 
 Calls on the simulated trunk at ten a second, by its start log. A process of its own sends, on three connections at
-once, what never becomes a request, and connects again whenever it is cut off. Each kind beside quiet time before it.
+once, and connects again whenever it is cut off. Each kind beside quiet time before it; the last has a key.
 """
 
 import asyncio
@@ -33,7 +33,9 @@ KINDS = {
     "empty lines": (b"", b"\r\n" * 32_768),
     "endless trailers": (UPLOAD + b"0\r\n", b"X-A: aaaa\r\n" * 6_000),
     "chunks of one byte": (UPLOAD, b"1\r\na\r\n" * 10_000),
-    "requests without end": (b"", b"GET /livez HTTP/1.1\r\n\r\n" * 3_000),
+    "requests": (b"", b"GET /livez HTTP/1.1\r\n\r\n" * 3_000),
+    "requests with a wrong key": (b"", b"GET /v1/api/agents HTTP/1.1\r\nx-api-key: wrong\r\n\r\n" * 3_000),
+    "requests with a key": (b"", b"GET /v1/api/agents HTTP/1.1\r\n%s\r\n" * 100),
 }
 
 
@@ -46,11 +48,17 @@ def settings(folder: Path) -> str:
 
 
 def attack(port: int, head: bytes, more: bytes) -> None:
-    """Keep the connections busy for ever."""
+    """Keep the connections busy for ever; whatever is answered is read."""
+
+    def read(line: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while line.recv(1 << 20):
+                pass
 
     def one() -> None:
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as line:
+                threading.Thread(target=read, args=(line,)).start()
                 line.sendall(head)
                 while True:
                     line.sendall(more)
@@ -92,7 +100,7 @@ def row(what: str, figures: tuple[float, float, float, float]) -> None:
     """Print one."""
     pace, slow, cpu, held = figures
     print(
-        f"{what:24} {pace:5.2f} starts a second, /livez {slow * 1e3:6.1f} ms, {cpu:.2f} cores, {held:.0f} MB",
+        f"{what:25} {pace:5.2f} starts a second, /livez {slow * 1e3:6.1f} ms, {cpu:.2f} cores, {held:.0f} MB",
         flush=True,
     )
 
@@ -100,7 +108,8 @@ def row(what: str, figures: tuple[float, float, float, float]) -> None:
 async def run(folder: Path, seconds: float) -> None:
     """Measure each kind beside a quiet time just before it."""
     async with served(folder, settings(folder)) as server, server.client() as covey:
-        port = int(server.url.rsplit(":", 1)[1])
+        port, profile = int(server.url.rsplit(":", 1)[1]), server.profile()
+        key = f"x-api-key: {profile.api_key}\r\nx-workspace-id: {profile.workspace}\r\n".encode()
         agent = await covey.agents.create(AGENT)
         numbers = [f"+1202{2_000_000 + n}" for n in range(int(seconds * PACE * 2 * (len(KINDS) + 2)) + 1000)]
         await covey.batches.start(write_csv(folder / "list.csv", numbers), agent.id, StartOptions())
@@ -108,6 +117,7 @@ async def run(folder: Path, seconds: float) -> None:
         await asyncio.sleep(3)
         for kind, (head, more) in KINDS.items():
             row("quiet", await measured(server, starts, seconds))
+            more = more.replace(b"%s", key)
             attacker = multiprocessing.get_context("spawn").Process(target=attack, args=(port, head, more))
             attacker.start()
             try:

@@ -109,9 +109,13 @@ class ServerProcess:
 
     def client(self) -> CoveyClient:
         """A client with the first key."""
+        return CoveyClient(self.profile())
+
+    def profile(self) -> Profile:
+        """The address, and the first key."""
         said = (self.folder / "data" / "first-key.txt").read_text()
         values = dict(re.findall(r"export (COVEY_\w+)=(\S+)", said))
-        return CoveyClient(Profile(self.url, values["COVEY_API_KEY"], values["COVEY_WORKSPACE"]))
+        return Profile(self.url, values["COVEY_API_KEY"], values["COVEY_WORKSPACE"])
 
     @property
     def pid(self) -> int:

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import multiprocessing
 import socket
+import threading
+import time
 from pathlib import Path
 
 from benchmarks.serving import AGENT, ServerProcess, write_csv
@@ -10,9 +13,10 @@ from benchmarks.serving import AGENT, ServerProcess, write_csv
 from covey.client import StartOptions
 
 FILES = 64
+PACE = 20
 SETTINGS = (
     '[calls]\ndefault_trunk = "simulated"\n[trunks.simulated]\nkind = "simulated"\nspeed = 20.0\n'
-    "channels = 40\ncalls_per_second = 20\n"
+    f"channels = 40\ncalls_per_second = {PACE}\n"
 )
 
 
@@ -46,3 +50,58 @@ async def test_with_few_files_calls_and_api_go_on_beside_strangers(tmp_path: Pat
     log = (tmp_path / "server.log").read_text()
     assert "Too many open files" not in log
     assert '"level":"error"' not in log
+
+
+def send_without_end(port: int) -> None:
+    """Three connections full of requests without a key."""
+
+    def read(line: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while line.recv(1 << 20):
+                pass
+
+    def send() -> None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as line:
+            threading.Thread(target=read, args=(line,), daemon=True).start()
+            while True:
+                line.sendall(b"GET /livez HTTP/1.1\r\n\r\n" * 1000)
+
+    for _ in range(3):
+        threading.Thread(target=send, daemon=True).start()
+    threading.Event().wait()
+
+
+async def test_calls_start_in_time_while_the_event_loop_is_full(tmp_path: Path) -> None:
+    """Who comes through a trusted proxy is not limited, and fills it: claims have to get their turn all the same."""
+    log = tmp_path / "starts.log"
+    settings = SETTINGS.replace("speed = 20.0", f'speed = 20.0\nstart_log = "{log}"')
+    server = ServerProcess(tmp_path, f'trusted_proxies = ["127.0.0.1"]\n{settings}')
+    await server.start()
+    port = int(server.url.rsplit(":", 1)[1])
+    sender = multiprocessing.get_context("spawn").Process(target=send_without_end, args=(port,), daemon=True)
+
+    def starts() -> int:
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    async def share_of_the_pace(seconds: float) -> float:
+        before, began = starts(), time.monotonic()
+        await asyncio.sleep(seconds)
+        return (starts() - before) / (time.monotonic() - began) / PACE
+
+    try:
+        async with server.client() as covey:
+            agent = await covey.agents.create(AGENT)
+            people = write_csv(tmp_path / "people.csv", [f"+1202{2_000_000 + n}" for n in range(2000)])
+            await covey.batches.start(people, agent.id, StartOptions())
+        async with asyncio.timeout(60):
+            while starts() < PACE:
+                await asyncio.sleep(0.05)
+        sender.start()
+        await asyncio.sleep(2)
+        shares: list[float] = []
+        while not shares or (max(shares) < 0.7 and len(shares) < 6):  # others may be busy on this machine
+            shares.append(await share_of_the_pace(3))
+        assert max(shares) >= 0.7
+    finally:
+        sender.kill()
+        await server.stop()

@@ -57,6 +57,9 @@ class ConnectionLimits:
     """The most connections of an address without a request in progress; trusted proxies have no such limit."""
     total: int = field(default_factory=a_quarter_of_the_files)
     """The same of all addresses together."""
+    keyless_requests: int = 100
+    """So many requests a second an address may send without a valid key; what comes beyond it is read later. Trusted
+    proxies have no such limit."""
     unread_seconds: float = 60.0
     """A client that takes nothing of a finished answer for so long is gone."""
 
@@ -69,6 +72,7 @@ class IdleConnections:
         """`trusted` are the proxies. `count` is called with the reason of each refusal."""
         self.limits = limits
         self.count = count
+        self.keyless = KeylessRequests(limits.keyless_requests)
         self._trusted = trusted
         self._all: OrderedDict[HttpProtocol, None] = OrderedDict()
         self._by_address: dict[str, OrderedDict[HttpProtocol, None]] = {}
@@ -82,7 +86,7 @@ class IdleConnections:
         self._all[connection] = None
         own = self._by_address.setdefault(connection.address, OrderedDict())
         own[connection] = None
-        if len(own) > self.limits.per_address and not self._is_trusted(connection.address):
+        if len(own) > self.limits.per_address and not self.trusts(connection.address):
             self._close(next(iter(own)))
         elif len(self._all) > self.limits.total:
             self._close(next(iter(self._all)))
@@ -102,12 +106,44 @@ class IdleConnections:
         self.count("too_many_connections")
         connection.transport.abort()
 
-    def _is_trusted(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Whether it is a proxy, which stands for many clients."""
         try:
             ip = ip_address(address)
         except ValueError:
             return False
         return any(ip in network for network in self._trusted)
+
+
+class KeylessRequests:
+    """A leaky bucket for each address: a stranger's requests take little of the event loop, however fast they come."""
+
+    BURST_SECONDS = 2.0
+    """What may come at once, as the time it takes to leak away."""
+    LONGEST_WAIT = 1.0
+    """Whoever means well may share an address with a stranger."""
+    REMEMBERED = 4096
+    """So many addresses are kept before those whose buckets are empty are forgotten."""
+
+    def __init__(self, per_second: int) -> None:
+        self._interval = 1 / per_second
+        self._empty_at: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._empty_at)
+
+    def wait(self, address: str, now: float) -> float:
+        """Count a request of an address: how many seconds it has to wait. `now` by the event loop's clock."""
+        if len(self._empty_at) > self.REMEMBERED:
+            self._empty_at = {each: at for each, at in self._empty_at.items() if at > now}
+        empty_at = max(self._empty_at.get(address, now), now) + self._interval
+        self._empty_at[address] = min(empty_at, now + self.BURST_SECONDS + self.LONGEST_WAIT)
+        return max(0.0, self._empty_at[address] - now - self.BURST_SECONDS)
+
+    def forget(self, address: str) -> None:
+        """A request that was counted had a valid key after all."""
+        if address in self._empty_at:
+            self._empty_at[address] -= self._interval
 
 
 class HeadRefused(Exception):
@@ -152,6 +188,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._begun = False
         """Whether the parser has seen the beginning of a request line."""
         self._head_tail = b""
+        self._keyless = True
+        """Whether the last request had no valid key: then the next waits for its turn among those of its address."""
+        self._counted = False
+        """Whether the request that comes or is in progress was counted among those."""
         self._socket_paused = False
         self._parsing: asyncio.Handle | None = None
         self._in_head = True
@@ -176,6 +216,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self.client is not None:
             self.client = (_plain(self.client[0]), self.client[1])
             self.address = self.client[0]
+        self._keyless = not self._idle.trusts(self.address)
         self.flow = self._parser_flow = ParserFlow(transport, self._parse_soon)
         self._start_head_timer()
         self._idle.add(self)
@@ -183,9 +224,10 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._idle.remove(self)
         self._stop_head_timer()
-        for timer in (self._end_timer, self._pause):
+        for timer in (self._end_timer, self._pause, self._parsing):
             if timer is not None:
                 timer.cancel()
+        self._unparsed = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -231,10 +273,23 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._in_progress:
             self._start_head_timer()
         self._skip_empty_lines()
+        if self._waits_for_its_turn():
+            return
         data, self._unparsed = self._unparsed[: (size := self._piece())], self._unparsed[size:]
         self._feed(data)
         if not self.flow.read_paused:
             self._parse_soon()
+
+    def _waits_for_its_turn(self) -> bool:
+        """Whether the request that begins here has to wait; what has come of it stays unparsed."""
+        begins = self._in_head and not self._begun and self._unparsed
+        if not begins or self._counted or not self._keyless:
+            return False
+        self._counted = True
+        wait = self._idle.keyless.wait(self.address, self.loop.time())
+        if wait:
+            self._parsing = self.loop.call_later(wait, self._parse_and_balance)
+        return wait > 0
 
     def _skip_empty_lines(self) -> None:
         """They may stand before a request (RFC 9112, 2.2)."""
@@ -349,6 +404,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._discard(ANSWERED_BYTES)
 
     def on_response_complete(self) -> None:
+        has_key = "caller" in self.cycle.scope["state"]
+        if has_key and self._counted:
+            self._idle.keyless.forget(self.address)
+        self._counted = False
+        self._keyless = not has_key and not self._idle.trusts(self.address)
         self._parser_flow.whole = False
         super().on_response_complete()
         self._idle.add(self)
