@@ -116,7 +116,7 @@ class ModelBatch:
         self.aborted |= abort and bool(self.count("active"))
 
     def end(self, seq: int, what: What, now: datetime, *, lane_works: bool) -> None:
-        """The outcome table of the design, section 3."""
+        """What follows from each outcome, as `covey.domain.run` says."""
         item = self.items[seq]
         aborted = self.aborted or item.dropped
         item.worker, item.dropped = None, False

@@ -1,6 +1,6 @@
 """Rows on their way into a spreadsheet: a cell that it would run as a formula is made plain text.
 
-The rule is decision 15 of the batch calls contract: a cell that is a plain phone number or number stays as it is; any
+The rule (docs/contracts/trillet.md 12.15, export): a cell that is a plain phone number or number stays as it is; any
 other that begins, after blanks, with `= + - @`, their full-width forms, tab, CR or NUL gets a leading `'`.
 
 It holds for the parts of a cell, too. Where the list separator is the semicolon, as in most of Europe, Excel takes our

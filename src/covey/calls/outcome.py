@@ -57,7 +57,7 @@ INTERRUPTED = Failed("interrupted", "The server was shut down during the call", 
 def outcome_of(
     report: CallReport, run: Run, retry: RetryPlan | None, least_gap: float, now: datetime, recording: str | None
 ) -> Outcome:
-    """The engine's outcome of a reported call (voice notes, section 5; contract 12.7 and 12.12)."""
+    """The engine's outcome of a reported call (docs/contracts/trillet.md 12.7 and 12.12)."""
     end, result = report.end, result_of(report, run, recording)
     if end is CallEnd.not_started:
         return Returned(NOT_STARTED, report.text)

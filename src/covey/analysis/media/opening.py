@@ -23,7 +23,7 @@ CONTAINERS = (
     *("wav", "mp3", "flac", "aac", *IMAGES),
 )
 MOST_PIXELS = 8192 * 4320
-"""Of one picture; what the real service takes is a third of it (contract section 5)."""
+"""Of one picture: 8K as cinemas have it."""
 
 MOST_STREAMS = 64
 _COVER = Disposition.attached_pic

@@ -29,7 +29,7 @@ _FIELDS: dict[str, Any] = {
     "file": {
         "type": "string",
         "format": "binary",
-        "description": "The list, at most 20 MB: a CSV with a header row, or numbers alone, one or more a line",
+        "description": "The list, at most 20 MiB: a CSV with a header row, or numbers alone, one or more a line",
     },
     "reason": {"type": "string", "maxLength": LONGEST_REASON, "description": "Why, for those who look later"},
     **{name: requests.SCHEMAS[name] for name in ("region", "phoneColumn", "encoding")},

@@ -1,4 +1,4 @@
-"""Why a batch of calls that could go on starts nothing now (docs/contracts/trillet.md, holding)."""
+"""Why a batch of calls that could go on starts nothing now (docs/contracts/trillet.md 12.16)."""
 
 from collections.abc import Mapping
 

@@ -103,7 +103,7 @@ NAMES = frozenset(
 )
 
 SCHEMAS: dict[str, Any] = {
-    "file": {"type": "string", "format": "binary", "description": "The list as CSV with a header row, at most 20 MB"},
+    "file": {"type": "string", "format": "binary", "description": "The list as CSV with a header row, at most 20 MiB"},
     "agentId": {"type": "string", "description": "The agent that places the calls"},
     "scheduledAt": {"type": "string", "format": "date-time", "description": "When to start (RFC 3339); absent: now"},
     "smartCallbackConfig": {

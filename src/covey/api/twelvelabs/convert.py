@@ -53,8 +53,8 @@ CANCELED_CODES = {
 
 
 def batch_word(batch: Batch) -> BatchWord:
-    """How a batch reads. One that is stopped by the clock reads as before until its items have ended (13.1); one that
-    could not go on was canceled by the server."""
+    """The word for a batch's state (docs/contracts/twelvelabs.md 13.1). One that is stopped by the clock reads as before
+    until its items have ended; one that could not go on was canceled by the server."""
     match batch.state:
         case BatchState.completed:
             return "completed"
@@ -81,7 +81,7 @@ def time(at: datetime) -> str:
 
 
 def identifier(text: str) -> str | None:
-    """An id as it is stored; None if it is none. Case does not matter (13.7)."""
+    """An id as it is stored; None if it is none. Case does not matter (docs/contracts/twelvelabs.md 13.7)."""
     ident = text.lower()
     return ident if is_id(ident) else None
 

@@ -1,4 +1,4 @@
-"""TwelveLabs' API as a dialect. Errors (docs/contracts/twelvelabs.md) have three forms, by the path:
+"""TwelveLabs' API as a dialect. Errors (docs/contracts/twelvelabs.md 13.6) have three forms, by the path:
 
 nested    {"error": {"code", "message", "details"?}}     batches; and 503 and 504 everywhere: the SDKs need it
 flat      {"code", "message", "details"?}                everything else

@@ -1,4 +1,4 @@
-"""What a webhook of the twelvelabs style says of batches and tasks (docs/contracts/twelvelabs.md)."""
+"""What a webhook of the twelvelabs style says of batches and tasks (docs/contracts/twelvelabs.md 13.3)."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -134,7 +134,7 @@ def _broken(error: csv.Error, line: int, lines: Lines) -> Broken:
 
 
 KNOWN_COLUMNS = ("phone_number", "first_name", "last_name", "email")
-"""The columns the contract names (section 3); every other is the agent's own."""
+"""The columns that docs/contracts/trillet.md names (section 3); every other is the agent's own."""
 
 
 def template(placeholders: Iterable[str] = ()) -> bytes:
