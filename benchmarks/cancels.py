@@ -52,7 +52,7 @@ class Seen:
     @property
     def in_vain(self) -> bool:
         """Whether it was answered because it had waited long enough, as on a machine that is much too busy. What had
-        not come back is among the active calls then, and may start while its licence lasts."""
+        not come back is among the active calls then, and may start while its start lease lasts."""
         return self.seconds >= WAIT_SECONDS
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks engine
 
-Everything real but the work: the same dispatcher, finisher and store that calls use, limits and shares on,
+Everything real but the work: the same dispatcher, completer and store that calls use, limits and shares on,
 `synchronous=FULL` read back, one process, a runner that does nothing.
 """
 
@@ -79,9 +79,9 @@ async def opened(folder: Path) -> SqliteStore:
 
 async def throughput(folder: Path, result_bytes: int) -> tuple[float, float]:
     """(items a second, microseconds of CPU an item) for one drained batch."""
-    store, hints = await opened(folder), Wakeups()
+    store, wakeups = await opened(folder), Wakeups()
     batch = await fill(store, "workspace", ITEMS)
-    worker = Worker(store, store.clock, hints, {"lane": NoOp(result_bytes)}, AT_ONCE, Metrics())
+    worker = Worker(store, store.clock, wakeups, {"lane": NoOp(result_bytes)}, AT_ONCE, Metrics())
     await worker.enlist()
     cpu, began = time.process_time(), time.monotonic()
     worker.start()

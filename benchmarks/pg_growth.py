@@ -35,7 +35,7 @@ from covey.store.postgres.store import PostgresStore
 MINUTES = 10.0
 SIZES = (1_000, 100_000, 10_000_000)
 ROUNDS = 100
-BITE = 5
+PORTION = 5
 CANCELS = 40
 EACH = 5
 BATCH = 100_000
@@ -99,11 +99,11 @@ async def made(server: PostgresServer, size: int) -> Database:
     await store.open()
     await store.put_lane(Lane("lane", 1000))
     await store.enlist(WORKER)
-    rest = size - ROUNDS * BITE - CANCELS * EACH - LOAD
+    rest = size - ROUNDS * PORTION - CANCELS * EACH - LOAD
     await past(url, rest // 2, erased=False)
     await past(url, rest - rest // 2, erased=True)
     load = await fill(store, url, LOAD, (1, 1))
-    work = await fill(store, url, ROUNDS * BITE, (1, 1))
+    work = await fill(store, url, ROUNDS * PORTION, (1, 1))
     cancels = [await fill(store, url, EACH, (1, 1)) for _ in range(CANCELS)]
     for batch in (work, *cancels):
         await store.pause("workspace", batch, "benchmark")
@@ -112,10 +112,10 @@ async def made(server: PostgresServer, size: int) -> Database:
     return Database(size, url, store, load, work, cancels)
 
 
-def finished(bite: ClaimedRuns, outcome: Outcome) -> list[Finished]:
-    """All runs of a bite, come to `outcome`."""
+def finished(portion: ClaimedRuns, outcome: Outcome) -> list[Finished]:
+    """All runs of a portion, come to `outcome`."""
     now = SystemClock().now()
-    return [Finished(bite.batch, run.seq, run.attempt, outcome, now, now) for run in bite.runs]
+    return [Finished(portion.batch, run.seq, run.attempt, outcome, now, now) for run in portion.runs]
 
 
 async def age(databases: list[Database], seconds: float) -> list[float]:
@@ -124,9 +124,9 @@ async def age(databases: list[Database], seconds: float) -> list[float]:
     while time.monotonic() < end:
         for database in databases:
             began = time.perf_counter()
-            claim = await database.store.claim(WORKER, "lane", BITE)
-            assert claim.bite is not None
-            await database.store.finish(WORKER, finished(claim.bite, Returned(NOT_STARTED)))
+            claim = await database.store.claim(WORKER, "lane", PORTION)
+            assert claim.portion is not None
+            await database.store.finish(WORKER, finished(claim.portion, Returned(NOT_STARTED)))
             took.append((time.perf_counter() - began) * 1e3)
         await asyncio.sleep(LOAD_SECONDS)
     return took
@@ -145,11 +145,11 @@ async def measure(database: Database, number: int) -> None:
     """One round in one database."""
     store, took = database.store, database.took
     began = time.perf_counter()
-    claim = await store.claim(WORKER, "lane", BITE)
+    claim = await store.claim(WORKER, "lane", PORTION)
     claimed = time.perf_counter()
-    assert claim.bite is not None
-    assert len(claim.bite.runs) == BITE, claim
-    await store.finish(WORKER, finished(claim.bite, Succeeded("done", {}, 1.0)))
+    assert claim.portion is not None
+    assert len(claim.portion.runs) == PORTION, claim
+    await store.finish(WORKER, finished(claim.portion, Succeeded("done", {}, 1.0)))
     ended = time.perf_counter()
     await store.batch(database.work)
     looked = time.perf_counter()
@@ -175,7 +175,7 @@ async def run(server: PostgresServer, minutes: float, sizes: list[int]) -> bool:
         took = await age(databases, minutes * 60)
         tenth = max(1, len(took) // 10)
         print(
-            f"snapshots open for {minutes:g} min, in which {len(took) // len(databases):,} bites were claimed and "
+            f"snapshots open for {minutes:g} min, in which {len(took) // len(databases):,} portions were claimed and "
             f"given back in each: median {statistics.median(took[:tenth]):.1f} ms in the first tenth of the time, "
             f"{statistics.median(took[-tenth:]):.1f} ms in the last",
             flush=True,

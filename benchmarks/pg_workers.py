@@ -82,11 +82,11 @@ class Logged:
 
 async def work(url: str, lane: str, room: int, log: Path) -> None:
     """Be a worker until SIGTERM."""
-    over, hints = asyncio.Event(), Wakeups()
+    over, wakeups = asyncio.Event(), Wakeups()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    store = PostgresStore(url, heard=hints.heard)
+    store = PostgresStore(url, heard=wakeups.heard)
     await store.open()
-    worker = Worker(store, SystemClock(), hints, {lane: Logged(log)}, room, Metrics())
+    worker = Worker(store, SystemClock(), wakeups, {lane: Logged(log)}, room, Metrics())
     await worker.enlist()
     worker.start()
     log.with_suffix(".ready").touch()

@@ -17,10 +17,10 @@ from covey.engine.runner import Blame, Failed, Returned
 from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
 from covey.metrics import Metrics
-from tests.analysis.desk import SAID, WORKSPACE, Desk, open_desk
 from tests.analysis.files import largest_file
+from tests.analysis.harness import SAID, WORKSPACE, AnalysisHarness, open_analysis
 from tests.api.twelvelabs import clips
-from tests.api.twelvelabs.shelf import listening
+from tests.api.twelvelabs.asset_api import listening
 from tests.patience import patience
 
 LANE = "model:voice"
@@ -40,39 +40,39 @@ class NameServer:
         return ["127.0.0.1"]
 
 
-async def accepted(desk: Desk, worker: str, url: str) -> str:
+async def accepted(analysis: AnalysisHarness, worker: str, url: str) -> str:
     """A batch of as many videos at an address; its id."""
     config = AnalysisConfig(model="voice", mode=Mode.general, defaults=Wanted(prompt={"input_text": "What is it?"}))
-    now = desk.clock.now()
+    now = analysis.clock.now()
     batch = NewBatch(new_id(now), WORKSPACE, "analysis", LANE, config.dump(), now, max_tries=3, repeatable=True)
-    await desk.store.draft(batch, worker)
+    await analysis.store.draft(batch, worker)
     items = [NewItem(ItemInput(url=f"{url}?{n}").dump(), f"u{n}") for n in range(VIDEOS)]
-    await desk.store.append(batch.id, 0, items)
-    await desk.store.accept(batch.id, VIDEOS, Quota())
+    await analysis.store.append(batch.id, 0, items)
+    await analysis.store.accept(batch.id, VIDEOS, Quota())
     return batch.id
 
 
 async def test_a_batch_outlives_a_lost_network(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     clips.video(tmp_path / "web" / "clip.mp4")
-    names, hints = NameServer(), Wakeups()
+    names, wakeups = NameServer(), Wakeups()
     async with (
         listening(Starlette(routes=[Mount("/", StaticFiles(directory=tmp_path / "web"))])) as url,
-        open_desk(tmp_path, names.resolve) as desk,
+        open_analysis(tmp_path, names.resolve) as analysis,
     ):
-        await desk.store.put_lane(Lane(LANE, 8))
-        worker = Worker(desk.store, desk.clock, hints, {LANE: desk.runner}, 8, Metrics(), "worker")
+        await analysis.store.put_lane(Lane(LANE, 8))
+        worker = Worker(analysis.store, analysis.clock, wakeups, {LANE: analysis.runner}, 8, Metrics(), "worker")
         await worker.enlist()
-        batch = await accepted(desk, "worker", url.replace("127.0.0.1", "videos.test") + "/clip.mp4")
+        batch = await accepted(analysis, "worker", url.replace("127.0.0.1", "videos.test") + "/clip.mp4")
         worker.start()
-        hints.work(LANE)
+        wakeups.work(LANE)
         async with patience():
-            while (lane := await desk.store.lane(LANE)) is None or lane.open_since is None:
+            while (lane := await analysis.store.lane(LANE)) is None or lane.open_since is None:
                 await asyncio.sleep(0.01)
             assert lane.open_reason == "network_lost"
-            assert (await desk.store.batch(batch)).counts.failed == 0
+            assert (await analysis.store.batch(batch)).counts.failed == 0
             names.up = True
-            while (counts := (await desk.store.batch(batch)).counts).succeeded < VIDEOS:
+            while (counts := (await analysis.store.batch(batch)).counts).succeeded < VIDEOS:
                 assert counts.failed == 0
                 await asyncio.sleep(0.05)
         hurry = asyncio.Event()
@@ -92,14 +92,14 @@ async def test_our_own_lost_network_burns_no_item(tmp_path: Path) -> None:
         await ask.media("logo")
         return SAID
 
-    async with open_desk(tmp_path, resolve) as desk:
+    async with open_analysis(tmp_path, resolve) as analysis:
         lost = Returned(
             "network_lost", "No name server answered what the address of videos.test is", blame=Blame.either, ours=True
         )
-        assert await desk.comes_to("http://videos.test/a.mp4") == lost
-        outcome = await desk.comes_to("http://nowhere.test/a.mp4")
-        desk.voice.says = look
-        image = await desk.comes_to(await desk.asset(), prompt={"input_text": "?", "media_sources": [source]})
+        assert await analysis.comes_to("http://videos.test/a.mp4") == lost
+        outcome = await analysis.comes_to("http://nowhere.test/a.mp4")
+        analysis.voice.says = look
+        image = await analysis.comes_to(await analysis.asset(), prompt={"input_text": "?", "media_sources": [source]})
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.blame) == ("asset_unavailable", Blame.nothing)
     assert isinstance(image, Returned)
@@ -111,10 +111,10 @@ async def test_a_full_disk_burns_no_item_whose_video_is_fetched(tmp_path: Path) 
     (tmp_path / "web" / "long.mp4").write_bytes(b"x" * 9_000_000)
     async with (
         listening(Starlette(routes=[Mount("/", StaticFiles(directory=tmp_path / "web"))])) as url,
-        open_desk(tmp_path) as desk,
+        open_analysis(tmp_path) as analysis,
     ):
         with largest_file(8_000_000):
-            outcome = await desk.comes_to(f"{url}/long.mp4")
+            outcome = await analysis.comes_to(f"{url}/long.mp4")
     assert isinstance(outcome, Returned)
     assert (outcome.code, outcome.blame, outcome.ours) == ("no_room", Blame.either, True)
     assert list((tmp_path / "assets").iterdir()) == []

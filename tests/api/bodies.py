@@ -5,7 +5,7 @@ from typing import Any
 
 from covey.api.kit.auth import is_admin
 from tests.api.document import document
-from tests.api.house import House
+from tests.api.harness import ApiHarness
 
 ID = "0123456789abcdef01234567"
 
@@ -26,13 +26,13 @@ def bodies() -> Iterator[tuple[str, str, list[str]]]:
 BODIES = list(bodies())
 
 
-async def send(house: House, method: str, path: str, content: bytes) -> Any:
+async def send(api: ApiHarness, method: str, path: str, content: bytes) -> Any:
     """A request with a body as it stands; ids in the path lead nowhere."""
     for name in ("number", "index"):
         path = path.replace("{" + name + "}", "1")
     path = "/".join(ID if part.startswith("{") else part for part in path.split("/"))
-    headers = {**house.headers("admin" if is_admin(path) else "operate"), "content-type": "application/json"}
-    return await house.client.request(method, path, content=content, headers=headers)
+    headers = {**api.headers("admin" if is_admin(path) else "operate"), "content-type": "application/json"}
+    return await api.client.request(method, path, content=content, headers=headers)
 
 
 def message(answer: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from covey.logging import setup_logging
-from tests.api.house import House, open_house
+from tests.api.harness import ApiHarness, open_api
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def _quiet() -> None:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def api(tmp_path: Path) -> AsyncIterator[ApiHarness]:
     """A house with two workspaces and a key of each role."""
-    async with open_house(tmp_path) as opened:
+    async with open_api(tmp_path) as opened:
         yield opened

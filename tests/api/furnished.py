@@ -7,38 +7,38 @@ from covey.analysis.config import lane_of
 from covey.domain.asset import Asset, AssetState
 from covey.domain.ids import new_id
 from covey.domain.lane import Lane
-from tests.api.house import PEOPLE, PREFIX, House, succeeded
+from tests.api.harness import PEOPLE, PREFIX, ApiHarness, succeeded
 
 
-async def furnish(house: House) -> dict[str, str]:
+async def furnish(api: ApiHarness) -> dict[str, str]:
     """An ended call with a recording, a key, a blocked number and so on; their ids, as paths name them."""
-    endpoint = (await house.client.post("/v1/api/webhooks", json=ENDPOINT)).json()["id"]
-    batch = await house.planted()
-    for taken in await house.claim(3):
-        await house.finish(taken, succeeded(recording="a.flac"))
-    (house.services.settings.data / "recordings" / "a.flac").write_bytes(b"fLaC")
-    call = (await house.json(f"{PREFIX}/{batch}/calls"))["calls"][0]["jobId"]
-    await house.client.post("/v1/api/dnc", json={"numbers": ["+12125550150"]})
+    endpoint = (await api.client.post("/v1/api/webhooks", json=ENDPOINT)).json()["id"]
+    batch = await api.planted()
+    for taken in await api.claim(3):
+        await api.finish(taken, succeeded(recording="a.flac"))
+    (api.services.settings.data / "recordings" / "a.flac").write_bytes(b"fLaC")
+    call = (await api.json(f"{PREFIX}/{batch}/calls"))["calls"][0]["jobId"]
+    await api.client.post("/v1/api/dnc", json={"numbers": ["+12125550150"]})
     body = {"role": "read", "workspace": "ws-other", "name": "spare"}
-    key = (await house.client.post("/v1/admin/keys", json=body, headers=house.headers("admin"))).json()["id"]
-    ids = {"batchId": batch, "jobId": call, "agentId": await house.agent(), "workspaceId": "ws-other", "keyId": key}
-    told = await house.json(f"/v1/api/webhooks/{endpoint}/deliveries")
-    ids |= {"endpointId": endpoint, "deliveryId": told["deliveries"][0]["id"], **await _asked(house)}
+    key = (await api.client.post("/v1/admin/keys", json=body, headers=api.headers("admin"))).json()["id"]
+    ids = {"batchId": batch, "jobId": call, "agentId": await api.agent(), "workspaceId": "ws-other", "keyId": key}
+    told = await api.json(f"/v1/api/webhooks/{endpoint}/deliveries")
+    ids |= {"endpointId": endpoint, "deliveryId": told["deliveries"][0]["id"], **await _asked(api)}
     return {**ids, "callHistoryId": call, "recordId": call, "number": "+12125550150"}
 
 
-async def _asked(house: House) -> dict[str, str]:
+async def _asked(api: ApiHarness) -> dict[str, str]:
     """An asset that is ready, a batch and a task about it that wait, and an upload that goes on."""
-    now, store = house.clock.now(), house.services.store
+    now, store = api.clock.now(), api.services.store
     asset = Asset(new_id(now), "ws-one", "a.mp4", "video", "direct", AssetState.ready, now, 1000, 60.0)
-    await store.add_asset(asset, house.services.worker)
+    await store.add_asset(asset, api.services.worker)
     await store.change_asset(asset)
     await store.put_lane(Lane(lane_of("local-facts"), 1))
-    batch = await house.client.post("/v1.3/analyze/batches", json=_questions(asset.id))
-    task = await house.client.post("/v1.3/analyze/tasks", json=_question(asset.id))
-    upload = (await house.client.post("/v1.3/assets/multipart-uploads", json=UPLOAD)).json()
-    assert house.services.intake is not None
-    uploads = house.services.intake.uploads
+    batch = await api.client.post("/v1.3/analyze/batches", json=_questions(asset.id))
+    task = await api.client.post("/v1.3/analyze/tasks", json=_question(asset.id))
+    upload = (await api.client.post("/v1.3/assets/multipart-uploads", json=UPLOAD)).json()
+    assert api.services.intake is not None
+    uploads = api.services.intake.uploads
 
     async def chunk() -> AsyncIterator[bytes]:
         yield b"x" * UPLOAD_BYTES

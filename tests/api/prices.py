@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tests.api.house import House
+from tests.api.harness import ApiHarness
 
 PRICES = {"calls": {"perItem": "0.5", "perSecond": "0.01"}}
 
 
-async def settle(house: House, **settings: Any) -> Any:
+async def settle(api: ApiHarness, **settings: Any) -> Any:
     """Change the workspace's settings; the answer."""
-    headers = house.headers("admin")
-    return await house.client.patch("/v1/admin/workspaces/ws-one", json={"settings": settings}, headers=headers)
+    headers = api.headers("admin")
+    return await api.client.patch("/v1/admin/workspaces/ws-one", json={"settings": settings}, headers=headers)

@@ -10,19 +10,19 @@ import uvicorn
 
 from covey.server.connections import ConnectionLimits
 from covey.server.process import _bind, http_config
-from tests.api.house import PREFIX, House
+from tests.api.harness import PREFIX, ApiHarness
 
 FORM = "multipart/form-data; boundary=x"
 
 
 @asynccontextmanager
 async def served(
-    house: House, limits: ConnectionLimits | None = None, *trusted: str, host: str = "127.0.0.1"
+    api: ApiHarness, limits: ConnectionLimits | None = None, *trusted: str, host: str = "127.0.0.1"
 ) -> AsyncIterator[int]:
     """The app on a loopback port, behind the protocol that the server has. `trusted` are its proxies."""
     proxies = [ip_network(one) for one in trusted]
     listener = _bind(host, 0, "port")
-    config = http_config(house.app, proxies, house.services.metrics, limits)
+    config = http_config(api.app, proxies, api.services.metrics, limits)
     server = uvicorn.Server(config)
     began = asyncio.Event()
     startup: Callable[..., Any] = server.startup
@@ -41,9 +41,9 @@ async def served(
         await task
 
 
-def request(house: House, key: str | None, *more: str, path: str = PREFIX) -> bytes:
+def request(api: ApiHarness, key: str | None, *more: str, path: str = PREFIX) -> bytes:
     """The head of a chunked upload."""
-    headers = house.headers(key) if key else {}
+    headers = api.headers(key) if key else {}
     lines = [f"POST {path} HTTP/1.1", "host: covey", "transfer-encoding: chunked", f"content-type: {FORM}", *more]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

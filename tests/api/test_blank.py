@@ -11,7 +11,7 @@ import pytest
 from covey.api.kit.auth import is_admin
 from covey.api.kit.blank import EMPTY_FROM_SDK, MAY_BE_EMPTY
 from tests.api.document import document
-from tests.api.house import PEOPLE, PREFIX, House
+from tests.api.harness import PEOPLE, PREFIX, ApiHarness
 from tests.api.routes import operations
 
 BLANKS = ("", " ", "\t\n")
@@ -131,30 +131,30 @@ def in_forms() -> Iterator[Field]:
                 yield Field(method, path, (name,), None)
 
 
-def headers(house: House, path: str) -> dict[str, str]:
-    return house.headers("admin" if is_admin(path) else "operate")
+def headers(api: ApiHarness, path: str) -> dict[str, str]:
+    return api.headers("admin" if is_admin(path) else "operate")
 
 
-async def wrong(house: House, field: Field, blank: str, **request: Any) -> str | None:
+async def wrong(api: ApiHarness, field: Field, blank: str, **request: Any) -> str | None:
     """What is wrong with how a route takes a field that is `blank`; None if nothing is."""
     path = field.path.replace("{", "").replace("}", "")
-    answer = await house.client.request(field.method, path, headers=headers(house, field.path), **request)
+    answer = await api.client.request(field.method, path, headers=headers(api, field.path), **request)
     refused = answer.status_code == 400 and f"{field.name}: it is empty" in answer.text
     fine = answer.status_code < 500 and "it is empty" not in answer.text if field.may_be_empty else refused
     return None if fine else f"{blank!r}: {answer.status_code} {answer.text[:200]}"
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-async def test_an_empty_field_of_a_body_is_refused_by_its_name(house: House, blank: str) -> None:
-    found = {field.label: await wrong(house, field, blank, json=field.whole) for field in in_bodies(blank, texts=True)}
+async def test_an_empty_field_of_a_body_is_refused_by_its_name(api: ApiHarness, blank: str) -> None:
+    found = {field.label: await wrong(api, field, blank, json=field.whole) for field in in_bodies(blank, texts=True)}
     assert len(found) > 100
     assert {label: why for label, why in found.items() if why} == {}
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-async def test_an_empty_parameter_of_a_query_is_refused_by_its_name(house: House, blank: str) -> None:
+async def test_an_empty_parameter_of_a_query_is_refused_by_its_name(api: ApiHarness, blank: str) -> None:
     found = {
-        field.label: await wrong(house, field, blank, params={field.name: blank}, **_form(field))
+        field.label: await wrong(api, field, blank, params={field.name: blank}, **_form(field))
         for field in in_queries()
     }
     assert len(found) > 40
@@ -170,41 +170,41 @@ NEEDED: dict[str, dict[str, str]] = {ASSETS: {"method": "direct"}, "/v1/api/dnc/
 
 
 @pytest.mark.parametrize("blank", BLANKS)
-async def test_an_empty_field_of_a_form_is_refused_by_its_name(house: House, blank: str) -> None:
-    agent, found = await house.agent(), dict[str, str | None]()
+async def test_an_empty_field_of_a_form_is_refused_by_its_name(api: ApiHarness, blank: str) -> None:
+    agent, found = await api.agent(), dict[str, str | None]()
     for field in in_forms():
         needed = NEEDED.get(field.path, {"agentId": agent, "allowDuplicate": "true"})
         form = {"data": {**needed, field.name: blank}, "files": {"file": ("a.csv", PEOPLE)}}
-        found[field.label] = await wrong(house, field, blank, **form)
+        found[field.label] = await wrong(api, field, blank, **form)
     assert len(found) > 30
     assert {label: why for label, why in found.items() if why} == {}
 
 
-async def test_null_in_a_body_is_an_absent_field(house: House) -> None:
+async def test_null_in_a_body_is_an_absent_field(api: ApiHarness) -> None:
     """What a generated client sends for each field that its caller left out is never what a route complains of."""
     found: dict[str, str] = {}
     for field in in_bodies(None, texts=False):
         path = field.path.replace("{", "").replace("}", "")
-        answer = await house.client.request(field.method, path, json=field.whole, headers=headers(house, field.path))
+        answer = await api.client.request(field.method, path, json=field.whole, headers=headers(api, field.path))
         typed = f"{field.name}: expects" in answer.text or f"{field.name}: needs" in answer.text
         if isinstance(field.place[-1], str) and (typed or answer.status_code >= 500):
             found[field.label] = f"{answer.status_code} {answer.text[:200]}"
     assert found == {}
 
 
-async def test_an_empty_time_never_means_now(house: House) -> None:
+async def test_an_empty_time_never_means_now(api: ApiHarness) -> None:
     """The start and the retry of a batch, and the key's end, whose absence means something else altogether."""
-    batch = await house.batch()
+    batch = await api.batch()
     for path, body in (
         (f"{PREFIX}/{batch}/retry", {"scheduledAt": ""}),
         (f"{PREFIX}/{batch}/retry", {"scheduledAt": " "}),
     ):
-        answer = await house.client.post(path, json=body)
+        answer = await api.client.post(path, json=body)
         assert (answer.status_code, answer.json()["message"][:12]) == (400, "scheduledAt:")
-    answer = await house.start(scheduledAt="", csv=PEOPLE + b"+12125550104,Dan\n")
+    answer = await api.start(scheduledAt="", csv=PEOPLE + b"+12125550104,Dan\n")
     assert (answer.status_code, answer.json()["message"][:12]) == (400, "scheduledAt:")
-    assert (await house.json(PREFIX))["pagination"]["total"] == 1
+    assert (await api.json(PREFIX))["pagination"]["total"] == 1
     for query in ({"dateRange": '{"from": ""}'}, {"callIds": '[" "]'}):
-        answer = await house.client.get("/v2/api/call-history", params=query)
+        answer = await api.client.get("/v2/api/call-history", params=query)
         assert answer.status_code == 400
         assert "empty" in answer.json()["message"]

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from covey.calls.intake.queue import MOST_WAITING
-from tests.api.house import PEOPLE, PREFIX, House
+from tests.api.harness import PEOPLE, PREFIX, ApiHarness
 
 VALIDATE = f"{PREFIX}/validate"
 LARGE = b"phone_number,first_name\n" + b"".join(b"+1212555%04d,Ann\n" % (n % 100 + 100) for n in range(400_000))
@@ -44,9 +44,9 @@ async def until(condition: Any) -> None:
 
 
 @asynccontextmanager
-async def full(house: House, waiting: int = 0) -> AsyncIterator[None]:
+async def full(api: ApiHarness, waiting: int = 0) -> AsyncIterator[None]:
     """Every core has a check of a third workspace, and so many of its checks wait."""
-    queue = house.services.checks
+    queue = api.services.checks
     async with AsyncExitStack() as stack:
         for _ in range(len(os.sched_getaffinity(0))):
             await stack.enter_async_context(queue.turn("ws-third"))
@@ -72,10 +72,10 @@ def form(csv: bytes, agent: str) -> bytes:
 class Leaving:
     """A request whose client goes away when told."""
 
-    def __init__(self, house: House, path: str, body: bytes, **headers: str) -> None:
+    def __init__(self, api: ApiHarness, path: str, body: bytes, **headers: str) -> None:
         self.gone = asyncio.Event()
         self._body: bytes | None = body
-        named = {**house.headers(), **headers, "content-type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
+        named = {**api.headers(), **headers, "content-type": f"multipart/form-data; boundary={BOUNDARY.decode()}"}
         scope = {
             "type": "http",
             "method": "POST",
@@ -87,7 +87,7 @@ class Leaving:
             "client": ("127.0.0.1", 1),
             "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         }
-        self.task = asyncio.create_task(self._asked(house.app, scope))
+        self.task = asyncio.create_task(self._asked(api.app, scope))
 
     async def _asked(self, app: ASGIApp, scope: MutableMapping[str, Any]) -> None:
         await app(scope, self._receive, self._send)
@@ -108,47 +108,47 @@ class Leaving:
             await self.task
 
 
-async def nothing_is_left(house: House) -> None:
-    assert not list(house.services.spool.iterdir())
-    assert (house.services.checks.running, house.services.checks.waiting) == (0, 0)
+async def nothing_is_left(api: ApiHarness) -> None:
+    assert not list(api.services.spool.iterdir())
+    assert (api.services.checks.running, api.services.checks.waiting) == (0, 0)
     assert checks_of(os.getpid()) == set()
-    assert (await house.json(PREFIX))["pagination"]["total"] == 0
+    assert (await api.json(PREFIX))["pagination"]["total"] == 0
 
 
-async def test_many_lists_at_once_are_as_many_processes_as_cores(house: House) -> None:
-    agent, most = await house.agent(), 0
-    sent = [asyncio.create_task(house.start(agent, LARGE[:1_000_000], path=VALIDATE)) for _ in range(6)]
+async def test_many_lists_at_once_are_as_many_processes_as_cores(api: ApiHarness) -> None:
+    agent, most = await api.agent(), 0
+    sent = [asyncio.create_task(api.start(agent, LARGE[:1_000_000], path=VALIDATE)) for _ in range(6)]
     while not all(task.done() for task in sent):
         most = max(most, len(checks_of(os.getpid())))
         await asyncio.sleep(0.005)
     assert {task.result().status_code for task in sent} == {200}
     assert 1 <= most <= len(os.sched_getaffinity(0))
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
 @pytest.mark.parametrize("path", [PREFIX, VALIDATE, f"{VALIDATE}?format=csv"])
-async def test_beyond_the_line_a_list_is_to_be_sent_again_later(house: House, path: str) -> None:
-    agent, key = await house.agent(), {"idempotency-key": "a-key"}
-    async with full(house, MOST_WAITING):
-        answer = await house.start(agent, path=path, headers=key)
+async def test_beyond_the_line_a_list_is_to_be_sent_again_later(api: ApiHarness, path: str) -> None:
+    agent, key = await api.agent(), {"idempotency-key": "a-key"}
+    async with full(api, MOST_WAITING):
+        answer = await api.start(agent, path=path, headers=key)
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) > 0
         error = answer.json()["error"]
         assert (error["code"], "later" in error["message"], "reset_at" in error) == ("too_many_checks", True, True)
-    await nothing_is_left(house)
-    answer = await house.start(agent, path=path, headers=key)
+    await nothing_is_left(api)
+    answer = await api.start(agent, path=path, headers=key)
     assert answer.status_code == 200
     assert "idempotency-replayed" not in answer.headers
 
 
-async def test_whoever_fills_the_line_keeps_no_other_workspace_out(house: House) -> None:
-    agent = await house.agent()
-    async with full(house):
-        sent = [asyncio.create_task(house.start(agent, path=VALIDATE)) for _ in range(MOST_WAITING)]
-        await until(lambda: house.services.checks.waiting == MOST_WAITING)
-        other = house.headers("other")
-        theirs = (await house.client.post("/v1/api/agents", json={"name": "x", "greeting": "x"}, headers=other)).json()
-        asked = asyncio.create_task(house.start(theirs["agentId"], path=VALIDATE, headers=other))
+async def test_whoever_fills_the_line_keeps_no_other_workspace_out(api: ApiHarness) -> None:
+    agent = await api.agent()
+    async with full(api):
+        sent = [asyncio.create_task(api.start(agent, path=VALIDATE)) for _ in range(MOST_WAITING)]
+        await until(lambda: api.services.checks.waiting == MOST_WAITING)
+        other = api.headers("other")
+        theirs = (await api.client.post("/v1/api/agents", json={"name": "x", "greeting": "x"}, headers=other)).json()
+        asked = asyncio.create_task(api.start(theirs["agentId"], path=VALIDATE, headers=other))
         done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
         assert [task.result().status_code for task in done] == [429]
         assert not asked.done()
@@ -158,20 +158,20 @@ async def test_whoever_fills_the_line_keeps_no_other_workspace_out(house: House)
 
 
 @pytest.mark.parametrize("path", [PREFIX, VALIDATE])
-async def test_a_client_that_goes_away_leaves_the_line(house: House, path: str) -> None:
-    async with full(house):
-        request = Leaving(house, path, form(PEOPLE, await house.agent()))
-        await until(lambda: house.services.checks.waiting == 1)
+async def test_a_client_that_goes_away_leaves_the_line(api: ApiHarness, path: str) -> None:
+    async with full(api):
+        request = Leaving(api, path, form(PEOPLE, await api.agent()))
+        await until(lambda: api.services.checks.waiting == 1)
         await request.leave()
-        assert house.services.checks.waiting == 0
-    await nothing_is_left(house)
+        assert api.services.checks.waiting == 0
+    await nothing_is_left(api)
 
 
 @pytest.mark.parametrize("path", [PREFIX, VALIDATE])
-async def test_a_client_that_goes_away_leaves_no_process(house: House, path: str) -> None:
-    agent, key = await house.agent(), {"idempotency-key": "a-key"}
-    request = Leaving(house, path, form(LARGE, agent), **key)
+async def test_a_client_that_goes_away_leaves_no_process(api: ApiHarness, path: str) -> None:
+    agent, key = await api.agent(), {"idempotency-key": "a-key"}
+    request = Leaving(api, path, form(LARGE, agent), **key)
     await until(lambda: checks_of(os.getpid()))
     await request.leave()
-    await nothing_is_left(house)
-    assert (await house.start(agent, path=path, headers=key)).status_code == 200
+    await nothing_is_left(api)
+    assert (await api.start(agent, path=path, headers=key)).status_code == 200

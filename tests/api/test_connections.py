@@ -16,7 +16,7 @@ from covey.api.app import document
 from covey.domain.account import AgentRecord
 from covey.server.connections import REFUSED_BYTES, ConnectionLimits, KeylessRequests
 from tests.api.connecting import LIVEZ, PATIENT, Streams, connected, one_answer
-from tests.api.house import House
+from tests.api.harness import ApiHarness
 from tests.api.serving import chunk, request, served
 
 HEAD = LIVEZ + b"\r\n"
@@ -53,9 +53,9 @@ async def flood(streams: Streams, piece: bytes) -> tuple[bytes, int]:
     return await answer, sent
 
 
-def refused(house: House, why: str) -> float:
+def refused(api: ApiHarness, why: str) -> float:
     """How often the server counted this refusal."""
-    return house.services.metrics.registry.get_sample_value("covey_http_refused_total", {"why": why}) or 0.0
+    return api.services.metrics.registry.get_sample_value("covey_http_refused_total", {"why": why}) or 0.0
 
 
 KINDS = {
@@ -72,9 +72,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_head_without_an_end_is_refused_and_cut_off(house: House, kind: str) -> None:
+async def test_a_head_without_an_end_is_refused_and_cut_off(api: ApiHarness, kind: str) -> None:
     head, more, status = KINDS[kind]
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         writer.write(head)
         answer, sent = await flood((reader, writer), more)
     assert b"HTTP/1.1 %d " % status in answer
@@ -82,9 +82,9 @@ async def test_a_head_without_an_end_is_refused_and_cut_off(house: House, kind: 
     assert sent < ENDLESS // 2
 
 
-async def test_endless_heads_take_no_memory(house: House) -> None:
+async def test_endless_heads_take_no_memory(api: ApiHarness) -> None:
     """A megabyte each is more than client and server need together."""
-    async with served(house, PATIENT) as port, contextlib.AsyncExitStack() as stack:
+    async with served(api, PATIENT) as port, contextlib.AsyncExitStack() as stack:
         lines = [await stack.enter_async_context(connected(port)) for _ in range(3)]
         tracemalloc.start()
         try:
@@ -96,9 +96,9 @@ async def test_endless_heads_take_no_memory(house: House) -> None:
     assert peak < 3 * 1024 * 1024
 
 
-async def test_a_key_of_a_megabyte_is_refused_and_its_sender_reads_why(house: House) -> None:
+async def test_a_key_of_a_megabyte_is_refused_and_its_sender_reads_why(api: ApiHarness) -> None:
     key = b"k" * (REFUSED_BYTES - 1000)
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         writer.transport.set_write_buffer_limits(0)
         writer.write(LIVEZ + b"x-api-key: " + key + b"\r\n\r\n")
@@ -109,29 +109,29 @@ async def test_a_key_of_a_megabyte_is_refused_and_its_sender_reads_why(house: Ho
     assert b"32,768 bytes" in answer
 
 
-async def test_a_head_of_just_the_limits_is_served(house: House) -> None:
+async def test_a_head_of_just_the_limits_is_served(api: ApiHarness) -> None:
     most = b"".join(b"x-%d: y\r\n" % n for n in range(99))
     padded = LIVEZ + b"x-a: " + b"a" * (32 * 1024 - len(LIVEZ) - len(b"x-a: \r\n\r\n")) + b"\r\n\r\n"
     assert len(padded) == 32 * 1024
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         for head in (LIVEZ + most + b"\r\n", padded, padded):
             writer.write(head)
             assert await one_answer(reader) == b"HTTP/1.1 200 OK"
         writer.write(LIVEZ + most + b"x-100: y\r\n\r\n")
         assert (await rest(reader)).startswith(b"HTTP/1.1 431 ")
-    assert refused(house, "too_many_headers") == 1
+    assert refused(api, "too_many_headers") == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-async def test_a_head_may_come_in_any_pieces(house: House, size: int) -> None:
+async def test_a_head_may_come_in_any_pieces(api: ApiHarness, size: int) -> None:
     """The end of the headers is found wherever it is cut, and what follows belongs to the body."""
-    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items())
+    lines = "".join(f"{name}: {value}\r\n" for name, value in api.headers().items())
     body = b'{"name": "x", "greeting": "y"}'
     head = (
         f"POST /v1/api/agents HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
     )
     whole = b"\r\n\r\n" + head.encode() + body + HEAD
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         for start in range(0, len(whole), size):
             writer.write(whole[start : start + size])
             await writer.drain()
@@ -142,20 +142,20 @@ async def test_a_head_may_come_in_any_pieces(house: House, size: int) -> None:
 @pytest.mark.parametrize(
     "more", [b"0\r\n" + b"x-a: " + b"a" * 65536, b"0\r\n" + b"a: b\r\n" * 8192, b"1;" + b"a" * 65536]
 )
-async def test_trailers_and_extensions_of_chunks_have_an_end(house: House, more: bytes) -> None:
+async def test_trailers_and_extensions_of_chunks_have_an_end(api: ApiHarness, more: bytes) -> None:
     """With a key, whose body is read."""
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
-        writer.write(request(house, "operate") + chunk(b"--x\r\n") + more)
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(api, "operate") + chunk(b"--x\r\n") + more)
         answer, _ = await flood((reader, writer), b"a" * 65536)
     assert answer.startswith(b"HTTP/1.1 4")
 
 
-async def test_trailers_are_nobodys_headers(house: House) -> None:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+async def test_trailers_are_nobodys_headers(api: ApiHarness) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in api.headers().items()).encode()
     kind = b"content-type: application/json\r\n"
     trailed = CHUNKED + kind + lines + b"\r\n" + chunk(b'{"name": "x", "greeting": "y"}')
     trailed += b"0\r\n" + b"x-request-id: mine\r\nx-api-key: nobody\r\n" * 60 + b"\r\n"
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         writer.write(trailed)
         assert await one_answer(reader) == b"HTTP/1.1 200 OK"
         writer.write(b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n")
@@ -175,9 +175,9 @@ SLOW = {
 
 
 @pytest.mark.parametrize("kind", SLOW)
-async def test_a_head_that_does_not_come_is_not_waited_for(house: House, kind: str) -> None:
+async def test_a_head_that_does_not_come_is_not_waited_for(api: ApiHarness, kind: str) -> None:
     parts, end = SLOW[kind]
-    async with served(house, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
+    async with served(api, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
         for n, part in enumerate(parts):
             writer.write(part)
             if part.endswith(b"\r\n\r\n") and n < len(parts):
@@ -187,8 +187,8 @@ async def test_a_head_that_does_not_come_is_not_waited_for(house: House, kind: s
     assert bool(answer) == bool(end)
 
 
-async def test_a_head_that_drips_is_closed_in_the_same_time(house: House) -> None:
-    async with served(house, replace(PATIENT, head_seconds=0.3)) as port, connected(port) as (reader, writer):
+async def test_a_head_that_drips_is_closed_in_the_same_time(api: ApiHarness) -> None:
+    async with served(api, replace(PATIENT, head_seconds=0.3)) as port, connected(port) as (reader, writer):
         answer = asyncio.create_task(rest(reader))
         writer.write(LIVEZ + b"x-a: ")
         while not answer.done():
@@ -198,21 +198,21 @@ async def test_a_head_that_drips_is_closed_in_the_same_time(house: House) -> Non
 
 
 async def test_time_for_the_head_is_no_time_for_the_body_or_the_answer(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A request that is in progress may take longer, also while half of the next one is there already."""
-    reached, go_on, put = asyncio.Event(), asyncio.Event(), house.services.store.put_agent
+    reached, go_on, put = asyncio.Event(), asyncio.Event(), api.services.store.put_agent
 
     async def stuck(record: AgentRecord) -> None:
         reached.set()
         await go_on.wait()
         await put(record)
 
-    monkeypatch.setattr(house.services.store, "put_agent", stuck)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    monkeypatch.setattr(api.services.store, "put_agent", stuck)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in api.headers().items()).encode()
     body = b'{"name": "x", "greeting": "y"}'
     kind = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
-    async with served(house, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
+    async with served(api, replace(PATIENT, head_seconds=0.2)) as port, connected(port) as (reader, writer):
         writer.write(b"POST /v1/api/agents HTTP/1.1\r\n" + lines + kind + b"\r\n" + body)
         await reached.wait()
         writer.write(b"GET /li")
@@ -236,14 +236,14 @@ def files(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-async def test_two_thousand_silent_connections_are_closed(house: House) -> None:
+async def test_two_thousand_silent_connections_are_closed(api: ApiHarness) -> None:
     """Here by their time alone."""
     count = 2000
     with files(2 * count + 200):
-        async with served(house, replace(PATIENT, head_seconds=0.5)) as port, contextlib.AsyncExitStack() as stack:
+        async with served(api, replace(PATIENT, head_seconds=0.5)) as port, contextlib.AsyncExitStack() as stack:
             readers = [(await stack.enter_async_context(connected(port)))[0] for _ in range(count)]
             assert await asyncio.gather(*(rest(reader) for reader in readers)) == [b""] * count
-    assert refused(house, "silent") == count
+    assert refused(api, "silent") == count
 
 
 async def open_ones(readers: list[asyncio.StreamReader], most: int) -> list[asyncio.StreamReader]:
@@ -254,10 +254,10 @@ async def open_ones(readers: list[asyncio.StreamReader], most: int) -> list[asyn
     return left
 
 
-async def test_an_address_has_only_so_many_connections_without_a_request(house: House) -> None:
+async def test_an_address_has_only_so_many_connections_without_a_request(api: ApiHarness) -> None:
     limits = ConnectionLimits(total=10_000, head_seconds=3600.0)
     assert limits.per_address == 64
-    async with served(house, limits) as port, contextlib.AsyncExitStack() as stack:
+    async with served(api, limits) as port, contextlib.AsyncExitStack() as stack:
 
         async def open_from(source: str, count: int) -> list[asyncio.StreamReader]:
             found = [(await stack.enter_async_context(connected(port, source=source)))[0] for _ in range(count)]
@@ -271,12 +271,12 @@ async def test_an_address_has_only_so_many_connections_without_a_request(house: 
         async with connected(port, source="127.0.0.2") as (reader, writer):
             writer.write(HEAD)
             assert await one_answer(reader) == b"HTTP/1.1 200 OK", "whoever sends a request is answered"
-    assert refused(house, "too_many_connections") == 100 - 64 + 1
+    assert refused(api, "too_many_connections") == 100 - 64 + 1
 
 
-async def test_a_trusted_proxy_has_only_the_limit_of_all(house: House) -> None:
+async def test_a_trusted_proxy_has_only_the_limit_of_all(api: ApiHarness) -> None:
     limits = replace(PATIENT, per_address=4, total=20)
-    async with served(house, limits, "127.0.0.2") as port, contextlib.AsyncExitStack() as stack:
+    async with served(api, limits, "127.0.0.2") as port, contextlib.AsyncExitStack() as stack:
         readers = [(await stack.enter_async_context(connected(port, source="127.0.0.2")))[0] for _ in range(20)]
         async with connected(port, source="127.0.0.2") as (reader, writer):
             writer.write(HEAD)
@@ -286,8 +286,8 @@ async def test_a_trusted_proxy_has_only_the_limit_of_all(house: House) -> None:
         assert len(await open_ones(readers + more, 20)) == 20
 
 
-async def test_requests_in_progress_and_streams_do_not_count(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting, go_on, agents = 0, asyncio.Event(), house.services.store.agents
+async def test_requests_in_progress_and_streams_do_not_count(api: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, go_on, agents = 0, asyncio.Event(), api.services.store.agents
 
     async def stuck(workspace: str) -> object:
         nonlocal waiting
@@ -295,10 +295,10 @@ async def test_requests_in_progress_and_streams_do_not_count(house: House, monke
         await go_on.wait()
         return await agents(workspace)
 
-    monkeypatch.setattr(house.services.store, "agents", stuck)
-    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+    monkeypatch.setattr(api.services.store, "agents", stuck)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in api.headers().items()).encode()
     async with (
-        served(house, replace(PATIENT, per_address=2, total=4)) as port,
+        served(api, replace(PATIENT, per_address=2, total=4)) as port,
         contextlib.AsyncExitStack() as stack,
     ):
         busy = []
@@ -313,24 +313,24 @@ async def test_requests_in_progress_and_streams_do_not_count(house: House, monke
         go_on.set()
         assert [await one_answer(reader) for reader in busy] == [b"HTTP/1.1 200 OK"] * 10
         assert len(await open_ones(silent + busy, 2)) <= 2
-    assert refused(house, "too_many_connections") == 8 + 10, "who has been answered counts again"
+    assert refused(api, "too_many_connections") == 8 + 10, "who has been answered counts again"
 
 
-async def test_uploads_that_were_refused_and_never_come_count(house: House) -> None:
+async def test_uploads_that_were_refused_and_never_come_count(api: ApiHarness) -> None:
     """Their answer is out, and their connections stay for a moment, so that it can be read."""
-    async with served(house, replace(PATIENT, per_address=3)) as port, contextlib.AsyncExitStack() as stack:
+    async with served(api, replace(PATIENT, per_address=3)) as port, contextlib.AsyncExitStack() as stack:
         readers = []
         for _ in range(12):
             reader, writer = await stack.enter_async_context(connected(port))
-            writer.write(request(house, None))
+            writer.write(request(api, None))
             assert await one_answer(reader) == b"HTTP/1.1 401 Unauthorized"
             readers.append(reader)
         assert len(await open_ones(readers, 3)) <= 3
-    assert refused(house, "too_many_connections") >= 9
+    assert refused(api, "too_many_connections") >= 9
 
 
-async def test_an_answer_that_nobody_reads_is_not_kept(house: House) -> None:
-    async with served(house, replace(PATIENT, unread_seconds=0.2)) as port:
+async def test_an_answer_that_nobody_reads_is_not_kept(api: ApiHarness) -> None:
+    async with served(api, replace(PATIENT, unread_seconds=0.2)) as port:
         line = socket.socket()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         line.connect(("127.0.0.1", port))
@@ -339,7 +339,7 @@ async def test_an_answer_that_nobody_reads_is_not_kept(house: House) -> None:
             line.setblocking(False)
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(60):
-                while not refused(house, "unread"):
+                while not refused(api, "unread"):
                     await asyncio.sleep(0.01)
             found = 0
             with contextlib.suppress(ConnectionError):
@@ -348,22 +348,22 @@ async def test_an_answer_that_nobody_reads_is_not_kept(house: House) -> None:
     assert found < 20 * len(document())
 
 
-async def test_chunks_of_one_byte_are_not_parsed_for_nobody(house: House) -> None:
+async def test_chunks_of_one_byte_are_not_parsed_for_nobody(api: ApiHarness) -> None:
     """The body of a request that is refused is thrown away as it comes."""
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
-        writer.write(request(house, None) + b"1\r\na\r\n" * 10_000 + b"no chunk at all")
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(api, None) + b"1\r\na\r\n" * 10_000 + b"no chunk at all")
         assert await one_answer(reader) == b"HTTP/1.1 401 Unauthorized"
         writer.write_eof()
         assert await rest(reader) == b""
-    assert not refused(house, "bad_request")
+    assert not refused(api, "bad_request")
 
 
-async def test_no_body_is_parsed_before_its_key_is_known(house: House) -> None:
+async def test_no_body_is_parsed_before_its_key_is_known(api: ApiHarness) -> None:
     """A key of the wrong role is looked up in the database first."""
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
-        writer.write(request(house, "read") + b"no chunk at all\r\n" * 100)
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(api, "read") + b"no chunk at all\r\n" * 100)
         assert await one_answer(reader) == b"HTTP/1.1 403 Forbidden"
-    assert not refused(house, "bad_request")
+    assert not refused(api, "bad_request")
 
 
 async def seconds_for(streams: Streams, head: bytes, count: int) -> float:
@@ -377,10 +377,10 @@ async def seconds_for(streams: Streams, head: bytes, count: int) -> float:
 
 
 @pytest.mark.parametrize("key", ["no", "a wrong"])
-async def test_requests_without_a_key_wait_for_each_other(house: House, key: str) -> None:
+async def test_requests_without_a_key_wait_for_each_other(api: ApiHarness, key: str) -> None:
     head = HEAD if key == "no" else b"GET /v1/api/agents HTTP/1.1\r\nx-api-key: cov_wrong\r\n\r\n"
     async with (
-        served(house, replace(PATIENT, keyless_requests=10)) as port,
+        served(api, replace(PATIENT, keyless_requests=10)) as port,
         connected(port, source="127.0.0.2") as one,
         connected(port, source="127.0.0.2") as two,
     ):
@@ -407,10 +407,10 @@ def test_addresses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(requests) <= 11
 
 
-async def test_requests_with_a_key_do_not_wait(house: House) -> None:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in house.headers().items()).encode()
+async def test_requests_with_a_key_do_not_wait(api: ApiHarness) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in api.headers().items()).encode()
     keyed = b"GET /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n"
-    async with served(house, replace(PATIENT, keyless_requests=1)) as port:
+    async with served(api, replace(PATIENT, keyless_requests=1)) as port:
         taken = 0.0
         for _ in range(40):
             async with connected(port) as streams:
@@ -418,20 +418,20 @@ async def test_requests_with_a_key_do_not_wait(house: House) -> None:
         assert taken < 30, "40 connections at one a second; the first of each is counted until its key is known"
 
 
-async def test_a_trusted_proxys_requests_do_not_wait(house: House) -> None:
+async def test_a_trusted_proxys_requests_do_not_wait(api: ApiHarness) -> None:
     async with (
-        served(house, replace(PATIENT, keyless_requests=1), "127.0.0.2") as port,
+        served(api, replace(PATIENT, keyless_requests=1), "127.0.0.2") as port,
         connected(port, source="127.0.0.2") as streams,
     ):
         assert await seconds_for(streams, HEAD, 100) < 30
 
 
-async def test_what_waits_is_gone_with_its_connection(house: House) -> None:
+async def test_what_waits_is_gone_with_its_connection(api: ApiHarness) -> None:
     """Whoever connects again and again has many connections that are closed and were not collected yet."""
     tracemalloc.start()
     gc.disable()
     try:
-        async with served(house, replace(PATIENT, keyless_requests=1, per_address=2)) as port:
+        async with served(api, replace(PATIENT, keyless_requests=1, per_address=2)) as port:
             async with contextlib.AsyncExitStack() as stack:
                 for _ in range(60):
                     _, writer = await stack.enter_async_context(connected(port))
@@ -443,8 +443,8 @@ async def test_what_waits_is_gone_with_its_connection(house: House) -> None:
         tracemalloc.stop()
 
 
-async def test_requests_that_come_at_once_are_answered_in_order(house: House) -> None:
-    async with served(house, replace(PATIENT, keyless_requests=100_000)) as port, connected(port) as (reader, writer):
+async def test_requests_that_come_at_once_are_answered_in_order(api: ApiHarness) -> None:
+    async with served(api, replace(PATIENT, keyless_requests=100_000)) as port, connected(port) as (reader, writer):
         count = 500
         for n in range(count):
             writer.write(b"GET /livez HTTP/1.1\r\nx-request-id: r-%d\r\n\r\n" % n)
@@ -465,7 +465,7 @@ ENCODED = {"no body": b"", "a length": b'{"name": "x", "greeting": "y"}', "chunk
 @pytest.mark.parametrize("following", NEXT)
 @pytest.mark.parametrize("encoded", ENCODED)
 async def test_what_follows_a_request_waits_for_its_answer(
-    house: House, monkeypatch: pytest.MonkeyPatch, following: str, encoded: str
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch, following: str, encoded: str
 ) -> None:
     """It takes the place of no answer. After chunks, whose end is found too late, the connection closes instead."""
     reached, go_on, body = asyncio.Event(), asyncio.Event(), ENCODED[encoded]
@@ -475,13 +475,13 @@ async def test_what_follows_a_request_waits_for_its_answer(
         await go_on.wait()
         return []
 
-    monkeypatch.setattr(house.services.store, "put_agent" if body else "agents", stuck)
-    headers = {**house.headers(), "content-type": "application/json"}
+    monkeypatch.setattr(api.services.store, "put_agent" if body else "agents", stuck)
+    headers = {**api.headers(), "content-type": "application/json"}
     headers |= {"transfer-encoding": "chunked"} if encoded == "chunks" else {"content-length": str(len(body))}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
     head = (b"POST" if body else b"GET") + b" /v1/api/agents HTTP/1.1\r\n" + lines + b"\r\n"
     more, then = NEXT[following]
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         writer.write(head + (chunk(body) + b"0\r\n\r\n" if encoded == "chunks" else body) + more)
         await reached.wait()
         async with connected(port) as (other, others):
@@ -494,9 +494,9 @@ async def test_what_follows_a_request_waits_for_its_answer(
 
 
 @pytest.mark.parametrize("upgrade", [b"websocket", b"h2c"])
-async def test_nothing_can_be_upgraded_to(house: House, upgrade: bytes) -> None:
+async def test_nothing_can_be_upgraded_to(api: ApiHarness, upgrade: bytes) -> None:
     wish = b"connection: upgrade\r\nupgrade: " + upgrade + b"\r\n"
-    async with served(house, PATIENT) as port:
+    async with served(api, PATIENT) as port:
         async with connected(port) as (reader, writer):
             for _ in range(2):
                 writer.write(LIVEZ + wish + b"\r\n")
@@ -513,8 +513,8 @@ async def test_nothing_can_be_upgraded_to(house: House, upgrade: bytes) -> None:
     [b"GET /livez HTTP/1.0\r\n\r\n", b"GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n"],
     ids=["HTTP/1.0", "close"],
 )
-async def test_who_wants_it_closed_gets_it_closed(house: House, raw: bytes) -> None:
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
+async def test_who_wants_it_closed_gets_it_closed(api: ApiHarness, raw: bytes) -> None:
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
         writer.write(raw)
         answer = await rest(reader)
     assert answer.startswith(b"HTTP/1.1 200 OK")
@@ -523,22 +523,22 @@ async def test_who_wants_it_closed_gets_it_closed(house: House, raw: bytes) -> N
 @pytest.mark.parametrize(
     "raw", [b"nonsense\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x16\x03\x01"]
 )
-async def test_what_is_not_http_gets_a_sentence(house: House, raw: bytes) -> None:
-    async with served(house, replace(PATIENT, head_seconds=0.5)) as port, connected(port) as (reader, writer):
+async def test_what_is_not_http_gets_a_sentence(api: ApiHarness, raw: bytes) -> None:
+    async with served(api, replace(PATIENT, head_seconds=0.5)) as port, connected(port) as (reader, writer):
         writer.write(raw)
         answer = await rest(reader)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"This is not a valid HTTP request" in answer
 
 
-async def test_an_upload_in_many_pieces_comes_whole(house: House, tmp_path: Path) -> None:
+async def test_an_upload_in_many_pieces_comes_whole(api: ApiHarness, tmp_path: Path) -> None:
     """Also while the parser waits for the application again and again."""
     rows = b"".join(b"+1212555%04d,Ann%d\n" % (n, n) for n in range(100, 200))
-    body = b'--x\r\nContent-Disposition: form-data; name="agentId"\r\n\r\n%s\r\n' % (await house.agent()).encode()
+    body = b'--x\r\nContent-Disposition: form-data; name="agentId"\r\n\r\n%s\r\n' % (await api.agent()).encode()
     body += b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     body += b"phone_number,first_name\n" + rows + b"x" * 300_000 + b"\r\n--x--\r\n"
-    async with served(house, PATIENT) as port, connected(port) as (reader, writer):
-        writer.write(request(house, "operate", path="/v1/api/batch-calls/validate"))
+    async with served(api, PATIENT) as port, connected(port) as (reader, writer):
+        writer.write(request(api, "operate", path="/v1/api/batch-calls/validate"))
         for start in range(0, len(body), 1000):
             writer.write(chunk(body[start : start + 1000]))
         writer.write(b"0\r\n\r\n" + HEAD)

@@ -17,8 +17,8 @@ from covey.domain.webhook import ENDED_EVENTS
 from covey.engine.deliveries import Deliveries
 from covey.fetch import Fetcher
 from covey.settings import Fetch
-from tests.api.house import succeeded
-from tests.api.twelvelabs.shelf import Shelf, open_shelf
+from tests.api.harness import succeeded
+from tests.api.twelvelabs.asset_api import AssetApi, open_asset_api
 from tests.fetch.receivers import ALLOWED, Receiver, says, serving
 from tests.patience import patience
 
@@ -43,72 +43,72 @@ class Names:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-async def an_asset(shelf: Shelf, url: str) -> str:
+async def an_asset(asset_api: AssetApi, url: str) -> str:
     """An asset by URL."""
-    answer = await shelf.client.post("/v1.3/assets", files={"method": (None, "url"), "url": (None, url)})
+    answer = await asset_api.client.post("/v1.3/assets", files={"method": (None, "url"), "url": (None, url)})
     assert answer.status_code == 201, answer.text
-    return str((await shelf.looked_at(answer.json()["_id"]))["error"]["message"])
+    return str((await asset_api.looked_at(answer.json()["_id"]))["error"]["message"])
 
 
-async def a_video(shelf: Shelf, url: str) -> str:
+async def a_video(asset_api: AssetApi, url: str) -> str:
     """The video of an item, fetched when its turn comes."""
-    return (await shelf.intake.fetched_asset("ws-one", url)).error or ""
+    return (await asset_api.intake.fetched_asset("ws-one", url)).error or ""
 
 
-async def a_media_source(shelf: Shelf, url: str) -> str:
+async def a_media_source(asset_api: AssetApi, url: str) -> str:
     """An image that a prompt names."""
     with pytest.raises(Refused) as refused:
-        await shelf.intake.image("ws-one", {"name": "logo", "url": url})
+        await asset_api.intake.image("ws-one", {"name": "logo", "url": url})
     return str(refused.value)
 
 
 @asynccontextmanager
-async def deliveries(shelf: Shelf) -> AsyncIterator[Deliveries]:
+async def deliveries(asset_api: AssetApi) -> AsyncIterator[Deliveries]:
     """The loop that sends them, over the shelf's fetcher."""
-    services = replace(shelf.house.services, fetcher=shelf.intake._fetcher)
-    loop = Deliveries(services.store, shelf.house.clock, sender_of(services), timedelta(seconds=20))
+    services = replace(asset_api.api.services, fetcher=asset_api.intake._fetcher)
+    loop = Deliveries(services.store, asset_api.api.clock, sender_of(services), timedelta(seconds=20))
     yield loop
     await loop.stop()
 
 
-async def told(shelf: Shelf, batch: str) -> str:
+async def told(asset_api: AssetApi, batch: str) -> str:
     """What the second try to deliver the end of a batch came to."""
-    async with deliveries(shelf) as loop, patience():
+    async with deliveries(asset_api) as loop, patience():
         for _ in range(2):
             await loop.round()
             while loop.on_their_way:
                 await asyncio.sleep(0.01)
                 await loop.round()
-            shelf.house.clock.ahead += timedelta(minutes=1)
-    [delivery] = await shelf.house.services.store.deliveries("ws-one", batch=batch)
+            asset_api.api.clock.ahead += timedelta(minutes=1)
+    [delivery] = await asset_api.api.services.store.deliveries("ws-one", batch=batch)
     assert delivery.attempts == 2
     return delivery.error or ""
 
 
-async def a_callback_url(shelf: Shelf, url: str) -> str:
+async def a_callback_url(asset_api: AssetApi, url: str) -> str:
     """Where a single call's end is told."""
-    agent = await shelf.house.agent(greeting="Hello")
+    agent = await asset_api.api.agent(greeting="Hello")
     body = {"to": "+12125550101", "call_agent_id": agent, "callback_url": url}
-    answer = await shelf.client.post("/v1/api/call", json=body)
+    answer = await asset_api.client.post("/v1/api/call", json=body)
     assert answer.status_code == 200, answer.text
-    [taken] = await shelf.house.claim(1)
-    await shelf.house.finish(taken, succeeded())
-    return await told(shelf, taken[0].batch)
+    [taken] = await asset_api.api.claim(1)
+    await asset_api.api.finish(taken, succeeded())
+    return await told(asset_api, taken[0].batch)
 
 
-async def a_webhook(shelf: Shelf, url: str) -> str:
+async def a_webhook(asset_api: AssetApi, url: str) -> str:
     """An endpoint of the workspace."""
-    answer = await shelf.client.post(HOOKS, json={"url": url, "events": list(ENDED_EVENTS)})
+    answer = await asset_api.client.post(HOOKS, json={"url": url, "events": list(ENDED_EVENTS)})
     assert answer.status_code == 200, answer.text
-    await shelf.house.planted()
+    await asset_api.api.planted()
     batch = ""
-    for taken in await shelf.house.claim(3):
+    for taken in await asset_api.api.claim(3):
         batch = taken[0].batch
-        await shelf.house.finish(taken, succeeded())
-    return await told(shelf, batch)
+        await asset_api.api.finish(taken, succeeded())
+    return await told(asset_api, batch)
 
 
-Use = Callable[[Shelf, str], Awaitable[str]]
+Use = Callable[[AssetApi, str], Awaitable[str]]
 USES: tuple[Use, ...] = (an_asset, a_video, a_media_source, a_callback_url, a_webhook)
 TOLD = {a_callback_url, a_webhook}
 NOT_PUBLIC = "leads to an address that is not on the public internet"
@@ -145,8 +145,11 @@ async def the_world(location: str) -> AsyncIterator[tuple[int, Receiver]]:
 async def asked(tmp_path: Path, use: Use, answers: list[tuple[str, ...]], location: str) -> tuple[str, Names]:
     """What the user of this world is told; nobody came to what listens inside."""
     names, fetch = Names(answers), Fetch(allow=(ip_network(f"{ALLOWED}/32"),))
-    async with the_world(location) as (port, canary), open_shelf(tmp_path, fetch, Fetcher(fetch, names)) as shelf:
-        sentence = await use(shelf, f"http://hook.test:{port}/a.mp4?token=private")
+    async with (
+        the_world(location) as (port, canary),
+        open_asset_api(tmp_path, fetch, Fetcher(fetch, names)) as asset_api,
+    ):
+        sentence = await use(asset_api, f"http://hook.test:{port}/a.mp4?token=private")
     assert canary.heads == []
     assert "private" not in sentence
     return sentence, names

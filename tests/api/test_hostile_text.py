@@ -16,16 +16,16 @@ from covey.settings import Settings
 from covey.settings.regions import REGIONS
 from tests.api.bodies import BODIES, message, send
 from tests.api.document import document
-from tests.api.house import PEOPLE, PREFIX, House, open_house
+from tests.api.harness import PEOPLE, PREFIX, ApiHarness, open_api
 from tests.conformance.databases import DATABASES
 
 ID = "0123456789abcdef01234567"
 
 
 @pytest.fixture(params=DATABASES)
-async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ApiHarness]:
     """A house over each of the databases."""
-    async with open_house(tmp_path, request.param) as opened:
+    async with open_api(tmp_path, request.param) as opened:
         yield opened
 
 
@@ -42,12 +42,12 @@ def filled(path: str, value: str = ID) -> str:
     return "/".join(value if part.startswith("{") else part for part in path.split("/"))
 
 
-async def ask(house: House, method: str, path: str, **more: Any) -> Any:
-    headers = {**house.headers("admin" if is_admin(path) else "operate"), **more.pop("headers", {})}
-    return await house.client.request(method, path, headers=headers, **more)
+async def ask(api: ApiHarness, method: str, path: str, **more: Any) -> Any:
+    headers = {**api.headers("admin" if is_admin(path) else "operate"), **more.pop("headers", {})}
+    return await api.client.request(method, path, headers=headers, **more)
 
 
-async def test_a_nul_in_a_query_never_reaches_the_store(either: House) -> None:
+async def test_a_nul_in_a_query_never_reaches_the_store(either: ApiHarness) -> None:
     seen = 0
     for method, path, operation in operations("get", "delete"):
         for one in operation.get("parameters", ()):
@@ -60,7 +60,7 @@ async def test_a_nul_in_a_query_never_reaches_the_store(either: House) -> None:
     assert (await ask(either, "get", PREFIX, params={"a\0b": "1"})).status_code == 400
 
 
-async def test_a_nul_in_a_path_is_a_thing_that_is_not_there(either: House) -> None:
+async def test_a_nul_in_a_path_is_a_thing_that_is_not_there(either: ApiHarness) -> None:
     for method, path, operation in operations():
         if "{" in path and "requestBody" not in operation:
             answer = await ask(either, method, filled(path, "a%00b"))
@@ -68,7 +68,7 @@ async def test_a_nul_in_a_path_is_a_thing_that_is_not_there(either: House) -> No
 
 
 @pytest.mark.parametrize("text", [rb"a\u0000b", rb"\u0000", rb"\\\u0000"])
-async def test_a_nul_in_a_body_is_refused_by_its_name(either: House, text: bytes) -> None:
+async def test_a_nul_in_a_body_is_refused_by_its_name(either: ApiHarness, text: bytes) -> None:
     for method, path, fields in BODIES:
         for field in [*fields, "x-of-their-own"]:
             content = b'{"' + field.encode() + b'":["x",{"in":"' + text + b'"}]}'
@@ -79,12 +79,12 @@ async def test_a_nul_in_a_body_is_refused_by_its_name(either: House, text: bytes
         assert answer.status_code == 400
 
 
-async def test_a_backslash_and_a_zero_are_no_nul(either: House) -> None:
+async def test_a_backslash_and_a_zero_are_no_nul(either: ApiHarness) -> None:
     agent = await either.agent(goodbye=r"\u0000 is how JSON writes it")
     assert (await either.json(f"/v1/api/agents/{agent}"))["goodbye"] == r"\u0000 is how JSON writes it"
 
 
-async def test_a_nul_in_a_form_is_refused_by_its_name(either: House) -> None:
+async def test_a_nul_in_a_form_is_refused_by_its_name(either: ApiHarness) -> None:
     agent = await either.agent()
     for name in ("agentId", "name", "trunk"):
         data = {"agentId": agent, name: "a\0b"}
@@ -98,7 +98,7 @@ async def test_a_nul_in_a_form_is_refused_by_its_name(either: House) -> None:
 
 
 @pytest.mark.parametrize("csv", [b"phone_number,a\0\n+12125550101,x\n", b"phone_number,a\n+12125550101,x\0y\n"])
-async def test_a_nul_in_a_list_is_reported(either: House, csv: bytes) -> None:
+async def test_a_nul_in_a_list_is_reported(either: ApiHarness, csv: bytes) -> None:
     answer = await either.start(agent=await either.agent(greeting="Hello"), csv=csv)
     assert answer.status_code == 400, answer.text
 
@@ -135,33 +135,33 @@ def numbers_of_bodies() -> list[tuple[str, str, tuple[str, ...]]]:
     ]
 
 
-async def test_no_number_of_a_body_is_read_from_what_is_none(house: House) -> None:
+async def test_no_number_of_a_body_is_read_from_what_is_none(api: ApiHarness) -> None:
     found = numbers_of_bodies()
     assert len(found) > 25
     for method, path, names in found:
         for text in NUMERALS:
             body = {"name": "x", "to": "+12125550101", "numbers": ["1"], **holding(names, text)}
-            answer = await ask(house, method, filled(path), json=body)
+            answer = await ask(api, method, filled(path), json=body)
             assert answer.status_code == 400, (method, path, names, text, answer.text)
             assert names[0] in message(answer) or path.startswith("/v1.3"), (method, path, names, message(answer))
 
 
-async def test_numbers_as_text_stay_fine_where_they_were(house: House) -> None:
-    agent = await house.agent(ringSeconds="20")
-    assert (await house.json(f"/v1/api/agents/{agent}"))["ringSeconds"] == 20
-    batch = await house.planted()
-    answer = await house.client.patch(f"{PREFIX}/{batch}", json={"maxConcurrent": "5", "callsPerSecond": "2.5"})
+async def test_numbers_as_text_stay_fine_where_they_were(api: ApiHarness) -> None:
+    agent = await api.agent(ringSeconds="20")
+    assert (await api.json(f"/v1/api/agents/{agent}"))["ringSeconds"] == 20
+    batch = await api.planted()
+    answer = await api.client.patch(f"{PREFIX}/{batch}", json={"maxConcurrent": "5", "callsPerSecond": "2.5"})
     assert answer.status_code == 200, answer.text
 
 
-async def test_no_number_of_a_query_is_read_from_what_is_none(house: House) -> None:
-    batch, seen = await house.planted(), 0
+async def test_no_number_of_a_query_is_read_from_what_is_none(api: ApiHarness) -> None:
+    batch, seen = await api.planted(), 0
     for method, path, operation in operations("get"):
         for one in operation.get("parameters", ()):
             if one["in"] == "query" and one["name"] in ("page", "limit", "page_limit"):
                 for text in NUMERALS:
                     url = filled(path).replace(f"{PREFIX}/{ID}", f"{PREFIX}/{batch}")
-                    answer = await ask(house, method, f"{url}?{one['name']}={quote(text)}")
+                    answer = await ask(api, method, f"{url}?{one['name']}={quote(text)}")
                     assert answer.status_code in (400, 404), (path, one["name"], text, answer.text)
                     seen += answer.status_code == 400
     assert seen > 60
@@ -169,9 +169,9 @@ async def test_no_number_of_a_query_is_read_from_what_is_none(house: House) -> N
 
 @pytest.mark.parametrize("field", ["maxConcurrent", "callsPerSecond", "maxCost"])
 @pytest.mark.parametrize("text", [text for text in NUMERALS if text])
-async def test_no_number_of_a_form_is_read_from_what_is_none(house: House, field: str, text: str) -> None:
-    data = {"agentId": await house.agent(), field: text}
-    answer = await house.client.post(PREFIX, data=data, files={"file": ("people.csv", PEOPLE)})
+async def test_no_number_of_a_form_is_read_from_what_is_none(api: ApiHarness, field: str, text: str) -> None:
+    data = {"agentId": await api.agent(), field: text}
+    answer = await api.client.post(PREFIX, data=data, files={"file": ("people.csv", PEOPLE)})
     assert answer.status_code == 400, answer.text
     assert message(answer).startswith(f"{field}: ")
 
@@ -181,7 +181,7 @@ def test_the_regions_are_those_with_a_numbering_plan() -> None:
 
 
 @pytest.mark.parametrize("region", ["ZZ", "AQ", "zz", "U", "USA", "٣٣"])
-async def test_a_region_without_numbers_is_refused_wherever_it_is_said(either: House, region: str) -> None:
+async def test_a_region_without_numbers_is_refused_wherever_it_is_said(either: ApiHarness, region: str) -> None:
     agent = await either.agent(greeting="Hello")
     call = {"to": "2125550101", "call_agent_id": agent, "region": region}
     settings = {"name": "n", "settings": {"region": region}}
@@ -203,7 +203,7 @@ async def test_a_region_without_numbers_is_refused_wherever_it_is_said(either: H
 
 
 @pytest.mark.parametrize("region", ["ZZ", "AQ"])
-async def test_a_default_that_was_kept_before_counts_as_none(either: House, region: str) -> None:
+async def test_a_default_that_was_kept_before_counts_as_none(either: ApiHarness, region: str) -> None:
     now, store = either.clock.now(), either.services.store
     await store.change_workspace(Workspace("ws-one", "one", now, 1.0, {"region": region, "country": region}))
     agent = await either.agent(greeting="Hello")
@@ -232,7 +232,7 @@ DATES = [
 
 @pytest.mark.parametrize("name", ["from", "to", "startDate", "endDate"])
 @pytest.mark.parametrize("date", DATES)
-async def test_no_date_is_too_early_or_too_late(either: House, name: str, date: Any) -> None:
+async def test_no_date_is_too_early_or_too_late(either: ApiHarness, name: str, date: Any) -> None:
     await either.planted()
     for path in ("/v2/api/call-history", "/v2/api/call-history/metrics"):
         answer = await ask(either, "get", path, params={"dateRange": json.dumps({name: date})})
@@ -240,7 +240,7 @@ async def test_no_date_is_too_early_or_too_late(either: House, name: str, date: 
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-async def test_no_day_of_usage_is_too_early_or_too_late(either: House, day: str) -> None:
+async def test_no_day_of_usage_is_too_early_or_too_late(either: ApiHarness, day: str) -> None:
     for name in ("since", "until"):
         answer = await ask(either, "get", "/v1/api/usage", params={name: day})
         assert answer.status_code in (200, 400), answer.text
@@ -251,7 +251,7 @@ def multipart(boundary: bytes, headers: bytes = b'Content-Disposition: form-data
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/validate", "/v1.3/assets"])
-async def test_forms_that_no_browser_sends(either: House, path: str) -> None:
+async def test_forms_that_no_browser_sends(either: ApiHarness, path: str) -> None:
     long = b"b" * 300
     many = b"\r\n".join(b"X-%d: 1" % number for number in range(5_000))
     wide = b'Content-Disposition: form-data; name="' + b"n" * 100_000 + b'"'

@@ -10,7 +10,7 @@ import httpx2 as httpx
 import pytest
 
 from covey.api.kit.auth import PUBLIC, is_admin
-from tests.api.house import PEOPLE, PREFIX, House
+from tests.api.harness import PEOPLE, PREFIX, ApiHarness
 from tests.api.routes import operations
 
 LATER = {"scheduledAt": "2099-01-01T00:00:00Z"}
@@ -24,9 +24,9 @@ def strict() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method, path, operation
 
 
-async def asked(house: House, method: str, path: str, **request: Any) -> httpx.Response:
-    headers = {**house.headers("admin" if is_admin(path) else "operate"), **request.pop("headers", {})}
-    return await house.client.request(method, path.replace("{", "").replace("}", ""), headers=headers, **request)
+async def asked(api: ApiHarness, method: str, path: str, **request: Any) -> httpx.Response:
+    headers = {**api.headers("admin" if is_admin(path) else "operate"), **request.pop("headers", {})}
+    return await api.client.request(method, path.replace("{", "").replace("}", ""), headers=headers, **request)
 
 
 def code_of(answer: httpx.Response) -> str:
@@ -38,10 +38,10 @@ def code_of(answer: httpx.Response) -> str:
     return str(error["code"] if isinstance(error, dict) else error)
 
 
-async def test_an_unknown_parameter_of_a_query_is_refused_by_its_name(house: House) -> None:
+async def test_an_unknown_parameter_of_a_query_is_refused_by_its_name(api: ApiHarness) -> None:
     wrong = {}
     for method, path, operation in strict():
-        answer = await asked(house, method, path, params=LATER)
+        answer = await asked(api, method, path, params=LATER)
         known = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
         named = all(name in answer.text for name in ("scheduledAt", *known))
         if code_of(answer) not in UNKNOWN or not named:
@@ -52,9 +52,9 @@ async def test_an_unknown_parameter_of_a_query_is_refused_by_its_name(house: Hou
 @pytest.mark.parametrize(
     "body", [b'{"scheduledAt": "2099-01-01T00:00:00Z"}', b"[]", b'""', b"scheduledAt=x", b"\xff", b" " * 2000]
 )
-async def test_a_body_where_none_is_taken_is_refused(house: House, body: bytes) -> None:
+async def test_a_body_where_none_is_taken_is_refused(api: ApiHarness, body: bytes) -> None:
     found = [
-        (method, path, await asked(house, method, path, content=body))
+        (method, path, await asked(api, method, path, content=body))
         for method, path, operation in strict()
         if "requestBody" not in operation
     ]
@@ -63,51 +63,51 @@ async def test_a_body_where_none_is_taken_is_refused(house: House, body: bytes) 
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b" null\n"])
-async def test_a_body_that_says_nothing_is_none(house: House, body: bytes) -> None:
+async def test_a_body_that_says_nothing_is_none(api: ApiHarness, body: bytes) -> None:
     """Generated clients send it."""
     for method, path, operation in strict():
         if "requestBody" not in operation:
-            answer = await asked(house, method, path, content=body)
+            answer = await asked(api, method, path, content=body)
             assert code_of(answer) not in NO_BODY, (method, path)
 
 
-async def test_what_is_meant_for_later_or_elsewhere_is_not_done_now(house: House) -> None:
+async def test_what_is_meant_for_later_or_elsewhere_is_not_done_now(api: ApiHarness) -> None:
     query = "?scheduledAt=2099-01-01T00:00:00Z&trunk=simulated"
-    answer = await house.start(path=PREFIX + query)
+    answer = await api.start(path=PREFIX + query)
     assert (answer.status_code, answer.json()["error"]) == (400, "unknown_parameter")
-    body = {"to": "+12125550101", "call_agent_id": await house.agent(), "dynamic_variables": {"first_name": "Ann"}}
-    answer = await house.client.post("/v1/call" + query, json=body)
+    body = {"to": "+12125550101", "call_agent_id": await api.agent(), "dynamic_variables": {"first_name": "Ann"}}
+    answer = await api.client.post("/v1/call" + query, json=body)
     assert (answer.status_code, answer.json()["error"]) == (400, "unknown_parameter")
-    assert not await house.claim(1)
-    batch = await house.planted()
-    answer = await house.client.delete(f"{PREFIX}/{batch}?hangup=true")
+    assert not await api.claim(1)
+    batch = await api.planted()
+    answer = await api.client.delete(f"{PREFIX}/{batch}?hangup=true")
     assert (answer.status_code, answer.json()["message"]) == (
         400,
         "hangup: there is no such query parameter; there are active",
     )
-    await house.client.post(f"{PREFIX}/{batch}/pause")
-    answer = await house.client.post(f"{PREFIX}/{batch}/resume", json=LATER)
+    await api.client.post(f"{PREFIX}/{batch}/pause")
+    answer = await api.client.post(f"{PREFIX}/{batch}/resume", json=LATER)
     assert (answer.status_code, answer.json()["error"]) == (400, "no_body_taken")
-    status = await house.json(f"{PREFIX}/{batch}")
+    status = await api.json(f"{PREFIX}/{batch}")
     assert (status["status"], status["paused"]) == ("processing", True)
-    answer = await house.client.post(f"{PREFIX}/{batch}/resume", json={})
+    answer = await api.client.post(f"{PREFIX}/{batch}/resume", json={})
     assert (answer.status_code, answer.json()["paused"]) == (200, False)
 
 
-async def test_a_misspelt_filter_does_not_show_everything(house: House) -> None:
+async def test_a_misspelt_filter_does_not_show_everything(api: ApiHarness) -> None:
     for path, query in (
         (PREFIX, {"state": "queued"}),
         ("/v2/api/call-history", {"batchID": "batch_x"}),
         ("/v2/api/call-history", {"dateRange": '{"since": "2026-12-01"}'}),
         ("/v2/api/call-history/metrics", {"dateRange": '{"since": "2026-12-01"}'}),
     ):
-        answer = await house.client.get(path, params=query)
+        answer = await api.client.get(path, params=query)
         assert answer.status_code == 400, (path, query)
 
 
-async def test_an_order_without_a_body_holds_though_its_client_is_gone(house: House) -> None:
-    batch = await house.planted(csv=PEOPLE)
-    headers = [(name.encode(), value.encode()) for name, value in house.headers().items()]
+async def test_an_order_without_a_body_holds_though_its_client_is_gone(api: ApiHarness) -> None:
+    batch = await api.planted(csv=PEOPLE)
+    headers = [(name.encode(), value.encode()) for name, value in api.headers().items()]
     scope = {"type": "http", "method": "DELETE", "path": f"{PREFIX}/{batch}", "query_string": b"", "headers": headers}
 
     async def gone() -> dict[str, str]:
@@ -116,10 +116,10 @@ async def test_an_order_without_a_body_holds_though_its_client_is_gone(house: Ho
     async def nowhere(_: Any) -> None:
         """Nobody reads the answer."""
 
-    await house.app({**scope, "http_version": "1.1", "raw_path": b"", "root_path": ""}, gone, nowhere)
-    assert (await house.json(f"{PREFIX}/{batch}"))["status"] == "cancelled"
+    await api.app({**scope, "http_version": "1.1", "raw_path": b"", "root_path": ""}, gone, nowhere)
+    assert (await api.json(f"{PREFIX}/{batch}"))["status"] == "cancelled"
 
 
-async def test_probes_may_ask_as_they_like(house: House) -> None:
+async def test_probes_may_ask_as_they_like(api: ApiHarness) -> None:
     for path in PUBLIC:
-        assert (await house.client.get(f"{path}?verbose&x=1")).status_code == 200, path
+        assert (await api.client.get(f"{path}?verbose&x=1")).status_code == 200, path

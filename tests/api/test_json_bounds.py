@@ -14,7 +14,7 @@ from covey.domain.asset import Asset, AssetState
 from covey.domain.batch import NewBatch, NewItem
 from covey.domain.ids import new_id
 from tests.api.bodies import BODIES, message, send
-from tests.api.house import PREFIX, House, succeeded
+from tests.api.harness import PREFIX, ApiHarness, succeeded
 
 
 def nested(depth: int, inner: Any = 1) -> Any:
@@ -30,72 +30,72 @@ def test_there_are_bodies() -> None:
 
 
 @pytest.mark.parametrize("depth", [MOST_DEPTH, 300, 5_000, 100_000])
-async def test_what_is_nested_too_deeply_is_refused_by_every_route_and_field(house: House, depth: int) -> None:
+async def test_what_is_nested_too_deeply_is_refused_by_every_route_and_field(api: ApiHarness, depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
     for method, path, fields in BODIES:
         for field in [*fields, "x-of-their-own"] if depth < 1000 else fields[:1]:
-            answer = await send(house, method, path, b'{"a":"{[","' + field.encode() + b'":' + deep + b"}")
+            answer = await send(api, method, path, b'{"a":"{[","' + field.encode() + b'":' + deep + b"}")
             assert answer.status_code == 400, (method, path, field, answer.text)
             assert message(answer) == f"{field}: nested deeper than {MOST_DEPTH} levels", (method, path)
 
 
-async def test_the_field_is_named_inside_of_lists_too(house: House) -> None:
+async def test_the_field_is_named_inside_of_lists_too(api: ApiHarness) -> None:
     body = {"name": "a", "greeting": "b", "questions": [{"name": "q", "ask": "a", "note": nested(100)}]}
-    answer = await send(house, "POST", "/v1/api/agents", orjson.dumps(body))
+    answer = await send(api, "POST", "/v1/api/agents", orjson.dumps(body))
     assert message(answer) == f"questions.0.note: nested deeper than {MOST_DEPTH} levels"
 
 
-async def test_what_is_as_deep_as_may_be_is_kept_and_read(house: House) -> None:
-    agent = await house.agent(settings=nested(MOST_DEPTH - 1), variables=nested(MOST_DEPTH - 1), more=nested(63))
-    assert (await house.json(f"/v1/api/agents/{agent}"))["settings"] == nested(MOST_DEPTH - 1)
+async def test_what_is_as_deep_as_may_be_is_kept_and_read(api: ApiHarness) -> None:
+    agent = await api.agent(settings=nested(MOST_DEPTH - 1), variables=nested(MOST_DEPTH - 1), more=nested(63))
+    assert (await api.json(f"/v1/api/agents/{agent}"))["settings"] == nested(MOST_DEPTH - 1)
     for method in ("PUT", "PATCH"):
-        assert (await send(house, method, f"/v1/api/agents/{agent}", b'{"more":[[[]]]}')).status_code == 200
+        assert (await send(api, method, f"/v1/api/agents/{agent}", b'{"more":[[[]]]}')).status_code == 200
     call = {"to": "+12125550101", "call_agent_id": agent, "metadata": nested(MOST_DEPTH - 1)}
     call["dynamic_variables"] = {"first_name": "Ann"}
-    answer = await send(house, "POST", "/v1/api/call", orjson.dumps(call))
+    answer = await send(api, "POST", "/v1/api/call", orjson.dumps(call))
     assert answer.status_code == 200, answer.text
-    assert (await house.client.get("/v1/api/agents")).status_code == 200
-    assert await house.batch(agent=agent)
+    assert (await api.client.get("/v1/api/agents")).status_code == 200
+    assert await api.batch(agent=agent)
 
 
-async def test_metadata_of_a_form_has_the_same_limit(house: House) -> None:
+async def test_metadata_of_a_form_has_the_same_limit(api: ApiHarness) -> None:
     notes = orjson.dumps({"a": nested(MOST_DEPTH + 1)}).decode()
     form = {"method": "direct", "user_metadata": notes}
-    answer = await house.client.post("/v1.3/assets", data=form, files={"file": ("a.md", b"# Notes")})
+    answer = await api.client.post("/v1.3/assets", data=form, files={"file": ("a.md", b"# Notes")})
     assert answer.status_code == 400
     assert message(answer) == f"user_metadata.a: nested deeper than {MOST_DEPTH} levels"
 
 
 @pytest.mark.parametrize("name", ["callIds", "dateRange"])
-async def test_json_in_a_query_has_the_same_limit(house: House, name: str) -> None:
-    answer = await house.client.get("/v2/api/call-history", params={name: "[" * 3000})
+async def test_json_in_a_query_has_the_same_limit(api: ApiHarness, name: str) -> None:
+    answer = await api.client.get("/v2/api/call-history", params={name: "[" * 3000})
     assert answer.status_code == 400
     assert message(answer).startswith(f"{name}: ")
 
 
-async def test_no_body_may_have_far_too_many_values(house: House) -> None:
+async def test_no_body_may_have_far_too_many_values(api: ApiHarness) -> None:
     many = b'{"name":[' + b"{}," * MOST_VALUES + b"{}]}"
     for method, path, _ in BODIES:
         if not path.startswith("/v1.3"):
-            answer = await send(house, method, path, many)
+            answer = await send(api, method, path, many)
             assert answer.status_code == 400, (method, path)
             assert "more than 50,000 values" in message(answer)
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"1e999", b'"\\ud800"', b"\xff", b"{'a': 1}"])
-async def test_what_is_no_json_is_refused_by_every_route(house: House, text: bytes) -> None:
+async def test_what_is_no_json_is_refused_by_every_route(api: ApiHarness, text: bytes) -> None:
     for method, path, _ in BODIES:
-        answer = await send(house, method, path, b'{"x":' + text + b"}")
+        answer = await send(api, method, path, b'{"x":' + text + b"}")
         assert answer.status_code == 400, (method, path)
         assert "not valid JSON" in message(answer)
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**30])
-async def test_whole_numbers_have_64_bits(house: House, number: int) -> None:
-    answer = await send(house, "POST", "/v1/api/agents", b'{"name":"a","settings":{"n":[%d]}}' % number)
+async def test_whole_numbers_have_64_bits(api: ApiHarness, number: int) -> None:
+    answer = await send(api, "POST", "/v1/api/agents", b'{"name":"a","settings":{"n":[%d]}}' % number)
     assert message(answer) == "settings.n.0: the number is too large; at most 64 bits are kept"
-    agent = await house.agent(settings={"n": [2**63 - 1, -(2**63)], "text": str(number)})
-    assert (await house.json(f"/v1/api/agents/{agent}"))["settings"]["n"] == [2**63 - 1, -(2**63)]
+    agent = await api.agent(settings={"n": [2**63 - 1, -(2**63)], "text": str(number)})
+    assert (await api.json(f"/v1/api/agents/{agent}"))["settings"]["n"] == [2**63 - 1, -(2**63)]
 
 
 NO_NUL = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
@@ -133,15 +133,15 @@ DEEPEST = 253
 """With one level around it, as much as a store took: orjson writes 254."""
 
 
-async def plant(house: House) -> tuple[str, str, str]:
+async def plant(api: ApiHarness) -> tuple[str, str, str]:
     """An agent, an asset and a call as an earlier version would have kept them: nested far deeper than may be now."""
-    now, store, deep = house.clock.now(), house.services.store, nested(DEEPEST)
+    now, store, deep = api.clock.now(), api.services.store, nested(DEEPEST)
     body = {"name": "old", "greeting": "Hello", "settings": deep, "more": deep, "userId": "u"}
     agent = AgentRecord(new_id(now), "ws-one", body, now, now)
     await store.put_agent(agent)
     ready, notes = AssetState.ready, {"d": deep}
     asset = Asset(new_id(now), "ws-one", "a.mp4", "video", "direct", ready, now, 1, 1.0, None, {}, None, notes)
-    await store.add_asset(asset, house.services.worker)
+    await store.add_asset(asset, api.services.worker)
     wire = f"agent_{agent.id}"
     config = CallsConfig(agent={"greeting": "Hello"}, agent_id=wire, trunk="demo", live=False, metadata=deep)
     new = NewBatch(new_id(now), "ws-one", "calls", "demo", orjson.dumps(config.model_dump()), now, origin="single")
@@ -149,14 +149,14 @@ async def plant(house: House) -> tuple[str, str, str]:
     async def pieces() -> Any:
         yield [NewItem(orjson.dumps({"row": 1, "values": {"phone_number": "+12125550101"}}), "+12125550101")]
 
-    batch = await house.services.submission.submit(new, pieces(), house.services.quota(True))
-    for taken in await house.claim():
-        await house.finish(taken, succeeded())
+    batch = await api.services.submission.submit(new, pieces(), api.services.quota(True))
+    for taken in await api.claim():
+        await api.finish(taken, succeeded())
     return wire, asset.id, batch.id
 
 
-async def test_what_was_kept_deeper_before_makes_no_read_fail(house: House) -> None:
-    agent, asset, batch = await plant(house)
+async def test_what_was_kept_deeper_before_makes_no_read_fail(api: ApiHarness) -> None:
+    agent, asset, batch = await plant(api)
     for path in (
         "/v1/api/agents",
         f"/v1/api/agents/{agent}",
@@ -166,17 +166,17 @@ async def test_what_was_kept_deeper_before_makes_no_read_fail(house: House) -> N
         f"/v2/api/call-history/call_{batch[:-6]}000001",
         "/v1/api/people/%2B12125550101",
     ):
-        assert (await house.client.get(path)).status_code == 200, path
-    assert (await house.json(f"/v1/api/agents/{agent}"))["settings"] == nested(DEEPEST)
-    export = await house.client.post("/v2/api/call-history/export-csv", json={"includePostAnalysis": True})
+        assert (await api.client.get(path)).status_code == 200, path
+    assert (await api.json(f"/v1/api/agents/{agent}"))["settings"] == nested(DEEPEST)
+    export = await api.client.post("/v2/api/call-history/export-csv", json={"includePostAnalysis": True})
     assert export.status_code == 200
     for method in ("PUT", "PATCH"):
-        answer = await house.client.request(method, f"/v1/api/agents/{agent}", json={"goodbye": "Bye"})
+        answer = await api.client.request(method, f"/v1/api/agents/{agent}", json={"goodbye": "Bye"})
         assert answer.status_code == 200, answer.text
-        answer = await house.client.request(
+        answer = await api.client.request(
             method, f"/v1.3/assets/{asset}/user-metadata", json={"user_metadata": {"a": "b"}}
         )
         assert answer.status_code == 204, answer.text
-    assert (await house.start(agent=agent, csv=b"phone_number\n+12125550101\n")).status_code == 200
-    assert (await house.client.get(PREFIX)).status_code == 200
-    assert (await house.client.delete(f"/v1/api/agents/{agent}")).status_code == 200
+    assert (await api.start(agent=agent, csv=b"phone_number\n+12125550101\n")).status_code == 200
+    assert (await api.client.get(PREFIX)).status_code == 200
+    assert (await api.client.delete(f"/v1/api/agents/{agent}")).status_code == 200

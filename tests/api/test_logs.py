@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from covey.logging import bound, setup_logging
-from tests.api.house import PREFIX, House
+from tests.api.harness import PREFIX, ApiHarness
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def test_libraries_logs_and_tracebacks_go_the_same_way(lines: io.StringIO) -> No
 
 
 async def test_an_unexpected_error_is_logged_with_its_requests_id(
-    house: House, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    api: ApiHarness, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the inside")
 
-    monkeypatch.setattr(house.services.store, "batches", broken)
-    answer = await house.client.get(PREFIX, params={"status": "all", "page": "7"}, headers={"x-request-id": "r-2"})
+    monkeypatch.setattr(api.services.store, "batches", broken)
+    answer = await api.client.get(PREFIX, params={"status": "all", "page": "7"}, headers={"x-request-id": "r-2"})
     assert answer.status_code == 500
     assert "the inside" not in answer.text
     logged = [orjson.loads(line) for line in lines.getvalue().splitlines()]
@@ -59,11 +59,13 @@ async def test_an_unexpected_error_is_logged_with_its_requests_id(
     assert "page=7" not in lines.getvalue()
 
 
-async def test_every_request_is_a_line_with_its_batch_and_without_its_query(house: House, lines: io.StringIO) -> None:
-    batch = await house.planted()
-    await house.client.get(f"{PREFIX}/{batch}/calls", params={"after": "c1"}, headers={"x-request-id": "r-3"})
-    await house.client.get("/v1/api/people/%2B12125550101")
-    await house.client.get(f"{PREFIX}/+12125550101")
+async def test_every_request_is_a_line_with_its_batch_and_without_its_query(
+    api: ApiHarness, lines: io.StringIO
+) -> None:
+    batch = await api.planted()
+    await api.client.get(f"{PREFIX}/{batch}/calls", params={"after": "c1"}, headers={"x-request-id": "r-3"})
+    await api.client.get("/v1/api/people/%2B12125550101")
+    await api.client.get(f"{PREFIX}/+12125550101")
     logged = {line["request"]: line for line in map(orjson.loads, lines.getvalue().splitlines())}
     line = logged["r-3"]
     assert (line["batch"], line["status"], line["method"]) == (batch, 200, "GET")

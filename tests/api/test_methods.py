@@ -8,7 +8,7 @@ import pytest
 
 from covey.api.app import routes
 from covey.api.kit.openapi import documented
-from tests.api.house import House
+from tests.api.harness import ApiHarness
 from tests.api.serving import served
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -28,32 +28,32 @@ def paths() -> dict[str, set[str]]:
 PATHS = paths()
 
 
-def headers(house: House, path: str) -> dict[str, str]:
-    return house.headers("admin" if path.startswith("/v1/admin") else "operate")
+def headers(api: ApiHarness, path: str) -> dict[str, str]:
+    return api.headers("admin" if path.startswith("/v1/admin") else "operate")
 
 
 @pytest.mark.parametrize("path", sorted(PATHS))
-async def test_allow_names_the_methods_that_a_path_takes(house: House, path: str) -> None:
+async def test_allow_names_the_methods_that_a_path_takes(api: ApiHarness, path: str) -> None:
     """Also where a path with a parameter would take the method, as the one of a batch called `template`."""
     allow = ", ".join(method for method in METHODS if method in PATHS[path])
     for method in (*METHODS, "OPTIONS", "TRACE", "PROPFIND"):
         if method not in PATHS[path]:
-            answer = await house.client.request(method, re.sub(r"\{\w+\}", ID, path), headers=headers(house, path))
+            answer = await api.client.request(method, re.sub(r"\{\w+\}", ID, path), headers=headers(api, path))
             assert (answer.status_code, answer.headers.get("allow")) == (405, allow), method
 
 
 @pytest.mark.parametrize("path", sorted(path for path, methods in PATHS.items() if "GET" in methods))
-async def test_head_is_get_without_the_body(house: House, path: str) -> None:
+async def test_head_is_get_without_the_body(api: ApiHarness, path: str) -> None:
     place = re.sub(r"\{\w+\}", ID, path)
-    got, head = [await house.client.request(way, place, headers=headers(house, path)) for way in ("GET", "HEAD")]
+    got, head = [await api.client.request(way, place, headers=headers(api, path)) for way in ("GET", "HEAD")]
     assert head.status_code == got.status_code
     assert {**head.headers, "x-request-id": ""}.keys() == {**got.headers, "x-request-id": ""}.keys()
     for name in ("content-type", "cache-control"):
         assert head.headers.get(name) == got.headers.get(name)
 
 
-async def test_head_has_no_body_on_the_wire(house: House) -> None:
-    async with served(house) as port:
+async def test_head_has_no_body_on_the_wire(api: ApiHarness) -> None:
+    async with served(api) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for path in (b"/livez", b"/openapi.json", b"/v1/api/agents"):
             writer.write(b"HEAD " + path + b" HTTP/1.1\r\nhost: covey\r\n\r\n")
@@ -76,8 +76,8 @@ def kept_out(answer: Any) -> None:
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-async def test_answers_are_kept_by_nobody_and_framed_by_nobody(house: House) -> None:
-    client, nobody = house.client, {"x-api-key": ""}
+async def test_answers_are_kept_by_nobody_and_framed_by_nobody(api: ApiHarness) -> None:
+    client, nobody = api.client, {"x-api-key": ""}
     for answer in (
         await client.get("/v1/api/agents"),
         await client.get("/v1/api/agents", headers=nobody),
@@ -95,7 +95,7 @@ async def test_answers_are_kept_by_nobody_and_framed_by_nobody(house: House) -> 
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
-async def test_the_document_may_be_kept_but_not_framed(house: House, path: str) -> None:
-    answer = await house.client.get(path)
+async def test_the_document_may_be_kept_but_not_framed(api: ApiHarness, path: str) -> None:
+    answer = await api.client.get(path)
     kept_out(answer)
     assert "no-store" not in answer.headers["cache-control"]

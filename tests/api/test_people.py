@@ -11,102 +11,102 @@ from covey.calls.paths import skipped_path
 from covey.calls.speech.cache import ClipCache
 from covey.calls.speech.synthesis import EspeakSynthesizer
 from covey.domain.run import Retry
-from tests.api.house import BUSY, House, succeeded
+from tests.api.harness import BUSY, ApiHarness, succeeded
 
 PATH = "/v1/api/people/%2B12125550101"
 FIVE = b"phone_number,first_name\n" + b"+12125550101,Ann\n" * 5
 
 
-def recorded(house: House, *names: str) -> list[Path]:
+def recorded(api: ApiHarness, *names: str) -> list[Path]:
     """Recordings that lie where calls keep them."""
-    files = [house.services.settings.data / "recordings" / name for name in names]
+    files = [api.services.settings.data / "recordings" / name for name in names]
     for file in files:
         file.write_bytes(b"fLaC")
     return files
 
 
-async def test_the_recordings_of_earlier_attempts_go_too(house: House) -> None:
+async def test_the_recordings_of_earlier_attempts_go_too(api: ApiHarness) -> None:
     again = {"smartCallback": True, "gapBetweenEachAttemptForSmartCallback": [{"hours": 1}]}
-    await house.planted(csv=FIVE.split(b"\n", 2)[0] + b"\n+12125550101,Ann\n", agent=await house.agent(**again))
-    files = recorded(house, "first.flac", "second.flac")
-    [taken] = await house.claim(1)
+    await api.planted(csv=FIVE.split(b"\n", 2)[0] + b"\n+12125550101,Ann\n", agent=await api.agent(**again))
+    files = recorded(api, "first.flac", "second.flac")
+    [taken] = await api.claim(1)
     busy = type(BUSY)("busy", "Number busy", {"recording": "first.flac"})
-    await house.finish(taken, Retry(house.clock.now() + timedelta(hours=1), busy))
-    house.clock.ahead = timedelta(hours=1, minutes=1)
-    [taken] = await house.claim(1)
-    await house.finish(taken, succeeded(recording="second.flac"))
-    answer = (await house.client.delete(PATH)).json()
+    await api.finish(taken, Retry(api.clock.now() + timedelta(hours=1), busy))
+    api.clock.ahead = timedelta(hours=1, minutes=1)
+    [taken] = await api.claim(1)
+    await api.finish(taken, succeeded(recording="second.flac"))
+    answer = (await api.client.delete(PATH)).json()
     assert (answer["calls"], answer["recordings"]) == (1, 2)
     assert not any(file.exists() for file in files)
 
 
-async def test_all_calls_are_erased_however_many(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_calls_are_erased_however_many(api: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasing, "_PAGE", 2)
-    await house.planted(csv=FIVE)
-    files = recorded(house, *(f"{n}.flac" for n in range(5)))
+    await api.planted(csv=FIVE)
+    files = recorded(api, *(f"{n}.flac" for n in range(5)))
     for n in range(5):
-        [taken] = await house.claim(1)
-        await house.finish(taken, succeeded(recording=f"{n}.flac"))
-    answer = (await house.client.delete(PATH)).json()
+        [taken] = await api.claim(1)
+        await api.finish(taken, succeeded(recording=f"{n}.flac"))
+    answer = (await api.client.delete(PATH)).json()
     assert (answer["calls"], answer["recordings"]) == (5, 5)
     assert not any(file.exists() for file in files)
 
 
-async def test_no_row_goes_before_its_recording(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    await house.planted(csv=FIVE)
-    [file] = recorded(house, "a.flac")
+async def test_no_row_goes_before_its_recording(api: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    await api.planted(csv=FIVE)
+    [file] = recorded(api, "a.flac")
     for n in range(5):
-        [taken] = await house.claim(1)
-        await house.finish(taken, succeeded(recording="a.flac" if n == 0 else None))
+        [taken] = await api.claim(1)
+        await api.finish(taken, succeeded(recording="a.flac" if n == 0 else None))
 
     async def broken(_: object) -> None:
         raise OSError("the bucket does not answer")
 
     with monkeypatch.context() as breaking:
-        breaking.setattr(house.services.recordings, "delete", broken)
-        assert (await house.client.delete(PATH)).status_code == 500
-    assert len((await house.json(PATH))["calls"]) == 5
-    assert (await house.client.delete(PATH)).json()["recordings"] == 1
+        breaking.setattr(api.services.recordings, "delete", broken)
+        assert (await api.client.delete(PATH)).status_code == 500
+    assert len((await api.json(PATH))["calls"]) == 5
+    assert (await api.client.delete(PATH)).json()["recordings"] == 1
     assert not file.exists()
 
 
-async def test_a_refusal_erases_nothing(house: House) -> None:
-    await house.planted(csv=FIVE)
-    [file] = recorded(house, "a.flac")
-    [taken] = await house.claim(1)
-    await house.finish(taken, succeeded(recording="a.flac"))
-    answer = await house.client.delete(PATH)
+async def test_a_refusal_erases_nothing(api: ApiHarness) -> None:
+    await api.planted(csv=FIVE)
+    [file] = recorded(api, "a.flac")
+    [taken] = await api.claim(1)
+    await api.finish(taken, succeeded(recording="a.flac"))
+    answer = await api.client.delete(PATH)
     assert (answer.status_code, answer.json()["error"]) == (409, "active")
     assert file.exists()
 
 
-async def test_clips_of_the_workspace_are_forgotten(house: House) -> None:
+async def test_clips_of_the_workspace_are_forgotten(api: ApiHarness) -> None:
     synthesizer = EspeakSynthesizer()
-    clips = ClipCache(house.services.settings.data / "clips", synthesizer)
-    object.__setattr__(house.services, "forget_clips", clips.forget)
+    clips = ClipCache(api.services.settings.data / "clips", synthesizer)
+    object.__setattr__(api.services, "forget_clips", clips.forget)
     files = []
     for workspace in ("ws-one", "ws-other"):
-        file = house.services.settings.data / "clips" / workspace / synthesizer.name / "a.pcm"
+        file = api.services.settings.data / "clips" / workspace / synthesizer.name / "a.pcm"
         file.parent.mkdir(parents=True)
         file.write_bytes(b"\0\0")
         files.append(file)
-    assert (await house.client.delete(PATH)).status_code == 200
+    assert (await api.client.delete(PATH)).status_code == 200
     assert [file.exists() for file in files] == [False, True]
 
 
-async def test_lists_of_skipped_rows_lose_the_number(house: House) -> None:
+async def test_lists_of_skipped_rows_lose_the_number(api: ApiHarness) -> None:
     rows = (
         b"phone_number,first_name\n+12125550102,Bob\n(212) 555 01-01 x,Ann\n+12125550101,Ann\n+12125550101,Ann\n999,C\n"
     )
-    batch = await house.batch(csv=rows, onInvalid="skip", onDuplicate="skip")
+    batch = await api.batch(csv=rows, onInvalid="skip", onDuplicate="skip")
     report = f"/v1/api/batch-calls/{batch}/report"
-    before = await house.json(report)
+    before = await api.json(report)
     assert "0101" in orjson.dumps(before).decode().replace("-", "").replace(" ", "")
-    await house.client.delete(f"/v1/api/batch-calls/{batch}")
-    other = skipped_path(house.services.settings.data, "0" * 24)
+    await api.client.delete(f"/v1/api/batch-calls/{batch}")
+    other = skipped_path(api.services.settings.data, "0" * 24)
     other.write_bytes(orjson.dumps({"row": 2, "value": "+12125550101"}) + b"\n")
-    answer = (await house.client.delete(PATH)).json()
-    after = await house.json(report)
+    answer = (await api.client.delete(PATH)).json()
+    after = await api.json(report)
     assert answer["skippedRows"] == 2
     assert "5550101" not in "".join(sign for sign in str(after["invalidRows"]) if sign.isdecimal())
     assert [row["row"] for row in after["invalidRows"]] == [row["row"] for row in before["invalidRows"]]
@@ -131,11 +131,11 @@ def test_a_number_is_known_in_any_writing(value: str, same: bool) -> None:
     assert erasing.is_about({"value": value}, "+12125550101") is same
 
 
-async def test_what_was_given_with_a_single_call_goes_with_it(house: House) -> None:
-    agent = await house.agent()
+async def test_what_was_given_with_a_single_call_goes_with_it(api: ApiHarness) -> None:
+    agent = await api.agent()
     body = {"to": "+12125550101", "call_agent_id": agent, "dynamic_variables": {"first_name": "Ann"}}
-    await house.client.post("/v1/api/call", json={**body, "metadata": {"patient": "Ann"}})
-    [taken] = await house.claim(1)
-    await house.finish(taken, BUSY)
-    assert (await house.client.delete(PATH)).json()["calls"] == 1
-    assert await house.json("/v2/api/call-history") == []
+    await api.client.post("/v1/api/call", json={**body, "metadata": {"patient": "Ann"}})
+    [taken] = await api.claim(1)
+    await api.finish(taken, BUSY)
+    assert (await api.client.delete(PATH)).json()["calls"] == 1
+    assert await api.json("/v2/api/call-history") == []

@@ -6,16 +6,16 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from tests.api.connecting import LIVEZ, PATIENT, connected, one_answer
-from tests.api.house import House
+from tests.api.harness import ApiHarness
 from tests.api.serving import served
 
 FORWARDED = "x-forwarded-for: 203.0.113.7\r\nx-forwarded-proto: https\r\n"
 
 
-async def seen_as(house: House, source: str, forwarded: str, *trusted: str, bind: str) -> tuple[str, str]:
+async def seen_as(api: ApiHarness, source: str, forwarded: str, *trusted: str, bind: str) -> tuple[str, str]:
     """The address under which a wrong key is counted, and the scheme, for a request from `source`."""
     seen: list[tuple[str, str]] = []
-    door = house.app
+    door = api.app
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -23,7 +23,7 @@ async def seen_as(house: House, source: str, forwarded: str, *trusted: str, bind
         await door(scope, receive, send)
 
     async with (
-        served(replace(house, app=noting), PATIENT, *trusted, host=bind) as port,
+        served(replace(api, app=noting), PATIENT, *trusted, host=bind) as port,
         connected(port, source=source) as (reader, writer),
     ):
         writer.write(LIVEZ + forwarded.encode() + b"\r\n")
@@ -44,7 +44,7 @@ async def seen_as(house: House, source: str, forwarded: str, *trusted: str, bind
 )
 @pytest.mark.parametrize("bind", ["0.0.0.0", "::"])
 async def test_only_a_trusted_proxy_says_who_asks(
-    house: House, trusted: list[str], forwarded: str, address: str, scheme: str, bind: str
+    api: ApiHarness, trusted: list[str], forwarded: str, address: str, scheme: str, bind: str
 ) -> None:
     """Also where one socket hears both kinds of IP, and names an IPv4 peer as an IPv6 address."""
-    assert await seen_as(house, "127.0.0.2", forwarded, *trusted, bind=bind) == (address, scheme)
+    assert await seen_as(api, "127.0.0.2", forwarded, *trusted, bind=bind) == (address, scheme)

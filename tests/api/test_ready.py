@@ -10,7 +10,7 @@ import pytest
 from covey.server.assembly import LAG_SECONDS, LAGGED_SECONDS, running
 from covey.server.vitals import LoopLag
 from covey.settings import Analysis, Settings
-from tests.api.house import House
+from tests.api.harness import ApiHarness
 from tests.clock import ManualClock
 
 
@@ -25,42 +25,42 @@ def no_room(size: int = 0) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-async def ready(house: House) -> str | None:
+async def ready(api: ApiHarness) -> str | None:
     """Why the server is not ready; None if it is."""
-    answer = await house.client.get("/readyz")
-    metrics = (await house.client.get("/metrics")).text
+    answer = await api.client.get("/readyz")
+    metrics = (await api.client.get("/metrics")).text
     assert answer.status_code in (200, 503)
     assert f"covey_ready {1.0 if answer.status_code == 200 else 0.0}" in metrics
     return None if answer.status_code == 200 else str(answer.json()["message"])
 
 
-async def test_a_database_without_room_is_not_ready_until_it_has_some_again(house: House) -> None:
+async def test_a_database_without_room_is_not_ready_until_it_has_some_again(api: ApiHarness) -> None:
     agent = {"name": "x", "greeting": "y"}
-    assert await ready(house) is None
+    assert await ready(api) is None
     with no_room():
-        answer = await house.client.post("/v1/api/agents", json=agent)
+        answer = await api.client.post("/v1/api/agents", json=agent)
         assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
         assert "disk" not in answer.text
         for _ in range(2):
-            assert await ready(house) == "The database has no room left on its disk"
-    assert await ready(house) is None
-    assert (await house.client.post("/v1/api/agents", json=agent)).status_code == 200
-    rows = await house.services.store.writer.run(  # type: ignore[attr-defined]
+            assert await ready(api) == "The database has no room left on its disk"
+    assert await ready(api) is None
+    assert (await api.client.post("/v1/api/agents", json=agent)).status_code == 200
+    rows = await api.services.store.writer.run(  # type: ignore[attr-defined]
         lambda database: database.connection.execute("SELECT count(*) FROM idempotency").fetchall()
     )
     assert rows == [(0,)]
 
 
-async def test_a_folder_without_room_is_not_ready_until_it_has_some_again(house: House) -> None:
-    agent = await house.agent()
+async def test_a_folder_without_room_is_not_ready_until_it_has_some_again(api: ApiHarness) -> None:
+    agent = await api.agent()
     people = b"phone_number\n" + b"+12125550101\n" * 20_000
     with no_room(1000):
-        answer = await house.start(agent, csv=people)
+        answer = await api.start(agent, csv=people)
         assert (answer.status_code, answer.json()["error"]) == (507, "no_room")
         for _ in range(2):
-            assert await ready(house) == "There is no room for files where the data folder is"
-    assert await ready(house) is None
-    assert list(house.services.spool.iterdir()) == []
+            assert await ready(api) == "There is no room for files where the data folder is"
+    assert await ready(api) is None
+    assert list(api.services.spool.iterdir()) == []
 
 
 async def test_a_server_that_stood_still_is_not_ready_for_a_moment(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ async def test_a_server_that_stood_still_is_not_ready_for_a_moment(tmp_path: Pat
 
 
 @pytest.mark.parametrize("path", ["/livez", "/metrics", "/v1/api/agents"])
-async def test_the_rest_is_answered_all_the_same(house: House, path: str) -> None:
-    house.services.file_room.full = True
+async def test_the_rest_is_answered_all_the_same(api: ApiHarness, path: str) -> None:
+    api.services.file_room.full = True
     with no_room():
-        assert (await house.client.get("/readyz")).status_code == 503
-        assert (await house.client.get(path)).status_code == 200
+        assert (await api.client.get("/readyz")).status_code == 503
+        assert (await api.client.get(path)).status_code == 200

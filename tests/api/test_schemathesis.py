@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from covey.api.kit.auth import is_admin
 from tests.api.document import document
 from tests.api.furnished import furnish, good, order
-from tests.api.house import House, open_house
+from tests.api.harness import ApiHarness, open_api
 from tests.api.serving import served
 from tests.patience import PATIENCE
 
@@ -49,7 +49,7 @@ class Target:
     """A served house, from the outside."""
 
     url: str
-    house: House
+    api: ApiHarness
     loop: asyncio.AbstractEventLoop
 
     def run(self, coroutine: Any) -> Any:
@@ -64,9 +64,9 @@ def serving(data: Path) -> Iterator[Target]:
     done: list[asyncio.Event] = []
 
     async def live() -> None:
-        async with open_house(data, failed_authentications_per_second=100_000) as house, served(house) as port:
+        async with open_api(data, failed_authentications_per_second=100_000) as api, served(api) as port:
             done.append(asyncio.Event())
-            ready.set_result(Target(f"http://127.0.0.1:{port}", house, asyncio.get_running_loop()))
+            ready.set_result(Target(f"http://127.0.0.1:{port}", api, asyncio.get_running_loop()))
             await done[0].wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(live()))
@@ -92,13 +92,13 @@ def target(tmp_path: Path) -> Iterator[Target]:
 
 def test_the_whole_document(target: Target) -> None:
     worked: set[str] = set()
-    ids = target.run(furnish(target.house))
+    ids = target.run(furnish(target.api))
     schema = schemathesis.openapi.from_dict(document())
     operations = sorted(
         (_ok(found) for found in schema.get_all_operations()),
         key=lambda one: order(str(one.definition.raw["operationId"])),
     )
-    keys = {True: target.house.headers("admin"), False: target.house.headers()}
+    keys = {True: target.api.headers("admin"), False: target.api.headers()}
     with httpx.Client(base_url=target.url) as client:
         for operation in operations:
             client.headers = httpx.Headers(keys[is_admin(operation.path)])

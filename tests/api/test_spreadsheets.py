@@ -3,7 +3,7 @@
 import csv
 import io
 
-from tests.api.house import PREFIX, House, succeeded
+from tests.api.harness import PREFIX, ApiHarness, succeeded
 
 COLUMN = "note;=1+1"
 ROWS = f"phone_number,=name,{COLUMN}\n+12125550101,x;=cmd,@Ann|=2\n".encode()
@@ -20,24 +20,24 @@ def safe(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
-async def test_exports_and_histories_of_calls(house: House) -> None:
-    batch = await house.planted(ROWS)
-    for taken in await house.claim():
-        await house.finish(taken, succeeded(transcript="agent: Hello\n=1+1;@x", answers={"a": "x;=1"}))
-    header, row = safe((await house.client.get(f"{PREFIX}/{batch}/export")).text)
+async def test_exports_and_histories_of_calls(api: ApiHarness) -> None:
+    batch = await api.planted(ROWS)
+    for taken in await api.claim():
+        await api.finish(taken, succeeded(transcript="agent: Hello\n=1+1;@x", answers={"a": "x;=1"}))
+    header, row = safe((await api.client.get(f"{PREFIX}/{batch}/export")).text)
     assert (header[1:3], row[:3]) == (["'=name", "note;'=1+1"], ["+12125550101", "x;'=cmd", "'@Ann|'=2"])
-    raw = (await house.client.get(f"{PREFIX}/{batch}/export", params={"raw": "true"})).text
+    raw = (await api.client.get(f"{PREFIX}/{batch}/export", params={"raw": "true"})).text
     assert next(csv.reader(io.StringIO(raw)))[:3] == ["phone_number", "=name", COLUMN]
     body = {"includeTranscripts": True, "includePostAnalysis": True}
-    history = safe((await house.client.post("/v2/api/call-history/export-csv", json=body)).text)
+    history = safe((await api.client.post("/v2/api/call-history/export-csv", json=body)).text)
     assert history[1][-1] == "agent: Hello\n'=1+1;'@x"
 
 
-async def test_reports_and_templates(house: House) -> None:
-    agent = await house.agent(greeting=f"Hello {{{COLUMN}}}, {{=name}}")
-    answer = await house.start(agent, BAD, path=f"{PREFIX}/validate?format=csv")
+async def test_reports_and_templates(api: ApiHarness) -> None:
+    agent = await api.agent(greeting=f"Hello {{{COLUMN}}}, {{=name}}")
+    answer = await api.start(agent, BAD, path=f"{PREFIX}/validate?format=csv")
     assert answer.headers["content-type"].startswith("text/csv")
     assert [row[2] for row in safe(answer.text)[1:]] == ["x;'=cmd|'/C calc'!A0", "'@Ann"]
-    assert not list(house.services.spool.iterdir())
-    [header] = safe((await house.client.get(f"{PREFIX}/template", params={"agentId": agent})).text)
+    assert not list(api.services.spool.iterdir())
+    [header] = safe((await api.client.get(f"{PREFIX}/template", params={"agentId": agent})).text)
     assert header[-2:] == ["'=name", "note;'=1+1"]

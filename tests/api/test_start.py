@@ -12,17 +12,17 @@ from covey.calls.agents import Agent
 from covey.calls.config import KIND, CallsConfig, Row
 from covey.domain.batch import NewBatch, NewItem
 from covey.domain.ids import new_id
-from tests.api.house import PEOPLE, PREFIX, House
+from tests.api.harness import PEOPLE, PREFIX, ApiHarness
 
 ALIAS = "/v1/batch-calls"
 
 
-async def nothing_is_left(house: House) -> None:
+async def nothing_is_left(api: ApiHarness) -> None:
     """No batch, no spooled file, no list of skipped rows."""
-    assert (await house.json(PREFIX))["pagination"]["total"] == 0
-    spool = house.services.spool
+    assert (await api.json(PREFIX))["pagination"]["total"] == 0
+    spool = api.services.spool
     assert not spool.exists() or not list(spool.iterdir())
-    assert not list(house.services.settings.data.glob("skipped/*"))
+    assert not list(api.services.settings.data.glob("skipped/*"))
 
 
 BAD_FIELDS: tuple[tuple[dict[str, Any], str], ...] = (
@@ -54,13 +54,13 @@ BAD_FIELDS: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-async def test_a_bad_field_is_named_and_nothing_is_left(house: House) -> None:
-    agent = await house.agent()
+async def test_a_bad_field_is_named_and_nothing_is_left(api: ApiHarness) -> None:
+    agent = await api.agent()
     for fields, word in BAD_FIELDS:
-        answer = await house.start(agent=agent, **fields)
+        answer = await api.start(agent=agent, **fields)
         assert answer.status_code == 400, fields
         assert word in answer.json()["message"], fields
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
 BAD_FILES = (
@@ -74,80 +74,80 @@ BAD_FILES = (
 )
 
 
-async def test_a_bad_file_is_refused(house: House) -> None:
-    agent = await house.agent()
+async def test_a_bad_file_is_refused(api: ApiHarness) -> None:
+    agent = await api.agent()
     for csv, code in BAD_FILES:
-        answer = await house.start(agent=agent, csv=csv)
+        answer = await api.start(agent=agent, csv=csv)
         assert answer.status_code == 400, csv
         assert answer.json()["error"] == code
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
-async def test_bad_rows_are_listed_with_what_would_be_right(house: House) -> None:
+async def test_bad_rows_are_listed_with_what_would_be_right(api: ApiHarness) -> None:
     csv = b"phone_number,first_name\n+12125550101,Ann\n4.15555E+09,Bob\n+14155550999,Cid\n"
-    answer = await house.start(csv=csv)
+    answer = await api.start(csv=csv)
     assert answer.status_code == 400
     body = answer.json()
     assert body["invalidCount"] == 2
     assert [row["row"] for row in body["invalidRows"]] == [3, 4]
     assert body["invalidRows"][1]["code"] == "not_a_demo_number"
     assert "onInvalid=skip" in body["message"]
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
-async def test_bad_rows_can_be_skipped_and_are_reported(house: House) -> None:
+async def test_bad_rows_can_be_skipped_and_are_reported(api: ApiHarness) -> None:
     csv = b"phone_number,first_name\n+12125550101,Ann\nnot a number,Bob\n+12125550101,Ann\n"
-    answer = await house.start(csv=csv, onInvalid="skip")
+    answer = await api.start(csv=csv, onInvalid="skip")
     body = answer.json()
     assert (body["totalCalls"], body["invalidCount"], body["duplicates"], body["duplicatesSkipped"]) == (2, 1, 1, 0)
-    report = await house.json(f"{PREFIX}/{body['batchId']}/report")
+    report = await api.json(f"{PREFIX}/{body['batchId']}/report")
     assert report["invalidCount"] == 1
     assert report["invalidRows"][0]["row"] == 3
-    assert not list(house.services.spool.iterdir())
-    skipped = (await house.start(csv=csv, onInvalid="skip", onDuplicate="skip")).json()
+    assert not list(api.services.spool.iterdir())
+    skipped = (await api.start(csv=csv, onInvalid="skip", onDuplicate="skip")).json()
     assert (skipped["totalCalls"], skipped["duplicatesSkipped"]) == (1, 1)
 
 
-async def test_a_workspace_may_skip_by_default(house: House) -> None:
+async def test_a_workspace_may_skip_by_default(api: ApiHarness) -> None:
     change = {"settings": {"onInvalid": "skip"}}
-    answer = await house.client.patch("/v1/admin/workspaces/ws-one", json=change, headers=house.headers("admin"))
+    answer = await api.client.patch("/v1/admin/workspaces/ws-one", json=change, headers=api.headers("admin"))
     assert answer.status_code == 200
-    answer = await house.start(csv=b"phone_number,first_name\n+12125550101,Ann\nnonsense,Bob\n")
+    answer = await api.start(csv=b"phone_number,first_name\n+12125550101,Ann\nnonsense,Bob\n")
     assert answer.json()["totalCalls"] == 1
 
 
-async def test_no_file_no_agent_no_form(house: House) -> None:
-    agent = await house.agent()
-    answer = await house.client.post(PREFIX, files={"agentId": (None, agent)})
+async def test_no_file_no_agent_no_form(api: ApiHarness) -> None:
+    agent = await api.agent()
+    answer = await api.client.post(PREFIX, files={"agentId": (None, agent)})
     assert (answer.status_code, answer.json()["error"]) == (400, "no_file")
-    answer = await house.client.post(PREFIX, files={"file": ("a.csv", PEOPLE)})
+    answer = await api.client.post(PREFIX, files={"file": ("a.csv", PEOPLE)})
     assert answer.status_code == 400
     assert answer.json()["message"].startswith("agentId")
-    answer = await house.client.post(PREFIX, json={"agentId": agent})
+    answer = await api.client.post(PREFIX, json={"agentId": agent})
     assert (answer.status_code, answer.json()["error"]) == (400, "not_a_form")
-    answer = await house.client.post(PREFIX, data={"agentId": agent})
+    answer = await api.client.post(PREFIX, data={"agentId": agent})
     assert (answer.status_code, answer.json()["error"]) == (400, "not_a_form")
     kind = {"content-type": "multipart/form-data; boundary=x"}
     for raw in (b"nonsense", b"--x\r\n", b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nabc'):
-        answer = await house.client.post(PREFIX, content=raw, headers=kind)
+        answer = await api.client.post(PREFIX, content=raw, headers=kind)
         assert (answer.status_code, answer.json()["error"]) == (400, "bad_form"), raw
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
-async def test_an_agent_that_is_not_there_or_has_nothing_to_say(house: House) -> None:
-    answer = await house.start(agent="agent_" + "0" * 24)
+async def test_an_agent_that_is_not_there_or_has_nothing_to_say(api: ApiHarness) -> None:
+    answer = await api.start(agent="agent_" + "0" * 24)
     assert answer.status_code == 404
-    answer = await house.start(agent=await house.agent(greeting=""))
+    answer = await api.start(agent=await api.agent(greeting=""))
     assert (answer.status_code, answer.json()["error"]) == (400, "agent_has_no_script")
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
-async def test_what_a_batch_freezes(house: House) -> None:
-    agent = await house.agent(smartCallback=True, maxAttemptsForSmartCallback=2)
-    batch = await house.batch(agent=agent, name="Frozen")
-    changed = await house.client.put(f"/v1/api/agents/{agent}", json={"greeting": "Something else"})
+async def test_what_a_batch_freezes(api: ApiHarness) -> None:
+    agent = await api.agent(smartCallback=True, maxAttemptsForSmartCallback=2)
+    batch = await api.batch(agent=agent, name="Frozen")
+    changed = await api.client.put(f"/v1/api/agents/{agent}", json={"greeting": "Something else"})
     assert changed.status_code == 200
-    kept = await house.services.store.batch(batch.removeprefix("batch_"))
+    kept = await api.services.store.batch(batch.removeprefix("batch_"))
     config = CallsConfig.load(kept.config)
     assert Agent.model_validate(config.agent).greeting == "Hello {first_name}, this is a reminder."
     assert (config.trunk, config.live, config.agent_id) == ("demo", False, agent)
@@ -155,131 +155,129 @@ async def test_what_a_batch_freezes(house: House) -> None:
     assert config.retry is not None
     assert config.retry.gap(1, 0) == 3600
     assert kept.max_tries == 2
-    _, items = await house.services.store.items(kept.id)
+    _, items = await api.services.store.items(kept.id)
     assert Row.load(items[0].input).values == {"phone_number": "+12125550101", "first_name": "Ann"}
     assert items[0].ref == "+12125550101"
 
 
-async def test_the_batchs_smart_callback_overrides_the_agents(house: House) -> None:
-    agent = await house.agent(smartCallback=True, retryVoicemail=True)
+async def test_the_batchs_smart_callback_overrides_the_agents(api: ApiHarness) -> None:
+    agent = await api.agent(smartCallback=True, retryVoicemail=True)
     config = {"enabled": True, "maxAttempts": 3, "gaps": [{"days": 1, "hours": 2}, {"days": 2, "hours": 0}]}
-    batch = await house.batch(agent=agent, smartCallbackConfig=orjson.dumps(config).decode())
-    kept = await house.services.store.batch(batch.removeprefix("batch_"))
+    batch = await api.batch(agent=agent, smartCallbackConfig=orjson.dumps(config).decode())
+    kept = await api.services.store.batch(batch.removeprefix("batch_"))
     retry = CallsConfig.load(kept.config).retry
     assert retry is not None
     assert [retry.gap(n, 0) for n in (1, 2, 3)] == [93_600, 172_800, 172_800]
     assert "voicemail" in retry.codes
     assert kept.max_tries == 3
-    off = await house.batch(agent=agent, smartCallbackConfig='{"enabled": false}', allowDuplicate="true")
-    assert (await house.services.store.batch(off.removeprefix("batch_"))).max_tries == 1
+    off = await api.batch(agent=agent, smartCallbackConfig='{"enabled": false}', allowDuplicate="true")
+    assert (await api.services.store.batch(off.removeprefix("batch_"))).max_tries == 1
 
 
-async def test_scheduled_batches_wait(house: House) -> None:
-    at = house.clock.now() + timedelta(hours=1)
+async def test_scheduled_batches_wait(api: ApiHarness) -> None:
+    at = api.clock.now() + timedelta(hours=1)
     text = at.strftime("%Y-%m-%dT%H:%M:%S.123456789+00:00")
-    batch = await house.batch(scheduledAt=text)
-    status = await house.json(f"{PREFIX}/{batch}")
+    batch = await api.batch(scheduledAt=text)
+    status = await api.json(f"{PREFIX}/{batch}")
     assert status["status"] == "queued"
     assert status["scheduledAt"] == int(at.replace(microsecond=123456).timestamp() * 1000)
-    assert not await house.claim(1)
+    assert not await api.claim(1)
 
 
-async def test_no_idempotency_key_lifts_the_guard_of_the_list(house: House) -> None:
+async def test_no_idempotency_key_lifts_the_guard_of_the_list(api: ApiHarness) -> None:
     """The key guards the request, the guard the list, on each trunk by itself (contract 12.6)."""
-    agent = await house.agent()
-    dry = await house.start(agent=agent, trunk="simulated", headers={"idempotency-key": "dry"})
+    agent = await api.agent()
+    dry = await api.start(agent=agent, trunk="simulated", headers={"idempotency-key": "dry"})
     assert dry.status_code == 200, "a dry run refuses nothing"
-    first = (await house.start(agent=agent, headers={"idempotency-key": "one"})).json()["batchId"]
-    again = await house.start(agent=agent, headers={"idempotency-key": "one"})
+    first = (await api.start(agent=agent, headers={"idempotency-key": "one"})).json()["batchId"]
+    again = await api.start(agent=agent, headers={"idempotency-key": "one"})
     assert (again.headers["idempotency-replayed"], again.json()["batchId"]) == ("true", first)
     for headers in ({}, {"idempotency-key": "two"}):
-        other = await house.start(agent=agent, headers=headers, name="July")
+        other = await api.start(agent=agent, headers=headers, name="July")
         assert (other.status_code, other.json()["error"], other.json()["batchId"]) == (409, "duplicate_batch", first)
-    meant = await house.start(agent=agent, headers={"idempotency-key": "three"}, allowDuplicate="true")
+    meant = await api.start(agent=agent, headers={"idempotency-key": "three"}, allowDuplicate="true")
     assert meant.status_code == 200
-    assert (await house.json(PREFIX))["pagination"]["total"] == 3
+    assert (await api.json(PREFIX))["pagination"]["total"] == 3
 
 
-async def test_of_two_equal_starts_at_once_one_is_refused(house: House) -> None:
-    agent = await house.agent()
-    starts = (house.start(agent=agent, headers={"idempotency-key": f"key-{n}"}) for n in range(4))
+async def test_of_two_equal_starts_at_once_one_is_refused(api: ApiHarness) -> None:
+    agent = await api.agent()
+    starts = (api.start(agent=agent, headers={"idempotency-key": f"key-{n}"}) for n in range(4))
     answers = await asyncio.gather(*starts)
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
-    assert {answer.json()["batchId"] for answer in answers} == {(await house.json(PREFIX))["batches"][0]["id"]}
+    assert {answer.json()["batchId"] for answer in answers} == {(await api.json(PREFIX))["batches"][0]["id"]}
 
 
-async def test_a_list_accepted_before_an_upgrade_is_still_known(house: House) -> None:
+async def test_a_list_accepted_before_an_upgrade_is_still_known(api: ApiHarness) -> None:
     """What is stored of a list is what earlier versions stored: the file's SHA-256 and the agent."""
-    agent = await house.agent()
+    agent = await api.agent()
     print_of_list = sha256(f"{sha256(PEOPLE).hexdigest()} {agent.removeprefix('agent_')}".encode()).hexdigest()
-    new = NewBatch(
-        new_id(house.clock.now()), "ws-one", KIND, "demo", b"{}", house.clock.now(), fingerprint=print_of_list
-    )
+    new = NewBatch(new_id(api.clock.now()), "ws-one", KIND, "demo", b"{}", api.clock.now(), fingerprint=print_of_list)
 
     async def pieces() -> AsyncIterator[list[NewItem]]:
         yield [NewItem(b"{}", "+12125550101")]
 
-    await house.services.submission.submit(new, pieces(), house.services.quota(False))
-    answer = await house.start(agent=agent)
+    await api.services.submission.submit(new, pieces(), api.services.quota(False))
+    answer = await api.start(agent=agent)
     assert (answer.status_code, answer.json().get("batchId")) == (409, f"batch_{new.id}")
-    assert (await house.start(agent=agent, trunk="simulated")).status_code == 200
+    assert (await api.start(agent=agent, trunk="simulated")).status_code == 200
 
 
-async def test_the_same_list_twice_is_a_duplicate_unless_it_is_meant(house: House) -> None:
-    agent = await house.agent()
-    first = await house.batch(agent=agent)
-    answer = await house.start(agent=agent)
+async def test_the_same_list_twice_is_a_duplicate_unless_it_is_meant(api: ApiHarness) -> None:
+    agent = await api.agent()
+    first = await api.batch(agent=agent)
+    answer = await api.start(agent=agent)
     assert answer.status_code == 409
     assert (answer.json()["error"], answer.json()["batchId"]) == ("duplicate_batch", first)
-    assert (await house.start(agent=agent, allowDuplicate="true")).status_code == 200
-    assert (await house.start(agent=await house.agent())).status_code == 200
-    assert (await house.start(agent=agent, csv=PEOPLE + b"+12125550104,Dan\n")).status_code == 200
-    house.clock.ahead = timedelta(minutes=11)
-    answer = await house.start(agent=agent)
+    assert (await api.start(agent=agent, allowDuplicate="true")).status_code == 200
+    assert (await api.start(agent=await api.agent())).status_code == 200
+    assert (await api.start(agent=agent, csv=PEOPLE + b"+12125550104,Dan\n")).status_code == 200
+    api.clock.ahead = timedelta(minutes=11)
+    answer = await api.start(agent=agent)
     assert answer.status_code == 409, "it has not ended yet"
 
 
-async def test_a_file_at_the_limit_and_one_byte_more(house: House) -> None:
-    limit = house.services.settings.limits.csv_bytes
+async def test_a_file_at_the_limit_and_one_byte_more(api: ApiHarness) -> None:
+    limit = api.services.settings.limits.csv_bytes
     head = b"phone_number,first_name\n+12125550101,Ann\n"
-    answer = await house.client.post(
+    answer = await api.client.post(
         PREFIX + "/validate",
         files={"file": ("a.csv", head + b" " * (limit - len(head)))},
-        data={"agentId": await house.agent()},
+        data={"agentId": await api.agent()},
     )
     assert answer.status_code in (200, 400)
-    answer = await house.start(csv=head + b" " * (limit - len(head) + 1))
+    answer = await api.start(csv=head + b" " * (limit - len(head) + 1))
     assert answer.status_code == 413
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
-async def test_validate_starts_nothing_and_says_everything(house: House) -> None:
+async def test_validate_starts_nothing_and_says_everything(api: ApiHarness) -> None:
     csv = b"phone_number,first_name\n+12125550101,Ann\nnonsense,Bob\n"
-    body: dict[str, Any] = (await house.start(path=PREFIX + "/validate", csv=csv)).json()
+    body: dict[str, Any] = (await api.start(path=PREFIX + "/validate", csv=csv)).json()
     assert (body["ok"], body["totalCalls"], body["invalidCount"]) == (False, 1, 1)
     assert body["columns"] == ["phone_number", "first_name"]
-    fine = (await house.start(path=PREFIX + "/validate")).json()
+    fine = (await api.start(path=PREFIX + "/validate")).json()
     assert (fine["ok"], fine["totalCalls"]) == (True, 3)
-    sheet = await house.start(path=PREFIX + "/validate?format=csv", csv=csv)
+    sheet = await api.start(path=PREFIX + "/validate?format=csv", csv=csv)
     assert sheet.headers["content-type"].startswith("text/csv")
     assert sheet.text.splitlines()[0] == "row,column,value,code,message,suggestion"
-    await nothing_is_left(house)
+    await nothing_is_left(api)
 
 
-async def test_the_template_has_the_agents_columns(house: House) -> None:
-    answer = await house.client.get(PREFIX + "/template")
+async def test_the_template_has_the_agents_columns(api: ApiHarness) -> None:
+    answer = await api.client.get(PREFIX + "/template")
     assert answer.text == "phone_number,first_name,last_name,email\r\n"
-    agent = await house.agent(greeting="Hello {first_name}, your {device} is ready")
-    answer = await house.client.get(PREFIX + "/template", params={"agentId": agent})
+    agent = await api.agent(greeting="Hello {first_name}, your {device} is ready")
+    answer = await api.client.get(PREFIX + "/template", params={"agentId": agent})
     assert answer.text == "phone_number,first_name,last_name,email,device\r\n"
 
 
-async def test_both_prefixes_are_the_same(house: House) -> None:
-    batch = (await house.start(path=ALIAS)).json()["batchId"]
+async def test_both_prefixes_are_the_same(api: ApiHarness) -> None:
+    batch = (await api.start(path=ALIAS)).json()["batchId"]
     for path in ("", "/status", "/calls", "/history", "/report"):
-        one = await house.json(f"{PREFIX}/{batch}{path}")
-        other = await house.json(f"{ALIAS}/{batch}{path}")
+        one = await api.json(f"{PREFIX}/{batch}{path}")
+        other = await api.json(f"{ALIAS}/{batch}{path}")
         one.pop("timestamp", None)
         other.pop("timestamp", None)
         assert one == other
-    assert (await house.client.delete(f"{ALIAS}/{batch}")).json()["status"] == "cancelled"
+    assert (await api.client.delete(f"{ALIAS}/{batch}")).json()["status"] == "cancelled"

@@ -24,7 +24,7 @@ from covey.store.postgres.connection import WAIT_SECONDS
 from covey.store.postgres.store import PostgresStore
 from covey.store.store import Store, StoreMethod
 from tests.api.document import document
-from tests.api.house import AGENT, PEOPLE, House, MovingClock
+from tests.api.harness import AGENT, PEOPLE, ApiHarness, MovingClock
 from tests.patience import patience
 from tests.postgres_server import PostgresServer
 
@@ -106,10 +106,10 @@ def break_down(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
 async def test_every_route_says_when_to_ask_again(
-    house: House, monkeypatch: pytest.MonkeyPatch, method: str, path: str, operation: str
+    api: ApiHarness, monkeypatch: pytest.MonkeyPatch, method: str, path: str, operation: str
 ) -> None:
-    break_down(monkeypatch, house.services.store)
-    headers = house.headers("admin") if path.startswith("/v1/admin") else house.headers()
+    break_down(monkeypatch, api.services.store)
+    headers = api.headers("admin") if path.startswith("/v1/admin") else api.headers()
     given: dict[str, Any] = {"json": BODIES[operation]} if operation in BODIES else {}
     if operation in ("startBatch", "validateBatch"):
         form = {"agentId": f"agent_{BATCH}"}
@@ -118,7 +118,7 @@ async def test_every_route_says_when_to_ask_again(
         given = {"files": {"file": ("numbers.csv", b"+12125550101\n", "text/csv")}}
     if operation == "createAsset":
         given = {"files": {"file": ("a.mp4", b"video", "video/mp4")}, "data": {"method": "direct"}}
-    answer = await house.client.request(method, path.format(**PATHS), headers=headers, **given)
+    answer = await api.client.request(method, path.format(**PATHS), headers=headers, **given)
     assert answer.status_code == 503, answer.text
     assert int(answer.headers["retry-after"]) > 0
     body = answer.json()
@@ -129,10 +129,10 @@ async def test_every_route_says_when_to_ask_again(
     assert "example.org" not in answer.text
 
 
-async def test_a_server_whose_database_is_silent_is_not_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_whose_database_is_silent_is_not_ready(api: ApiHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "READY_SECONDS", 0.05)
-    monkeypatch.setattr(house.services.store, "lanes", asyncio.Event().wait)
-    answer = await house.client.get("/readyz")
+    monkeypatch.setattr(api.services.store, "lanes", asyncio.Event().wait)
+    answer = await api.client.get("/readyz")
     assert (answer.status_code, answer.json()["message"]) == (503, "The database does not answer")
     assert int(answer.headers["retry-after"]) > 0
 
@@ -142,11 +142,11 @@ async def on_postgres(server: PostgresServer, data: Path) -> AsyncIterator[httpx
     """The API over a PostgreSQL of its own."""
     store = PostgresStore(server.create_database("api"))
     await store.open()
-    hints, clock = Wakeups(), MovingClock()
+    wakeups, clock = Wakeups(), MovingClock()
     services = Services(
         store=store,
-        submission=Submission(store, hints, "w"),
-        hints=hints,
+        submission=Submission(store, wakeups, "w"),
+        wakeups=wakeups,
         clock=clock,
         settings=Settings(data=data),
         metrics=Metrics(),

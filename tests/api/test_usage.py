@@ -10,32 +10,32 @@ from covey.api.kit.money import money, prices_of
 from covey.domain.account import Workspace
 from covey.domain.clock import SystemClock
 from covey.domain.usage import Units
-from tests.api.house import BUSY, House, succeeded
+from tests.api.harness import BUSY, ApiHarness, succeeded
 
 USAGE = "/v1/api/usage"
 PRICES = {"calls": {"perSecond": "0.002", "perItem": 0.01}, "analysis": {"perTokenIn": "0.0000001"}}
 
 
-async def _priced(house: House, prices: Any = PRICES) -> None:
+async def _priced(api: ApiHarness, prices: Any = PRICES) -> None:
     change = {"settings": {"prices": prices}}
-    headers = house.headers("admin")
-    answer = await house.client.patch("/v1/admin/workspaces/ws-one", json=change, headers=headers)
+    headers = api.headers("admin")
+    answer = await api.client.patch("/v1/admin/workspaces/ws-one", json=change, headers=headers)
     assert answer.status_code == 200, answer.text
 
 
-async def _called(house: House) -> str:
+async def _called(api: ApiHarness) -> str:
     """A batch of three calls, of which one came to something."""
-    batch = await house.batch(allowDuplicate="true")
-    for taken in await house.claim(3):
-        await house.finish(taken, BUSY if taken[1].seq else succeeded())
+    batch = await api.batch(allowDuplicate="true")
+    for taken in await api.claim(3):
+        await api.finish(taken, BUSY if taken[1].seq else succeeded())
     return batch
 
 
-async def test_what_succeeded_is_counted_and_nothing_else(house: House) -> None:
-    assert (await house.json(USAGE))["lines"] == []
-    await _called(house)
-    await _called(house)
-    found = await house.json(USAGE)
+async def test_what_succeeded_is_counted_and_nothing_else(api: ApiHarness) -> None:
+    assert (await api.json(USAGE))["lines"] == []
+    await _called(api)
+    await _called(api)
+    found = await api.json(USAGE)
     [line] = found["lines"]
     assert (line["kind"], line["items"], line["seconds"]) == ("calls", 2, 84.0)
     assert line["cost"] is None
@@ -43,34 +43,34 @@ async def test_what_succeeded_is_counted_and_nothing_else(house: House) -> None:
     assert found["since"].endswith("-01")
 
 
-async def test_usage_is_told_apart(house: House) -> None:
-    first, second = await _called(house), await _called(house)
-    found = await house.json(USAGE, by="day,batch,key")
+async def test_usage_is_told_apart(api: ApiHarness) -> None:
+    first, second = await _called(api), await _called(api)
+    found = await api.json(USAGE, by="day,batch,key")
     assert {line["batchId"] for line in found["lines"]} == {first, second}
-    today = house.clock.now().date().isoformat()
+    today = api.clock.now().date().isoformat()
     assert {line["day"] for line in found["lines"]} == {today}
-    keys = await house.client.get("/v1/admin/keys", headers=house.headers("admin"))
+    keys = await api.client.get("/v1/admin/keys", headers=api.headers("admin"))
     operate = next(key["id"] for key in keys.json() if key["name"] == "operate")
     assert {line["keyId"] for line in found["lines"]} == {operate}
     [total] = found["totals"]
     assert total["items"] == sum(line["items"] for line in found["lines"]) == 2
     assert set(total) == {"kind", "items", "seconds", "tokensIn", "tokensOut", "cost"}
-    several = await house.client.get(USAGE, params=[("by", "day"), ("by", "batch")])
+    several = await api.client.get(USAGE, params=[("by", "day"), ("by", "batch")])
     assert all({"day", "batchId"} <= set(line) and "keyId" not in line for line in several.json()["lines"])
 
 
-async def test_other_days_and_other_workspaces_are_not_counted(house: House) -> None:
-    await _called(house)
-    tomorrow = (house.clock.now() + timedelta(days=1)).date().isoformat()
-    assert (await house.json(USAGE, since=tomorrow, until=tomorrow))["lines"] == []
-    other = await house.client.get(USAGE, headers=house.headers("other"))
+async def test_other_days_and_other_workspaces_are_not_counted(api: ApiHarness) -> None:
+    await _called(api)
+    tomorrow = (api.clock.now() + timedelta(days=1)).date().isoformat()
+    assert (await api.json(USAGE, since=tomorrow, until=tomorrow))["lines"] == []
+    other = await api.client.get(USAGE, headers=api.headers("other"))
     assert other.json()["lines"] == []
 
 
-async def test_a_price_list_makes_money(house: House) -> None:
-    await _priced(house)
-    await _called(house)
-    [line] = (await house.json(USAGE))["lines"]
+async def test_a_price_list_makes_money(api: ApiHarness) -> None:
+    await _priced(api)
+    await _called(api)
+    [line] = (await api.json(USAGE))["lines"]
     assert Decimal(line["cost"]) == Decimal("0.01") + 42 * Decimal("0.002")
 
 
@@ -82,8 +82,8 @@ async def test_a_price_list_makes_money(house: House) -> None:
         ({"by": "week"}, "day, batch, key"),
     ],
 )
-async def test_a_question_that_is_not_understood(house: House, query: dict[str, str], says: str) -> None:
-    answer = await house.client.get(USAGE, params=query)
+async def test_a_question_that_is_not_understood(api: ApiHarness, query: dict[str, str], says: str) -> None:
+    answer = await api.client.get(USAGE, params=query)
     assert answer.status_code == 400
     assert says in answer.json()["message"]
 
@@ -92,10 +92,10 @@ async def test_a_question_that_is_not_understood(house: House, query: dict[str, 
     "prices",
     [{"calls": {"perSecond": -1}}, {"calls": {"perTokenIn": 1}}, {"calls": {"perItem": "much"}}, {"faxes": {}}],
 )
-async def test_prices_that_are_none(house: House, prices: Any) -> None:
-    headers = house.headers("admin")
+async def test_prices_that_are_none(api: ApiHarness, prices: Any) -> None:
+    headers = api.headers("admin")
     change = {"settings": {"prices": prices}}
-    answer = await house.client.patch("/v1/admin/workspaces/ws-one", json=change, headers=headers)
+    answer = await api.client.patch("/v1/admin/workspaces/ws-one", json=change, headers=headers)
     assert answer.status_code == 400
     assert "prices" in answer.json()["message"]
 

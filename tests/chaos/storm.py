@@ -30,7 +30,7 @@ END_SECONDS = 120.0
 
 
 @dataclass(slots=True)
-class House:
+class Deployment:
     """Everything that runs during a storm."""
 
     server: PostgresServer
@@ -55,7 +55,7 @@ class Report:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, shape: Shape, seed: int, clients: int = CLIENTS) -> AsyncIterator[House]:
+async def deployment(folder: Path, shape: Shape, seed: int, clients: int = CLIENTS) -> AsyncIterator[Deployment]:
     """A cluster on a durable PostgreSQL, with clients at work."""
     server = await asyncio.to_thread(PostgresServer(durable=True).start)
     try:
@@ -66,7 +66,7 @@ async def house(folder: Path, shape: Shape, seed: int, clients: int = CLIENTS) -
             with Watch(direct) as watch:
                 faults = Faults(cluster, server, watch, seed)
                 async with at_work(cluster, ledger, witness, seed, clients) as working:
-                    yield House(server, cluster, ledger, witness, watch, working, faults)
+                    yield Deployment(server, cluster, ledger, witness, watch, working, faults)
     finally:
         await asyncio.to_thread(server.close)
 
@@ -78,7 +78,7 @@ async def storm(folder: Path, kills: int, seed: int, *, short: bool = False, sha
     that was never seen alive, by others that are young themselves, is given up after 30 s.
     """
     shape, began = shape or Shape(), time.monotonic()
-    async with house(folder, shape, seed) as all_of_it:
+    async with deployment(folder, shape, seed) as all_of_it:
         while all_of_it.watch.active() < WARM:
             await asyncio.sleep(0.05)
         await all_of_it.faults.until(kills, not short, lambda: _progress(all_of_it, kills, began))
@@ -95,7 +95,7 @@ async def storm(folder: Path, kills: int, seed: int, *, short: bool = False, sha
     return report
 
 
-async def judged(all_of_it: House, shape: Shape) -> Verdict:
+async def judged(all_of_it: Deployment, shape: Shape) -> Verdict:
     """What the witness says, recounts and all, of a cluster in which everything has ended."""
     witness, ledger = all_of_it.witness, all_of_it.ledger
     starts = read_starts(member.starts for member in all_of_it.cluster.members.values())
@@ -132,7 +132,7 @@ def settle_times(watch: Watch, verdict: Verdict) -> None:
     verdict.check(not frozen or frozen[-1] <= FROZEN_SECONDS, f"frozen with runs in hand, settled: {spread(frozen)}")
 
 
-def _progress(all_of_it: House, kills: int, began: float) -> None:
+def _progress(all_of_it: Deployment, kills: int, began: float) -> None:
     faults, ledger = all_of_it.faults, all_of_it.ledger
     text = (
         f"{time.monotonic() - began:5.0f} s  {faults.kills} of {kills} kills, {faults.done.total()} faults; "
@@ -146,7 +146,7 @@ def _progress(all_of_it: House, kills: int, began: float) -> None:
     sys.stderr.flush()
 
 
-def _lines(all_of_it: House, report: Report) -> list[str]:
+def _lines(all_of_it: Deployment, report: Report) -> list[str]:
     """The table."""
     exits = Counter(code for member in all_of_it.cluster.members.values() for code in member.exits)
     return [

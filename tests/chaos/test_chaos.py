@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .cluster import Shape
-from .storm import house, judged, storm
+from .storm import deployment, judged, storm
 from .witness import read_starts
 
 KILLS = 1000
@@ -35,7 +35,7 @@ async def test_many_kills_lose_nothing_and_repeat_nothing(tmp_path: Path, pytest
 
 @pytest.mark.chaos
 async def test_a_frozen_worker_is_settled_and_changes_nothing_when_it_wakes(tmp_path: Path) -> None:
-    async with house(tmp_path, Shape(apis=1, workers=2), seed=1) as here:
+    async with deployment(tmp_path, Shape(apis=1, workers=2), seed=1) as here:
         member = here.cluster.of("worker")[0]
         assert member.process is not None
         while here.watch.active(member.process.pid) < IN_HAND:
@@ -58,7 +58,7 @@ async def test_a_frozen_worker_is_settled_and_changes_nothing_when_it_wakes(tmp_
 @pytest.mark.chaos
 async def test_calls_outlive_their_database_and_none_ends_unknown(tmp_path: Path) -> None:
     shape = Shape(apis=1, workers=2, channels=CALLS, pace=100, ring=30, longest=30)
-    async with house(tmp_path, shape, seed=1, clients=0) as here:
+    async with deployment(tmp_path, shape, seed=1, clients=0) as here:
         batch = await here.clients.submit_rows(2 * CALLS)
         while here.watch.active() < CALLS:
             await asyncio.sleep(0.05)

@@ -63,17 +63,17 @@ class Scene:
 
     async def claim(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> ClaimedRuns | None:
         """One claim; the bite."""
-        return (await self.store.claim(worker, lane, room)).bite
+        return (await self.store.claim(worker, lane, room)).portion
 
     async def take(self, room: int = 100, *, worker: str = WORKER, lane: str = "lane") -> ClaimedRuns:
         """One claim that must bring something."""
-        bite = await self.claim(room, worker=worker, lane=lane)
-        assert bite is not None, "the claim brought nothing"
-        return bite
+        portion = await self.claim(room, worker=worker, lane=lane)
+        assert portion is not None, "the claim brought nothing"
+        return portion
 
     async def finish(
         self,
-        bite: ClaimedRuns,
+        portion: ClaimedRuns,
         outcome: Outcome | None = None,
         *,
         seqs: Sequence[int] | None = None,
@@ -81,8 +81,8 @@ class Scene:
     ) -> FinishReport:
         """Finish the runs of a bite (those of `seqs`), all with one outcome."""
         ended = [
-            Finished(bite.batch, run.seq, run.attempt, outcome or Succeeded("done"), run.start_at, self.now)
-            for run in bite.runs
+            Finished(portion.batch, run.seq, run.attempt, outcome or Succeeded("done"), run.start_at, self.now)
+            for run in portion.runs
             if seqs is None or run.seq in seqs
         ]
         return await self.store.finish(worker, ended)
@@ -110,9 +110,9 @@ def numbers(counts: Counts) -> tuple[int, int, int, int, int]:
     return counts.waiting, counts.active, counts.succeeded, counts.failed, counts.canceled
 
 
-def seqs(bite: ClaimedRuns | None) -> list[int]:
+def seqs(portion: ClaimedRuns | None) -> list[int]:
     """The items of a bite."""
-    return [] if bite is None else [run.seq for run in bite.runs]
+    return [] if portion is None else [run.seq for run in portion.runs]
 
 
 def refs(*names: str | None) -> list[NewItem]:

@@ -122,14 +122,14 @@ class History(RuleBasedStateMachine):
 
     def claimed(self, claim: Claim, *, seen: bool = True) -> None:
         """Nothing is handed out that must not start, and nothing twice."""
-        if claim.bite is None:
+        if claim.portion is None:
             return
-        model = self.batches[claim.bite.batch]
+        model = self.batches[claim.portion.batch]
         assert model.open
         assert not model.paused
         assert model.start_at is None or model.start_at <= self.now
         assert model.expires_at is None or model.expires_at > self.now
-        for run in claim.bite.runs:
+        for run in claim.portion.runs:
             self.handed_out(model, run)
             key = (model.id, run.seq, run.attempt)
             assert key not in self.started

@@ -116,10 +116,10 @@ async def test_erasing_a_person_overwrites_what_is_about_them(scene: Scene) -> N
     batch = await scene.submit(refs("p", "q", "p"), max_tries=2)
     elsewhere = await scene.submit(refs("p"), workspace="other")
     await scene.store.pause("other", elsewhere, "p")
-    bite = await scene.take()
+    portion = await scene.take()
     secret = Failed("declined", "They said: secret", {"text": "secret"})
-    await scene.finish(bite, Retry(scene.now, secret), seqs=[0])
-    await scene.finish(bite, Succeeded("good", {"text": "secret"}), seqs=[1, 2])
+    await scene.finish(portion, Retry(scene.now, secret), seqs=[0])
+    await scene.finish(portion, Succeeded("good", {"text": "secret"}), seqs=[1, 2])
     await scene.finish(await scene.take(), secret)
 
     assert await scene.store.erase_ref("w", "p", "erased-1") == 2
@@ -145,9 +145,9 @@ async def test_a_person_is_not_erased_while_something_waits_or_goes_on(scene: Sc
         assert conflict.value.code == "active"
 
     await refused()
-    bite = await scene.take()
+    portion = await scene.take()
     await refused()
-    await scene.finish(bite, Retry(scene.after(60), Failed("busy", "")))
+    await scene.finish(portion, Retry(scene.after(60), Failed("busy", "")))
     await refused()
     await scene.stop(batch)
     assert await scene.store.erase_ref("w", "p", "erased") == 1

@@ -39,10 +39,10 @@ async def probe(scene: Scene, outcome: Outcome) -> None:
 @pytest.mark.parametrize("outcome", [DOWN, GIVEN_BACK])
 async def test_five_different_items_alike_open_it(scene: Scene, outcome: Outcome) -> None:
     await scene.submit(50)
-    bite = await scene.take(10)
-    await scene.finish(bite, outcome, seqs=range(4))
+    portion = await scene.take(10)
+    await scene.finish(portion, outcome, seqs=range(4))
     assert (await lane(scene)).open_until is None
-    await scene.finish(bite, outcome, seqs=[4])
+    await scene.finish(portion, outcome, seqs=[4])
     status = await lane(scene)
     assert (status.open_until, status.open_reason, status.open_since) == (
         scene.after(1),
@@ -50,13 +50,13 @@ async def test_five_different_items_alike_open_it(scene: Scene, outcome: Outcome
         scene.now,
     )
     claim = await scene.store.claim(WORKER, "lane", 50)
-    assert (claim.bite, claim.again_at) == (None, status.open_until)
+    assert (claim.portion, claim.again_at) == (None, status.open_until)
 
 
 async def test_a_retry_tells_as_much_as_what_it_stands_for(scene: Scene) -> None:
     await scene.submit(50, max_tries=3)
-    bite = await scene.take(5)
-    await scene.finish(bite, Retry(scene.after(60), DOWN))
+    portion = await scene.take(5)
+    await scene.finish(portion, Retry(scene.after(60), DOWN))
     assert (await lane(scene)).open_until is not None
 
 
@@ -69,30 +69,30 @@ async def test_one_item_never_opens_it(scene: Scene) -> None:
 
 async def test_different_failures_do_not_open_it(scene: Scene) -> None:
     await scene.submit(50)
-    bite = await scene.take(20)
+    portion = await scene.take(20)
     for seq in range(20):
-        await scene.finish(bite, (DOWN, OTHER)[seq % 2], seqs=[seq])
+        await scene.finish(portion, (DOWN, OTHER)[seq % 2], seqs=[seq])
     assert (await lane(scene)).open_until is None
 
 
 @pytest.mark.parametrize("proof", [Succeeded("good"), Failed("busy", "", blame=Blame.item)])
 async def test_a_success_between_starts_the_count_anew(scene: Scene, proof: Outcome) -> None:
     await scene.submit(50)
-    bite = await scene.take(20)
-    await scene.finish(bite, DOWN, seqs=range(4))
-    await scene.finish(bite, proof, seqs=[4])
-    await scene.finish(bite, DOWN, seqs=range(5, 9))
+    portion = await scene.take(20)
+    await scene.finish(portion, DOWN, seqs=range(4))
+    await scene.finish(portion, proof, seqs=[4])
+    await scene.finish(portion, DOWN, seqs=range(5, 9))
     assert (await lane(scene)).open_until is None
 
 
 @pytest.mark.parametrize("silence", [Returned(NOT_STARTED), Failed("internal_error", "", blame=Blame.nothing)])
 async def test_what_blames_nothing_changes_nothing(scene: Scene, silence: Outcome) -> None:
     await scene.submit(50)
-    bite = await scene.take(20)
-    await scene.finish(bite, DOWN, seqs=range(4))
-    await scene.finish(bite, silence, seqs=[4])
+    portion = await scene.take(20)
+    await scene.finish(portion, DOWN, seqs=range(4))
+    await scene.finish(portion, silence, seqs=[4])
     assert (await lane(scene)).open_until is None
-    await scene.finish(bite, DOWN, seqs=[5])
+    await scene.finish(portion, DOWN, seqs=[5])
     assert (await lane(scene)).open_until is not None
 
 
@@ -100,10 +100,10 @@ async def test_half_open_lets_one_item_try_and_a_success_closes_it(scene: Scene)
     await opened(scene)
     assert await scene.claim() is None
     scene.clock.advance(1)
-    bite = await scene.take(50)
-    assert len(bite.runs) == 1
+    portion = await scene.take(50)
+    assert len(portion.runs) == 1
     assert await scene.claim() is None
-    await scene.finish(bite, Succeeded("good"))
+    await scene.finish(portion, Succeeded("good"))
     assert (await lane(scene)).open_until is None
     assert (await lane(scene)).open_reason is None
     assert len(seqs(await scene.claim())) > 1
@@ -138,9 +138,9 @@ async def test_a_probe_that_says_nothing_for_a_minute_leaves_its_place_to_anothe
 
 async def test_what_was_under_way_closes_it_too(scene: Scene) -> None:
     await scene.submit(50)
-    bite = await scene.take(6)
-    await scene.finish(bite, DOWN, seqs=range(5))
-    await scene.finish(bite, Succeeded("good"), seqs=[5])
+    portion = await scene.take(6)
+    await scene.finish(portion, DOWN, seqs=range(5))
+    await scene.finish(portion, Succeeded("good"), seqs=[5])
     assert (await lane(scene)).open_until is None
 
 
@@ -191,8 +191,8 @@ async def test_a_dead_lane_burns_no_returned_item(scene: Scene) -> None:
     assert (await scene.counts(batch)).failed == 0
     await scene.store.close_lane("lane")
     scene.clock.advance(60)
-    while (bite := await scene.claim()) is not None:
-        await scene.finish(bite)
+    while (portion := await scene.claim()) is not None:
+        await scene.finish(portion)
         scene.clock.advance(60)
     assert (await scene.store.item(batch, 0)).state is ItemState.succeeded
 

@@ -20,12 +20,12 @@ async def test_items_come_in_the_lists_order_and_once(scene: Scene) -> None:
     assert numbers(await scene.counts(batch)) == (0, 5, 0, 0, 0)
 
 
-async def test_a_bite_says_all_that_a_worker_needs(scene: Scene) -> None:
+async def test_a_portion_says_all_that_a_worker_needs(scene: Scene) -> None:
     batch = await scene.submit(refs("r"), workspace="ws", kind="k", config=b'{"c":1}')
-    bite = await scene.take()
-    assert (bite.batch, bite.workspace, bite.kind, bite.lane) == (batch, "ws", "k", "lane")
-    assert (bite.config, bite.now) == (b'{"c":1}', scene.now)
-    (run,) = bite.runs
+    portion = await scene.take()
+    assert (portion.batch, portion.workspace, portion.kind, portion.lane) == (batch, "ws", "k", "lane")
+    assert (portion.config, portion.now) == (b'{"c":1}', scene.now)
+    (run,) = portion.runs
     assert (run.seq, run.attempt, run.tries, run.ref, run.input, run.start_at) == (0, 1, 0, "r", b"{}", scene.now)
 
 
@@ -72,7 +72,7 @@ async def test_a_worker_that_was_given_up_claims_no_more(scene: Scene, end: str)
 async def test_nothing_starts_before_its_time(scene: Scene) -> None:
     batch = await scene.submit(1, start_at=scene.after(60))
     claim = await scene.store.claim(WORKER, "lane", 9)
-    assert (claim.bite, claim.again_at) == (None, scene.after(60))
+    assert (claim.portion, claim.again_at) == (None, scene.after(60))
     assert (await scene.store.batch(batch)).state is BatchState.scheduled
     await scene.store.pause("w", batch, "p")
     await scene.store.resume("w", batch)
@@ -85,10 +85,10 @@ async def test_nothing_starts_before_its_time(scene: Scene) -> None:
 
 async def test_nothing_starts_while_paused_and_the_rest_after(scene: Scene) -> None:
     batch = await scene.submit(3)
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     await scene.store.pause("w", batch, "p")
     assert await scene.claim() is None
-    await scene.finish(bite, Retry(scene.now, Failed("x", "")))
+    await scene.finish(portion, Retry(scene.now, Failed("x", "")))
     assert await scene.claim() is None
     await scene.store.adjust("w", batch, {"cap": 9})
     assert await scene.claim() is None
@@ -98,12 +98,12 @@ async def test_nothing_starts_while_paused_and_the_rest_after(scene: Scene) -> N
 
 async def test_nothing_starts_that_was_stopped(scene: Scene) -> None:
     batch = await scene.submit(9, max_tries=3)
-    bite = await scene.take(3)
-    await scene.finish(bite, Retry(scene.now, Failed("x", "")), seqs=[0])
+    portion = await scene.take(3)
+    await scene.finish(portion, Retry(scene.now, Failed("x", "")), seqs=[0])
     await scene.stop(batch)
     assert await scene.claim() is None
     for seq in (1, 2):
-        await scene.finish(bite, Retry(scene.now, Failed("x", "")), seqs=[seq])
+        await scene.finish(portion, Retry(scene.now, Failed("x", "")), seqs=[seq])
         scene.clock.advance(3600)
         assert await scene.claim() is None
     assert numbers(await scene.counts(batch)) == (0, 0, 0, 2, 7)
@@ -111,23 +111,23 @@ async def test_nothing_starts_that_was_stopped(scene: Scene) -> None:
 
 async def test_nothing_starts_after_its_time_and_the_batch_expires_with_the_claim(scene: Scene) -> None:
     batch = await scene.submit(3, expires_at=scene.after(60))
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     scene.clock.advance(60)
     assert await scene.claim() is None
     expired = await scene.store.batch(batch)
     assert (expired.state, expired.stop_reason) == (BatchState.stopping, StopReason.expire)
     assert numbers(expired.counts) == (0, 1, 0, 0, 2)
-    await scene.finish(bite)
+    await scene.finish(portion)
     assert (await scene.store.batch(batch)).state is BatchState.expired
 
 
 async def test_due_items_come_before_new_ones_and_never_returned_ones_first(scene: Scene) -> None:
     await scene.submit(5, max_tries=3)
-    bite = await scene.take(3)
-    await scene.finish(bite, Returned("no_way"), seqs=[0])
+    portion = await scene.take(3)
+    await scene.finish(portion, Returned("no_way"), seqs=[0])
     scene.clock.advance(1)
-    await scene.finish(bite, Retry(scene.after(30), Failed("busy", "")), seqs=[1])
-    await scene.finish(bite, Retry(scene.after(20), Failed("busy", "")), seqs=[2])
+    await scene.finish(portion, Retry(scene.after(30), Failed("busy", "")), seqs=[1])
+    await scene.finish(portion, Retry(scene.after(20), Failed("busy", "")), seqs=[2])
     scene.clock.advance(60)
     again = await scene.take(4)
     assert seqs(again) == [2, 1, 0, 3]
@@ -136,11 +136,11 @@ async def test_due_items_come_before_new_ones_and_never_returned_ones_first(scen
 
 async def test_what_is_not_due_waits_and_the_claim_says_until_when(scene: Scene) -> None:
     batch = await scene.submit(2, max_tries=2)
-    bite = await scene.take()
-    await scene.finish(bite, Retry(scene.after(30), Failed("busy", "")), seqs=[0])
-    await scene.finish(bite, Retry(scene.after(90), Failed("busy", "")), seqs=[1])
+    portion = await scene.take()
+    await scene.finish(portion, Retry(scene.after(30), Failed("busy", "")), seqs=[0])
+    await scene.finish(portion, Retry(scene.after(90), Failed("busy", "")), seqs=[1])
     claim = await scene.store.claim(WORKER, "lane", 9)
-    assert (claim.bite, claim.again_at) == (None, scene.after(30))
+    assert (claim.portion, claim.again_at) == (None, scene.after(30))
     assert (await scene.store.batch(batch)).next_at == scene.after(30)
     scene.clock.advance(30)
     assert seqs(await scene.claim()) == [0]
@@ -151,9 +151,9 @@ async def test_what_is_not_due_waits_and_the_claim_says_until_when(scene: Scene)
 async def test_what_never_started_comes_again_at_once_with_nothing_spent(scene: Scene) -> None:
     await scene.submit(1)
     for attempt in range(1, 8):
-        bite = await scene.take()
-        assert [(run.attempt, run.tries) for run in bite.runs] == [(attempt, 0)]
-        await scene.finish(bite, Returned(NOT_STARTED))
+        portion = await scene.take()
+        assert [(run.attempt, run.tries) for run in portion.runs] == [(attempt, 0)]
+        await scene.finish(portion, Returned(NOT_STARTED))
     await scene.one(Succeeded("done"))
 
 
@@ -206,8 +206,8 @@ async def test_one_ref_is_active_once_across_the_batches_of_a_workspace(scene: S
     scene.clock.advance(1)
     second = await scene.submit(refs("a", "c"), exclusive=True)
     elsewhere = await scene.submit(refs("a"), exclusive=True, workspace="other")
-    bites = [bite for _ in range(4) if (bite := await scene.claim()) is not None]
-    assert {(bite.batch, seq) for bite in bites for seq in seqs(bite)} == {
+    bites = [portion for _ in range(4) if (portion := await scene.claim()) is not None]
+    assert {(portion.batch, seq) for portion in bites for seq in seqs(portion)} == {
         (first, 0),
         (first, 1),
         (second, 1),
@@ -219,7 +219,7 @@ async def test_one_ref_is_active_once_across_the_batches_of_a_workspace(scene: S
     assert status is not None
     assert status.active == 4
 
-    (mine,) = [bite for bite in bites if bite.batch == first]
+    (mine,) = [portion for portion in bites if portion.batch == first]
     await scene.finish(mine, seqs=[0])
     scene.clock.advance(2)
     later = [seq for _ in range(4) for seq in seqs(await scene.claim())]
@@ -254,7 +254,7 @@ async def test_hours_hold_in_every_zone_an_item_may_be_in(scene: Scene) -> None:
     assert tokyo.due_at == NOON + timedelta(hours=11)
     assert either.due_at == NOON + timedelta(hours=4)
     claim = await scene.store.claim(WORKER, "lane", 9)
-    assert (claim.bite, claim.again_at) == (None, either.due_at)
+    assert (claim.portion, claim.again_at) == (None, either.due_at)
     scene.clock.advance(4 * 3600)
     assert seqs(await scene.claim()) == [3]
     scene.clock.advance(7 * 3600)
@@ -270,7 +270,7 @@ async def test_a_long_run_of_items_that_may_not_start_holds_nobody_up(scene: Sce
     scene.clock.advance(0.01)
     short = await scene.submit(1, workspace="x")
     claims = [await scene.store.claim(WORKER, "lane", 100) for _ in range(2)]
-    assert [bite.batch for claim in claims if (bite := claim.bite)] == [short]
+    assert [portion.batch for claim in claims if (portion := claim.portion)] == [short]
     for _ in range(20):
         scene.clock.advance(0.1)
         await scene.claim()

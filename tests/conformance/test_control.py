@@ -17,10 +17,10 @@ from .conftest import WORKER, Scene, numbers, seqs
 async def mixed(scene: Scene) -> str:
     """Ten items: 0 succeeded, 1 failed, 2 deferred, 3 and 4 active, the others never claimed."""
     batch = await scene.submit(10, max_tries=3)
-    bite = await scene.take(5)
-    await scene.finish(bite, Succeeded("good"), seqs=[0])
-    await scene.finish(bite, Failed("bad", ""), seqs=[1])
-    await scene.finish(bite, Retry(scene.after(60), Failed("busy", "")), seqs=[2])
+    portion = await scene.take(5)
+    await scene.finish(portion, Succeeded("good"), seqs=[0])
+    await scene.finish(portion, Failed("bad", ""), seqs=[1])
+    await scene.finish(portion, Retry(scene.after(60), Failed("busy", "")), seqs=[2])
     return batch
 
 
@@ -65,12 +65,12 @@ async def test_what_the_stop_counted_canceled_stays_so(scene: Scene) -> None:
 
 async def test_active_items_of_a_stopped_batch_finish_and_it_ends(scene: Scene) -> None:
     batch = await scene.submit(5)
-    bite = await scene.take(2)
+    portion = await scene.take(2)
     await scene.stop(batch)
     assert await scene.store.to_drop(WORKER) == []
-    await scene.finish(bite, Succeeded("good"), seqs=[0])
+    await scene.finish(portion, Succeeded("good"), seqs=[0])
     assert (await scene.store.batch(batch)).state is BatchState.stopping
-    report = await scene.finish(bite, Failed("bad", ""), seqs=[1])
+    report = await scene.finish(portion, Failed("bad", ""), seqs=[1])
     done = await scene.store.batch(batch)
     assert (report.ended, done.state, numbers(done.counts)) == ((batch,), BatchState.canceled, (0, 0, 1, 1, 3))
 
@@ -101,13 +101,13 @@ async def test_abort_drops_what_is_active(scene: Scene) -> None:
 
 async def test_abort_counts_later_too(scene: Scene) -> None:
     batch = await scene.submit(5, max_tries=5)
-    bite = await scene.take(2)
+    portion = await scene.take(2)
     await scene.stop(batch)
     scene.clock.advance(3)
     later = await scene.store.stop("w", batch, StopReason.budget, abort=True)
     assert (later.first, later.batch.stop_reason, later.batch.aborted_at) == (False, StopReason.cancel, scene.now)
-    await scene.finish(bite, Retry(scene.now, Failed("busy", "")), seqs=[0])
-    await scene.finish(bite, Aborted("aborted"), seqs=[1])
+    await scene.finish(portion, Retry(scene.now, Failed("busy", "")), seqs=[0])
+    await scene.finish(portion, Aborted("aborted"), seqs=[1])
     assert numbers(await scene.counts(batch)) == (0, 0, 0, 0, 5)
     assert await scene.store.to_drop(WORKER) == []
 
@@ -136,9 +136,9 @@ async def test_pause_and_resume(scene: Scene) -> None:
 
 async def test_a_paused_batch_ends_when_its_last_run_does(scene: Scene) -> None:
     batch = await scene.submit(1)
-    bite = await scene.take()
+    portion = await scene.take()
     await scene.store.pause("w", batch, "p")
-    assert (await scene.finish(bite)).ended == (batch,)
+    assert (await scene.finish(portion)).ended == (batch,)
     assert (await scene.store.batch(batch)).state is BatchState.completed
 
 
@@ -151,8 +151,8 @@ async def test_a_paused_batch_may_be_stopped(scene: Scene) -> None:
 @pytest.mark.parametrize("end", ["completed", "stopped"])
 async def test_nothing_is_left_to_pause_resume_or_change_after_the_end(scene: Scene, end: str) -> None:
     batch = await scene.submit(2)
-    bite = await scene.take()
-    await (scene.finish(bite) if end == "completed" else scene.stop(batch))
+    portion = await scene.take()
+    await (scene.finish(portion) if end == "completed" else scene.stop(batch))
     for doing in (
         scene.store.pause("w", batch, "p"),
         scene.store.resume("w", batch),
@@ -173,12 +173,12 @@ async def test_changes_are_kept_and_written_down(scene: Scene) -> None:
 
 async def test_one_active_item_may_be_dropped(scene: Scene) -> None:
     batch = await scene.submit(3, max_tries=3)
-    bite = await scene.take(2)
+    portion = await scene.take(2)
     assert await scene.store.drop("w", batch, 1, "key")
     assert not await scene.store.drop("w", batch, 2)
     assert not await scene.store.drop("w", batch, 99)
     assert await scene.store.to_drop(WORKER) == [Dropped(batch, 1, 1, "aborted")]
-    await scene.finish(bite, Retry(scene.after(1), Failed("busy", "")))
+    await scene.finish(portion, Retry(scene.after(1), Failed("busy", "")))
     assert await scene.store.to_drop(WORKER) == []
     scene.clock.advance(2)
     assert seqs(await scene.claim(1)) == [0], "the other one is tried again"
@@ -191,9 +191,9 @@ async def test_one_active_item_may_be_dropped(scene: Scene) -> None:
 async def test_a_dropped_item_never_starts_again_whatever_its_run_came_to(scene: Scene, outcome: Outcome) -> None:
     """Its run may have come back by itself, or ended so that another try is due, before anybody could tell it."""
     batch = await scene.submit(1, max_tries=3)
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     assert await scene.store.drop("w", batch, 0)
-    await scene.finish(bite, outcome)
+    await scene.finish(portion, outcome)
     assert (await scene.store.item(batch, 0)).state is ItemState.canceled
     scene.clock.advance(60)
     assert await scene.claim(1) is None
@@ -209,10 +209,10 @@ async def test_a_dropped_run_that_is_lost_is_not_repeated(scene: Scene) -> None:
     assert [(await scene.store.item(batch, seq)).state for seq in (0, 1)] == [ItemState.canceled, ItemState.waiting]
 
 
-async def _told(scene: Scene, *hints: str) -> None:
+async def _told(scene: Scene, *wakeups: str) -> None:
     """Wait until the process has heard these hints. Every one comes with the change that it is about."""
     async with asyncio.timeout(10):
-        while not set(hints) <= set(scene.heard):
+        while not set(wakeups) <= set(scene.heard):
             await asyncio.sleep(0.01)
     scene.heard.clear()
 
@@ -231,8 +231,8 @@ async def test_whatever_takes_runs_back_is_told_to_every_process(scene: Scene) -
     assert await scene.store.block("w", ["somebody"], "asked") == 1
     await _told(scene, "drop")
     failing = await scene.submit(40, self_pausing=True)
-    while (bite := await scene.claim(1)) is not None:
-        await scene.finish(bite, Failed("bad", ""))
+    while (portion := await scene.claim(1)) is not None:
+        await scene.finish(portion, Failed("bad", ""))
     assert (await scene.store.batch(failing)).pause_reason == "failing:bad"
     await _told(scene, f"withdraw:{failing}")
     expiring = await scene.submit(2, repeatable=True, expires_at=scene.after(50))

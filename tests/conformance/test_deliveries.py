@@ -326,9 +326,9 @@ async def test_what_waits_for_an_endpoint_that_was_switched_off_is_given_up_in_p
 async def test_what_ended_long_ago_is_swept(scene: Scene) -> None:
     await listens(scene)
     await tell(scene, 3)
-    ended, given_up, waiting = await claim(scene)
+    ended, evicted, waiting = await claim(scene)
     await scene.store.settle_deliveries([(ended.delivery.id, FINE)])
-    await scene.store.settle_deliveries([(given_up.delivery.id, refused(scene, None))])
+    await scene.store.settle_deliveries([(evicted.delivery.id, refused(scene, None))])
     await scene.store.settle_deliveries([(waiting.delivery.id, refused(scene, 5))])
     scene.clock.advance(60)
     assert await scene.store.sweep_deliveries(scene.after(-60)) == 0
@@ -396,8 +396,8 @@ async def test_what_waits_of_a_deleted_batch_is_still_delivered(scene: Scene) ->
     before = {due.endpoint.id: due.delivery.id for due in await claim(scene)}
     await scene.store.settle_deliveries([(id_, FINE) for id_ in before.values()])
     await scene.store.resume("w", batch)
-    given_up = [due.delivery.id for due in await claim(scene)]
-    await scene.store.settle_deliveries([(id_, refused(scene, None)) for id_ in given_up])
+    evicted = [due.delivery.id for due in await claim(scene)]
+    await scene.store.settle_deliveries([(id_, refused(scene, None)) for id_ in evicted])
     await scene.stop(batch)
     ends = {due.endpoint.id: due.delivery.id for due in await claim(scene)}
     await scene.store.settle_deliveries([(id_, refused(scene, 3600)) for id_ in ends.values()])

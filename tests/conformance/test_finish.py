@@ -73,11 +73,11 @@ TABLE: list[tuple[Outcome, str, Cell]] = [
 @pytest.mark.parametrize(("outcome", "column", "cell"), TABLE)
 async def test_the_outcome_table(scene: Scene, outcome: Outcome, column: str, cell: Cell) -> None:
     batch = await scene.submit(3, max_tries=2)
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     if column is not OPEN:
         await scene.stop(batch, abort=column is WITH_ABORT)
     scene.clock.advance(30)
-    report = await scene.finish(bite, outcome)
+    report = await scene.finish(portion, outcome)
 
     assert (report.written, report.stale) == (1, ())
     item = await scene.store.item(batch, 0)
@@ -94,11 +94,11 @@ async def test_the_outcome_table(scene: Scene, outcome: Outcome, column: str, ce
 
 async def test_what_a_run_came_to_is_kept_whole(scene: Scene) -> None:
     batch = await scene.submit(3, max_tries=2)
-    bite = await scene.take()
+    portion = await scene.take()
     scene.clock.advance(20)
-    await scene.finish(bite, SUCCEEDED, seqs=[0])
-    await scene.finish(bite, FAILED, seqs=[1])
-    await scene.finish(bite, RETRY, seqs=[2])
+    await scene.finish(portion, SUCCEEDED, seqs=[0])
+    await scene.finish(portion, FAILED, seqs=[1])
+    await scene.finish(portion, RETRY, seqs=[2])
     good, bad, again = [await scene.store.item(batch, seq) for seq in range(3)]
     assert good.last is not None
     assert bad.last is not None
@@ -115,10 +115,10 @@ async def test_what_a_run_came_to_is_kept_whole(scene: Scene) -> None:
 
 async def test_the_last_finish_completes_the_batch(scene: Scene) -> None:
     batch = await scene.submit(2)
-    bite = await scene.take()
-    assert (await scene.finish(bite, seqs=[0])).ended == ()
+    portion = await scene.take()
+    assert (await scene.finish(portion, seqs=[0])).ended == ()
     scene.clock.advance(7)
-    assert (await scene.finish(bite, FAILED, seqs=[1])).ended == (batch,)
+    assert (await scene.finish(portion, FAILED, seqs=[1])).ended == (batch,)
     done = await scene.store.batch(batch)
     assert (done.state, done.completed_at, done.ended) == (BatchState.completed, scene.now, True)
     assert [event.type for event in await scene.store.history(batch)] == ["created", "started", "completed"]
@@ -128,9 +128,9 @@ async def test_one_finish_may_be_about_many_batches(scene: Scene) -> None:
     first, second = await scene.submit(2), await scene.submit(1, workspace="other")
     bites = [await scene.take(), await scene.take()]
     finished = [
-        Finished(bite.batch, run.seq, run.attempt, SUCCEEDED, run.start_at, scene.now)
-        for bite in bites
-        for run in bite.runs
+        Finished(portion.batch, run.seq, run.attempt, SUCCEEDED, run.start_at, scene.now)
+        for portion in bites
+        for run in portion.runs
     ]
     report = await scene.store.finish(WORKER, finished)
     assert (report.written, set(report.ended)) == (3, {first, second})
@@ -147,8 +147,8 @@ async def test_one_finish_may_be_about_many_batches(scene: Scene) -> None:
 async def test_a_stale_finish_changes_nothing(scene: Scene, wrong: str, outcome: Outcome) -> None:
     batch = await scene.submit(3, max_tries=5, exclusive=True)
     await scene.store.enlist("other")
-    bite = await scene.take(2)
-    await scene.finish(bite, NOT_YET, seqs=[0])
+    portion = await scene.take(2)
+    await scene.finish(portion, NOT_YET, seqs=[0])
     second = await scene.take(1)
     if wrong == "deferred":
         await scene.finish(second, NOT_YET)
@@ -201,9 +201,9 @@ async def test_a_stale_run_does_not_keep_others_from_being_written(scene: Scene)
 async def test_an_item_is_tried_as_often_as_its_budget_says(scene: Scene, budget: int) -> None:
     batch = await scene.submit(1, max_tries=budget)
     for spent in range(budget):
-        bite = await scene.take()
-        assert [run.tries for run in bite.runs] == [spent]
-        await scene.finish(bite, Retry(scene.now, Failed("busy", "Number busy")))
+        portion = await scene.take()
+        assert [run.tries for run in portion.runs] == [spent]
+        await scene.finish(portion, Retry(scene.now, Failed("busy", "Number busy")))
     item = await scene.store.item(batch, 0)
     assert (item.state, item.tries, len(item.earlier)) == (failed, budget, budget - 1)
     assert (await scene.store.batch(batch)).state is BatchState.completed
@@ -228,14 +228,14 @@ async def test_an_item_returned_three_times_fails(scene: Scene) -> None:
 
 async def test_returns_are_free_while_the_lane_does_not_work(scene: Scene) -> None:
     batch = await scene.submit(8)
-    bite = await scene.take()
-    for run in bite.runs[:5]:
-        await scene.finish(bite, Failed("down", "", blame=Blame.either), seqs=[run.seq])
+    portion = await scene.take()
+    for run in portion.runs[:5]:
+        await scene.finish(portion, Failed("down", "", blame=Blame.either), seqs=[run.seq])
     for _ in range(6):
-        await scene.finish(bite, Returned("no_route", blame=Blame.nothing), seqs=[5])
+        await scene.finish(portion, Returned("no_route", blame=Blame.nothing), seqs=[5])
         scene.clock.advance(3600)
-        bite = await scene.take()
-        assert seqs(bite) == [5]
+        portion = await scene.take()
+        assert seqs(portion) == [5]
     assert (await scene.store.item(batch, 5)).state is ItemState.active
 
 
@@ -244,18 +244,18 @@ async def test_returns_are_free_while_the_lane_does_not_work(scene: Scene) -> No
 
 async def test_a_batch_that_fails_alike_thirty_times_pauses_itself(scene: Scene) -> None:
     batch = await scene.submit(40)
-    bite = await scene.take()
+    portion = await scene.take()
     for seq in range(29):
-        assert (await scene.finish(bite, FAILED, seqs=[seq])).paused == ()
-    assert (await scene.finish(bite, FAILED, seqs=[29])).paused == (batch,)
+        assert (await scene.finish(portion, FAILED, seqs=[seq])).paused == ()
+    assert (await scene.finish(portion, FAILED, seqs=[29])).paused == (batch,)
     paused = await scene.store.batch(batch)
     assert (paused.state, paused.pause_reason) == (BatchState.paused, "failing:declined")
     event = (await scene.store.history(batch))[-1]
     assert (event.type, event.data) == ("paused", {"reason": "failing", "code": "declined"})
-    await scene.finish(bite, FAILED, seqs=[30])
+    await scene.finish(portion, FAILED, seqs=[30])
     await scene.store.resume("w", batch)
     for seq in range(31, 40):
-        assert (await scene.finish(bite, FAILED, seqs=[seq])).paused == ()
+        assert (await scene.finish(portion, FAILED, seqs=[seq])).paused == ()
 
 
 async def test_a_batch_with_nothing_left_to_start_does_not_pause(scene: Scene) -> None:
@@ -267,17 +267,17 @@ async def test_a_batch_with_nothing_left_to_start_does_not_pause(scene: Scene) -
 @pytest.mark.parametrize("between", [SUCCEEDED, Failed("other", ""), ABORTED])
 async def test_anything_else_between_starts_the_streak_anew(scene: Scene, between: Outcome) -> None:
     await scene.submit(60)
-    bite = await scene.take()
-    await scene.finish(bite, FAILED, seqs=range(29))
-    await scene.finish(bite, between, seqs=[29])
-    assert (await scene.finish(bite, FAILED, seqs=range(30, 59))).paused == ()
+    portion = await scene.take()
+    await scene.finish(portion, FAILED, seqs=range(29))
+    await scene.finish(portion, between, seqs=[29])
+    assert (await scene.finish(portion, FAILED, seqs=range(30, 59))).paused == ()
 
 
 @pytest.mark.parametrize("code", ["busy", "no_answer", "interrupted", "outcome_unknown"])
 async def test_codes_that_say_nothing_about_the_list_pause_nothing(scene: Scene, code: str) -> None:
     await scene.submit(61)
-    bite = await scene.take()
-    assert (await scene.finish(bite, Failed(code, ""), seqs=range(60))).paused == ()
+    portion = await scene.take()
+    assert (await scene.finish(portion, Failed(code, ""), seqs=range(60))).paused == ()
 
 
 # Late truth
@@ -298,7 +298,7 @@ async def test_late_truth_takes_the_place_of_the_guess(
 ) -> None:
     await scene.store.enlist("slow")
     batch = await scene.submit(2, exclusive=True)
-    bite = await scene.take(1, worker="slow")
+    portion = await scene.take(1, worker="slow")
     await scene.bury("slow")
     assert await scene.store.settle("slow", {"lane": timedelta(seconds=600)}) == 0
     guess = await scene.store.item(batch, 0)
@@ -306,7 +306,7 @@ async def test_late_truth_takes_the_place_of_the_guess(
     assert (guess.state, guess.last.code, guess.tries) == (failed, "outcome_unknown", 1)
 
     scene.clock.advance(5)
-    report = await scene.finish(bite, truth, worker="slow")
+    report = await scene.finish(portion, truth, worker="slow")
     assert (report.written, report.stale) == (1, ())
     item = await scene.store.item(batch, 0)
     assert item.last is not None
@@ -314,7 +314,7 @@ async def test_late_truth_takes_the_place_of_the_guess(
     assert await scene.store.outcomes(batch) == {code: 1}
     counts = await scene.counts(batch)
     assert (counts.waiting, counts.active, counts.succeeded + counts.failed) == (1, 0, 1)
-    assert (await scene.finish(bite, truth, worker="slow")).stale == ((batch, 0, 1),)
+    assert (await scene.finish(portion, truth, worker="slow")).stale == ((batch, 0, 1),)
     status = await scene.store.lane("lane")
     assert status is not None
     assert status.active == 0
@@ -323,13 +323,13 @@ async def test_late_truth_takes_the_place_of_the_guess(
 async def test_late_truth_may_come_after_the_end_and_from_nobody_else(scene: Scene) -> None:
     await scene.store.enlist("slow")
     batch = await scene.submit(1)
-    bite = await scene.take(1, worker="slow")
+    portion = await scene.take(1, worker="slow")
     await scene.bury("slow")
     await scene.store.settle("slow", {})
     done = await scene.store.batch(batch)
     assert done.state is BatchState.completed
-    assert (await scene.finish(bite, SUCCEEDED)).written == 0
-    report = await scene.finish(bite, SUCCEEDED, worker="slow")
+    assert (await scene.finish(portion, SUCCEEDED)).written == 0
+    report = await scene.finish(portion, SUCCEEDED, worker="slow")
     assert (report.written, report.ended) == (1, ())
     after = await scene.store.batch(batch)
     assert (after.completed_at, numbers(after.counts)) == (done.completed_at, (0, 0, 1, 0, 0))
@@ -338,10 +338,10 @@ async def test_late_truth_may_come_after_the_end_and_from_nobody_else(scene: Sce
 @pytest.mark.parametrize("reason", list(StopReason))
 async def test_a_stopped_batch_ends_in_the_state_of_its_reason(scene: Scene, reason: StopReason) -> None:
     batch = await scene.submit(2)
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     await scene.store.stop("w", batch, reason)
     assert (await scene.store.batch(batch)).state is BatchState.stopping
-    await scene.finish(bite, SUCCEEDED)
+    await scene.finish(portion, SUCCEEDED)
     state = {"cancel": "canceled", "budget": "canceled", "expire": "expired", "fail": "failed"}[reason.value]
     assert (await scene.store.batch(batch)).state.value == state
     assert (await scene.store.history(batch))[-1].type == state

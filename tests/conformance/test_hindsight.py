@@ -19,9 +19,9 @@ DOWN = Returned("trunk_unavailable", "503", Blame.either)
 async def test_a_dead_lane_burns_no_item_of_a_small_batch(scene: Scene) -> None:
     batch = await scene.submit(3)
     for _ in range(60):
-        bite = await scene.claim()
-        if bite is not None:
-            await scene.finish(bite, DOWN)
+        portion = await scene.claim()
+        if portion is not None:
+            await scene.finish(portion, DOWN)
         scene.clock.advance(3)
     assert numbers(await scene.counts(batch)) == (3, 0, 0, 0, 0)
     assert (await scene.store.batch(batch)).state is BatchState.paused
@@ -88,9 +88,9 @@ async def _claimed_within(scene: Scene, seconds: float, lane: str = "lane") -> l
     bites = []
     for _ in range(int(seconds * 10)):
         scene.clock.advance(0.1)
-        if (bite := await scene.claim(lane=lane)) is not None:
-            bites.append(bite)
-            await scene.finish(bite)
+        if (portion := await scene.claim(lane=lane)) is not None:
+            bites.append(portion)
+            await scene.finish(portion)
     return bites
 
 
@@ -98,10 +98,10 @@ async def _claimed_within(scene: Scene, seconds: float, lane: str = "lane") -> l
 async def test_a_clock_that_is_set_back_stops_nobody(scene: Scene, lane: float | None, own: float | None) -> None:
     await scene.store.put_lane(Lane("lane", 100, lane))
     await scene.submit(50, pace=own)
-    bite = await scene.take()
+    portion = await scene.take()
     scene.clock.advance(-3600)
-    await scene.finish(bite)
-    assert sum(len(bite.runs) for bite in await _claimed_within(scene, 2)) >= 15
+    await scene.finish(portion)
+    assert sum(len(portion.runs) for portion in await _claimed_within(scene, 2)) >= 15
 
 
 async def test_a_clock_that_is_set_back_starves_no_workspace_and_no_batch(scene: Scene) -> None:
@@ -109,7 +109,7 @@ async def test_a_clock_that_is_set_back_starves_no_workspace_and_no_batch(scene:
     batches = [await scene.submit(50, workspace=workspace) for workspace in ("a", "a", "b", "b")]
     await _claimed_within(scene, 1)
     scene.clock.advance(-3600)
-    served = Counter(bite.batch for bite in await _claimed_within(scene, 10))
+    served = Counter(portion.batch for portion in await _claimed_within(scene, 10))
     assert sum(served.values()) == 100
     assert all(20 <= served[batch] <= 30 for batch in batches)
 
@@ -125,7 +125,7 @@ async def test_a_clock_that_is_set_back_leaves_no_workspace_aside(scene: Scene) 
     await scene.finish(held)
     await scene.submit(50, workspace="w2")
     free = await scene.submit(1)
-    assert free in {bite.batch for bite in await _claimed_within(scene, 1)}
+    assert free in {portion.batch for portion in await _claimed_within(scene, 1)}
     assert not (await scene.store.batch(waits)).ended, "what was put off to a time of the old clock waits for that"
 
 
@@ -134,9 +134,9 @@ async def test_a_paced_start_says_how_late_it_may_be(scene: Scene) -> None:
     assert (await scene.take()).slack is None
     await scene.store.put_lane(Lane("lane", 100, 5))
     await scene.submit(1)
-    bite = await scene.take()
-    assert bite.slack == START_SLACK
-    assert bite.runs[0].start_at == scene.now + START_LEAD
+    portion = await scene.take()
+    assert portion.slack == START_SLACK
+    assert portion.runs[0].start_at == scene.now + START_LEAD
 
 
 async def test_a_batch_on_a_lane_that_is_gone_is_stopped_after_its_hour(scene: Scene) -> None:

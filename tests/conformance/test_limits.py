@@ -18,9 +18,9 @@ async def starts_over(scene: Scene, seconds: float, step: float, room: int = 50)
     starts: list[datetime] = []
     end = scene.after(seconds)
     while scene.now < end:
-        bite = await scene.claim(room)
-        if bite is not None:
-            starts += [run.start_at for run in bite.runs]
+        portion = await scene.claim(room)
+        if portion is not None:
+            starts += [run.start_at for run in portion.runs]
         scene.clock.advance(step)
     return starts
 
@@ -34,8 +34,8 @@ async def test_a_lane_never_has_more_active_than_its_cap(scene: Scene) -> None:
     await scene.store.put_lane(Lane("lane", 5))
     await scene.submit(10)
     await scene.submit(10, workspace="other")
-    bites = [bite for _ in range(20) if (bite := await scene.claim()) is not None]
-    assert sum(len(bite.runs) for bite in bites) == 5
+    bites = [portion for _ in range(20) if (portion := await scene.claim()) is not None]
+    assert sum(len(portion.runs) for portion in bites) == 5
     await scene.finish(bites[0], seqs=[bites[0].runs[0].seq])
     assert len(seqs(await scene.claim())) == 1
     assert await scene.claim() is None
@@ -61,11 +61,11 @@ async def test_no_second_sees_more_starts_than_the_pace(scene: Scene, pace: floa
 async def test_start_times_reach_no_further_than_the_horizon(scene: Scene) -> None:
     await scene.store.put_lane(Lane("lane", 100, 20))
     await scene.submit(50)
-    bite = await scene.take()
-    assert len(bite.runs) == 1 + (START_HORIZON - START_LEAD) // gap(20)
-    assert all(scene.now + START_LEAD <= run.start_at <= scene.now + START_HORIZON for run in bite.runs)
+    portion = await scene.take()
+    assert len(portion.runs) == 1 + (START_HORIZON - START_LEAD) // gap(20)
+    assert all(scene.now + START_LEAD <= run.start_at <= scene.now + START_HORIZON for run in portion.runs)
     claim = await scene.store.claim(WORKER, "lane", 50)
-    assert claim.bite is None
+    assert claim.portion is None
     assert claim.again_at is not None
     assert scene.now < claim.again_at <= scene.after(0.1)
 
@@ -77,13 +77,13 @@ async def test_what_waits_without_limits_starts_at_once(scene: Scene) -> None:
 
 async def test_a_batch_keeps_its_own_cap_and_delays_nobody(scene: Scene) -> None:
     capped = await scene.submit(50, cap=2)
-    bite = await scene.take()
-    assert (bite.batch, len(bite.runs)) == (capped, 2)
+    portion = await scene.take()
+    assert (portion.batch, len(portion.runs)) == (capped, 2)
     scene.clock.advance(1)
     other = await scene.submit(200)
     free = await scene.take()
     assert (free.batch, len(free.runs)) == (other, 98)
-    await scene.finish(bite, seqs=[0])
+    await scene.finish(portion, seqs=[0])
     assert (await scene.counts(capped)).active == 1
     assert (await scene.store.batch(capped)).next_at is not None
     await scene.finish(free)
@@ -106,10 +106,10 @@ async def test_a_batch_keeps_its_own_pace_and_delays_nobody(scene: Scene) -> Non
     fast = await scene.submit(1000)
     starts: dict[str, list[datetime]] = {slow: [], fast: []}
     for _ in range(500):
-        bite = await scene.claim(1)
-        if bite is not None:
-            starts[bite.batch] += [run.start_at for run in bite.runs]
-            await scene.finish(bite)
+        portion = await scene.claim(1)
+        if portion is not None:
+            starts[portion.batch] += [run.start_at for run in portion.runs]
+            await scene.finish(portion)
         scene.clock.advance(0.01)
     assert most_in_a_second(starts[slow]) == 2
     assert len(starts[slow]) == 10
@@ -137,29 +137,29 @@ async def test_gated_items_use_no_start_time(scene: Scene) -> None:
     await scene.store.put_lane(Lane("lane", 100, 1))
     await scene.store.block("w", ["b"], "asked for it")
     await scene.submit(refs("b", "b", "a"), exclusive=True)
-    bite = await scene.take()
-    assert (seqs(bite), bite.runs[0].start_at) == ([2], scene.now + START_LEAD)
+    portion = await scene.take()
+    assert (seqs(portion), portion.runs[0].start_at) == ([2], scene.now + START_LEAD)
 
 
 # Fairness
 
 
-async def test_bites_are_fair_parts_of_what_is_free(scene: Scene) -> None:
+async def test_portions_are_fair_parts_of_what_is_free(scene: Scene) -> None:
     for workspace in ("a", "b"):
         for _ in range(2):
             await scene.submit(1000, workspace=workspace)
-    sizes = [(bite.workspace, len(bite.runs)) for _ in range(3) if (bite := await scene.claim()) is not None]
+    sizes = [(portion.workspace, len(portion.runs)) for _ in range(3) if (portion := await scene.claim()) is not None]
     assert [size for _, size in sizes] == [25, 18, 14]
     assert {workspace for workspace, _ in sizes[:2]} == {"a", "b"}
 
 
-async def test_a_bite_is_at_least_one(scene: Scene) -> None:
+async def test_a_portion_is_at_least_one(scene: Scene) -> None:
     await scene.store.put_lane(Lane("lane", 3))
     for n in range(5):
         await scene.submit(10, workspace=f"w{n}")
     taken = [await scene.take() for _ in range(3)]
-    assert [len(bite.runs) for bite in taken] == [1, 1, 1]
-    assert len({bite.workspace for bite in taken}) == 3
+    assert [len(portion.runs) for portion in taken] == [1, 1, 1]
+    assert len({portion.workspace for portion in taken}) == 3
 
 
 async def drained(scene: Scene, rounds: int, slots: int) -> Counter[str]:
@@ -170,9 +170,9 @@ async def drained(scene: Scene, rounds: int, slots: int) -> Counter[str]:
         scene.clock.advance(0.001)
         if len(held) == slots:
             await scene.finish(held.pop(0))
-        bite = await scene.take(1)
-        held.append(bite)
-        served[bite.workspace] += 1
+        portion = await scene.take(1)
+        held.append(portion)
+        served[portion.workspace] += 1
     return served
 
 
@@ -202,9 +202,9 @@ async def test_equals_are_served_in_turn_the_longest_unserved_first(scene: Scene
     order = []
     for _ in range(9):
         scene.clock.advance(1)
-        bite = await scene.take(1)
-        order.append(bite.workspace)
-        await scene.finish(bite)
+        portion = await scene.take(1)
+        order.append(portion.workspace)
+        await scene.finish(portion)
     assert order[:3] == order[3:6] == order[6:]
     assert len(set(order)) == 3
 
@@ -233,11 +233,11 @@ async def test_two_hundred_workspaces_are_all_served_within_two_mean_durations(s
         for one in [one for one in held if one[0] <= scene.now]:
             await scene.finish(one[1])
             held.remove(one)
-        while (bite := await scene.claim(slots)) is not None:
-            served.add(bite.workspace)
+        while (portion := await scene.claim(slots)) is not None:
+            served.add(portion.workspace)
             # Half of the runs are short, half long: the mean is `duration`.
             spread = 0.5 if len(served) % 2 else 1.5
-            held.append((scene.after(duration * spread), bite))
+            held.append((scene.after(duration * spread), portion))
         scene.clock.advance(1)
     assert (scene.now - began).total_seconds() <= 2 * duration
 
@@ -251,8 +251,8 @@ async def test_who_can_start_nothing_leaves_all_to_the_others(scene: Scene) -> N
     await scene.take(1)
     await scene.stop(stopped)
     busy = await scene.submit(200, workspace="busy")
-    bite = await scene.take()
-    assert (bite.batch, len(bite.runs)) == (busy, 99)
+    portion = await scene.take()
+    assert (portion.batch, len(portion.runs)) == (busy, 99)
 
 
 async def test_a_returned_item_leaves_its_slot(scene: Scene) -> None:
@@ -273,11 +273,11 @@ async def test_a_workspace_that_can_start_nothing_stands_in_nobodys_way(scene: S
         await scene.submit(refs("+1"), exclusive=True)
     later = await scene.submit(1, workspace="other")
     for _ in range(3):
-        bite = await scene.claim()
-        if bite is not None:
+        portion = await scene.claim()
+        if portion is not None:
             break
-    assert bite is not None
-    assert bite.batch == later
+    assert portion is not None
+    assert portion.batch == later
 
 
 async def test_a_workspace_that_can_start_nothing_is_asked_again_when_nobody_else_is_due(scene: Scene) -> None:
@@ -287,7 +287,7 @@ async def test_a_workspace_that_can_start_nothing_is_asked_again_when_nobody_els
         await scene.submit(refs("+1"), exclusive=True)
     last = await scene.submit(refs("+2"), exclusive=True)
     bites = [await scene.claim() for _ in range(6)]
-    assert [bite.batch for bite in bites if bite is not None] == [last]
+    assert [portion.batch for portion in bites if portion is not None] == [last]
     await scene.finish(held)
     scene.clock.advance(1)
     assert seqs(await scene.claim()) == [0]

@@ -112,8 +112,8 @@ async def test_a_crash_with_many_runs_in_hand_pauses_no_batch(scene: Scene) -> N
     batch = await scene.submit(100)
     await scene.take(60, worker="doomed")
     await die(scene)
-    bite = await scene.take(1)
-    await scene.finish(bite, Succeeded("good"))
+    portion = await scene.take(1)
+    await scene.finish(portion, Succeeded("good"))
     assert (await scene.store.batch(batch)).state is BatchState.running
     assert len(seqs(await scene.claim())) > 0
 
@@ -138,9 +138,9 @@ async def test_a_settled_run_holds_its_slot_and_its_ref_until_its_time(scene: Sc
 
 async def test_a_held_slot_is_freed_by_the_truth(scene: Scene) -> None:
     await scene.submit(refs("a"), exclusive=True)
-    bite = await scene.take(worker="doomed")
+    portion = await scene.take(worker="doomed")
     await die(scene, hold=600)
-    await scene.finish(bite, Succeeded("good"), worker="doomed")
+    await scene.finish(portion, Succeeded("good"), worker="doomed")
     assert await active(scene) == 0
     await scene.submit(refs("a"), exclusive=True)
     assert await scene.claim() is not None

@@ -47,12 +47,12 @@ async def test_a_claim_reserves_what_its_runs_may_cost(scene: Scene) -> None:
 
 async def test_what_was_not_used_is_given_back(scene: Scene) -> None:
     batch = await priced(scene, 10, max_cost=1000)
-    bite = await scene.take()
-    await scene.finish(bite, GOOD, seqs=[0])
+    portion = await scene.take()
+    await scene.finish(portion, GOOD, seqs=[0])
     assert await scene.claim() is None, "1000 - 200 - 2 * 300 is no room for one more"
-    await scene.finish(bite, GOOD, seqs=[1])
+    await scene.finish(portion, GOOD, seqs=[1])
     assert seqs(await scene.take()) == [3], "1000 - 2 * 200 - 300 is"
-    await scene.finish(bite, Failed("bad", ""), seqs=[2])
+    await scene.finish(portion, Failed("bad", ""), seqs=[2])
     assert seqs(await scene.take()) == [4], "what failed costs nothing"
     assert await spent(scene, batch) == 400
 
@@ -60,11 +60,11 @@ async def test_what_was_not_used_is_given_back(scene: Scene) -> None:
 @pytest.mark.parametrize("last", [GOOD, DEAR])
 async def test_the_batch_stops_with_the_run_after_which_nothing_fits(scene: Scene, last: Outcome) -> None:
     batch = await priced(scene, 10, max_cost=700)
-    bite = await scene.take()
-    assert seqs(bite) == [0, 1]
-    await scene.finish(bite, DEAR, seqs=[0])
+    portion = await scene.take()
+    assert seqs(portion) == [0, 1]
+    await scene.finish(portion, DEAR, seqs=[0])
     assert (await scene.store.batch(batch)).state is BatchState.running, "the other may give something back"
-    report = await scene.finish(bite, last, seqs=[1])
+    report = await scene.finish(portion, last, seqs=[1])
     if last is GOOD:
         assert report.ended == (batch,)
     found = await scene.store.batch(batch)
@@ -128,14 +128,14 @@ async def test_the_smaller_of_money_and_cap_counts(scene: Scene) -> None:
 async def test_forty_at_once_never_pass_the_most(scene: Scene) -> None:
     batch = await priced(scene, 200, max_cost=40 * 300 + 7, repeatable=True)
     bites = []
-    while (bite := await scene.claim(7)) is not None:
-        bites.append(bite)
+    while (portion := await scene.claim(7)) is not None:
+        bites.append(portion)
     assert (await scene.counts(batch)).active == 40
     rounds = 0
     while bites:
-        bite = bites.pop(0)
-        for n, run in enumerate(bite.runs):
-            await scene.finish(bite, (DEAR, GOOD, Failed("bad", ""))[(n + rounds) % 3], seqs=[run.seq])
+        portion = bites.pop(0)
+        for n, run in enumerate(portion.runs):
+            await scene.finish(portion, (DEAR, GOOD, Failed("bad", ""))[(n + rounds) % 3], seqs=[run.seq])
             counts = await scene.counts(batch)
             assert counts.spent + counts.active * 300 <= 40 * 300 + 7
             if (more := await scene.claim(7)) is not None:
@@ -149,9 +149,9 @@ async def test_forty_at_once_never_pass_the_most(scene: Scene) -> None:
 async def test_what_was_reserved_for_a_lost_run_is_given_back(scene: Scene) -> None:
     await priced(scene, 3, max_cost=600, repeatable=True)
     await scene.store.enlist("doomed")
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     await scene.take(1, worker="doomed")
-    await scene.finish(bite, DEAR)
+    await scene.finish(portion, DEAR)
     assert await scene.claim() is None
     await scene.bury("doomed")
     while await scene.store.settle("doomed", {}):
@@ -167,11 +167,11 @@ async def test_late_truth_costs_at_most_what_is_left(scene: Scene) -> None:
     while await scene.store.settle("slow", {}):
         pass
     assert await spent(scene, batch) == 0
-    bite = await scene.take()
-    assert seqs(bite) == [1, 2]
+    portion = await scene.take()
+    assert seqs(portion) == [1, 2]
     await scene.finish(slow, DEAR, worker="slow")
     assert await spent(scene, batch) == 100, "600 of 700 are reserved"
-    await scene.finish(bite, DEAR)
+    await scene.finish(portion, DEAR)
     found = await scene.store.batch(batch)
     assert (found.counts.spent, found.stop_reason) == (700, StopReason.budget)
 

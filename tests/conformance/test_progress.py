@@ -40,10 +40,10 @@ async def test_a_new_run_of_an_item_begins_anew(scene: Scene) -> None:
     batch = await scene.submit(1, max_tries=5)
     outcomes: tuple[Outcome, ...] = (RETURNED, Retry(scene.now, Failed("busy", "")), Succeeded("ok"))
     for attempt, outcome in enumerate(outcomes, 1):
-        bite = await scene.take()
+        portion = await scene.take()
         assert (await only(scene, batch)).progress is None
         await scene.store.advance(WORKER, [Progress(batch, 0, attempt, 1.0, 2.0)])
         assert (await only(scene, batch)).progress == (1.0, 2.0)
-        await scene.finish(bite, outcome)
+        await scene.finish(portion, outcome)
         assert (await only(scene, batch)).progress is None
         scene.clock.advance(10)

@@ -22,7 +22,7 @@ TOTAL = 15
 async def mixed(scene: Scene, *, stopped: bool) -> tuple[str, list[ItemState]]:
     """A batch with items in every state, and the state of each."""
     batch = await scene.submit(TOTAL, max_tries=3)
-    bite = await scene.take(len(ENDS))
+    portion = await scene.take(len(ENDS))
     for seq, letter in enumerate(ENDS):
         outcomes: dict[str, Outcome] = {
             "s": Succeeded("good"),
@@ -32,7 +32,7 @@ async def mixed(scene: Scene, *, stopped: bool) -> tuple[str, list[ItemState]]:
         }
         outcome = outcomes.get(letter)
         if outcome is not None:
-            await scene.finish(bite, outcome, seqs=[seq])
+            await scene.finish(portion, outcome, seqs=[seq])
     if stopped:
         await scene.stop(batch)
     rest = ItemState.canceled if stopped else ItemState.waiting
@@ -78,14 +78,14 @@ async def test_an_item_is_read_with_all_its_runs(scene: Scene) -> None:
     scene.clock.advance(1)
     await scene.one(Retry(scene.now, Failed("busy", "second", {"n": 2})))
     scene.clock.advance(1)
-    bite = await scene.take()
+    portion = await scene.take()
     active = await scene.store.item(batch, 0)
     assert (active.state, active.tries, active.started_at, active.last) == (ItemState.active, 2, scene.now, None)
     assert [(run.attempt, run.message, run.result) for run in active.earlier] == [
         (1, "first", {"n": 1}),
         (2, "second", {"n": 2}),
     ]
-    await scene.finish(bite, Succeeded("good", {"n": 3}, 4.0))
+    await scene.finish(portion, Succeeded("good", {"n": 3}, 4.0))
     item = await scene.store.item(batch, 0)
     assert item.last is not None
     assert (item.tries, item.last.attempt, item.last.result, len(item.earlier)) == (3, 3, {"n": 3}, 2)
@@ -260,12 +260,12 @@ async def test_items_are_totalled_over_the_batches_of_a_kind(scene: Scene) -> No
 
 async def test_the_items_that_ended_last_come_newest_first(scene: Scene) -> None:
     batch = await scene.submit(9)
-    bite = await scene.take(8)
+    portion = await scene.take(8)
     outcomes: list[Outcome] = [Succeeded("good"), Failed("bad", ""), Aborted("aborted")]
     order = [5, 2, 7, 0, 3, 1]
     for n, seq in enumerate(order):
         scene.clock.advance(1)
-        await scene.finish(bite, outcomes[n % 3], seqs=[seq])
+        await scene.finish(portion, outcomes[n % 3], seqs=[seq])
     kept = [seq for n, seq in enumerate(order) if n % 3 != 2]
     assert [item.seq for item in await scene.store.recent(batch)] == kept[::-1]
     assert [item.seq for item in await scene.store.recent(batch, limit=2)] == kept[::-1][:2]
@@ -273,19 +273,19 @@ async def test_the_items_that_ended_last_come_newest_first(scene: Scene) -> None
 
 async def test_outcomes_are_counted_by_code(scene: Scene) -> None:
     batch = await scene.submit(6, max_tries=2)
-    bite = await scene.take(5)
-    await scene.finish(bite, Succeeded("good"), seqs=[0, 1])
-    await scene.finish(bite, Failed("bad", ""), seqs=[2])
-    await scene.finish(bite, Aborted("aborted"), seqs=[3])
-    await scene.finish(bite, Retry(scene.now, Failed("busy", "")), seqs=[4])
+    portion = await scene.take(5)
+    await scene.finish(portion, Succeeded("good"), seqs=[0, 1])
+    await scene.finish(portion, Failed("bad", ""), seqs=[2])
+    await scene.finish(portion, Aborted("aborted"), seqs=[3])
+    await scene.finish(portion, Retry(scene.now, Failed("busy", "")), seqs=[4])
     assert await scene.store.outcomes(batch) == {"good": 2, "bad": 1, "aborted": 1}
 
 
 @pytest.mark.parametrize("state", [ItemState.waiting, ItemState.canceled])
 async def test_counts_and_page_are_of_one_moment(scene: Scene, state: ItemState) -> None:
     batch = await scene.submit(30, max_tries=2)
-    bite = await scene.take(10)
-    await scene.finish(bite, Retry(scene.after(60), Failed("busy", "")), seqs=range(5))
+    portion = await scene.take(10)
+    await scene.finish(portion, Retry(scene.after(60), Failed("busy", "")), seqs=range(5))
     if state is ItemState.canceled:
         await scene.stop(batch)
     found, items = await scene.store.items(batch, state, limit=100)

@@ -32,11 +32,11 @@ async def test_a_batch_is_told_of_from_its_start_to_its_end(scene: Scene) -> Non
     await listens(scene)
     batch = await scene.submit(3, name="calls", expires_at=scene.after(60), notes={"analysis_mode": "general"})
     assert await told(scene) == {}
-    bite = await scene.take()
+    portion = await scene.take()
     assert await told(scene) == {"batch.started": 1}
-    await scene.finish(bite, Succeeded("done"), seqs=[0])
-    await scene.finish(bite, Failed("wrong", "no"), seqs=[1])
-    await scene.finish(bite, Succeeded("other"), seqs=[2])
+    await scene.finish(portion, Succeeded("done"), seqs=[0])
+    await scene.finish(portion, Failed("wrong", "no"), seqs=[1])
+    await scene.finish(portion, Succeeded("other"), seqs=[2])
     assert await told(scene) == {"batch.started": 1, "item.succeeded": 2, "item.failed": 1, "batch.completed": 1}
     page = await scene.store.deliveries("w")
     [last] = [one for one in page if one.type == "batch.completed"]
@@ -103,10 +103,10 @@ async def test_pause_and_resume_are_told_once_each(scene: Scene) -> None:
 async def test_of_a_stop_its_end_is_told(scene: Scene, reason: StopReason, type_: str) -> None:
     await listens(scene)
     batch = await scene.submit(5)
-    bite = await scene.take(2)
+    portion = await scene.take(2)
     await scene.store.stop("w", batch, reason)
     assert await told(scene) == {"batch.started": 1}
-    await scene.finish(bite)
+    await scene.finish(portion)
     assert await told(scene, items=False) == {"batch.started": 1, type_: 1}
     [end] = [one for one in await scene.store.deliveries("w") if one.type == type_]
     assert end.data["counts"] == {
@@ -136,11 +136,11 @@ async def test_late_truth_is_not_told_again(scene: Scene) -> None:
     await listens(scene)
     await scene.store.enlist("doomed")
     batch = await scene.submit(1)
-    bite = await scene.take(worker="doomed")
+    portion = await scene.take(worker="doomed")
     await scene.bury("doomed")
     await scene.store.settle("doomed", {})
     before = await told(scene)
-    await scene.finish(bite, Succeeded("done"), worker="doomed")
+    await scene.finish(portion, Succeeded("done"), worker="doomed")
     assert (await scene.counts(batch)).succeeded == 1
     assert await told(scene) == before
 
@@ -153,10 +153,10 @@ async def test_a_breaker_that_opens_holds_what_has_begun(scene: Scene) -> None:
     await scene.submit(50, workspace="v")
     not_begun = await scene.submit(50)
     assert await told(scene) == {}
-    bite = await scene.take(1)
-    while bite.batch != held:
-        bite = await scene.take(1)
-    await scene.finish(bite, DOWN)
+    portion = await scene.take(1)
+    while portion.batch != held:
+        portion = await scene.take(1)
+    await scene.finish(portion, DOWN)
     page = await scene.store.deliveries("w")
     begun = {held} if (await scene.store.batch(not_begun)).started_at is None else {held, not_begun}
     assert {one.batch for one in page} == begun

@@ -110,12 +110,12 @@ async def test_a_batch_that_has_not_ended_outlives_its_time(scene: Scene) -> Non
     batch = await scene.submit(2, deletes_at=when, keep=timedelta(days=9))
     draft = scene.new(deletes_at=when)
     await scene.store.draft(draft, WORKER)
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     scene.clock.advance(3600)
     assert await scene.store.retire_batches() == 0
     await scene.stop(batch)
     assert await scene.store.retire_batches() == 0
-    await scene.finish(bite, Succeeded("good"))
+    await scene.finish(portion, Succeeded("good"))
     assert (await scene.store.batch(batch)).deletes_at == when
     assert await scene.store.retire_batches() == 1
 

@@ -24,12 +24,12 @@ async def used(scene: Scene, batch: str | None = None) -> list[UsageLine]:
 
 async def test_only_what_succeeded_is_used(scene: Scene) -> None:
     batch = await scene.submit(6, prices=PRICES, max_tries=2, actor="key-1")
-    bite = await scene.take(5)
-    await scene.finish(bite, GOOD, seqs=[0, 1])
-    await scene.finish(bite, Failed("bad", ""), seqs=[2])
-    await scene.finish(bite, Aborted("aborted"), seqs=[3])
-    await scene.finish(bite, Retry(scene.now, Failed("busy", "")), seqs=[4])
-    assert await scene.finish(bite, GOOD, seqs=[0]) is not None
+    portion = await scene.take(5)
+    await scene.finish(portion, GOOD, seqs=[0, 1])
+    await scene.finish(portion, Failed("bad", ""), seqs=[2])
+    await scene.finish(portion, Aborted("aborted"), seqs=[3])
+    await scene.finish(portion, Retry(scene.now, Failed("busy", "")), seqs=[4])
+    assert await scene.finish(portion, GOOD, seqs=[0]) is not None
     await scene.one(GOOD)
     await scene.stop(batch)
     assert await used(scene) == [UsageLine("kind", scene.now.date(), batch, "key-1", 3, 4.5, 30, 9, 9)]
@@ -79,7 +79,7 @@ async def test_usage_is_summed_over_what_is_not_asked_apart(scene: Scene) -> Non
 async def test_a_lost_run_is_used_once_whenever_its_truth_comes(scene: Scene, *, repeatable: bool) -> None:
     batch = await scene.submit(1, prices=PRICES, repeatable=repeatable)
     await scene.store.enlist("slow")
-    bite = await scene.take(worker="slow")
+    portion = await scene.take(worker="slow")
     await scene.bury("slow")
     while await scene.store.settle("slow", {}):
         pass
@@ -87,7 +87,7 @@ async def test_a_lost_run_is_used_once_whenever_its_truth_comes(scene: Scene, *,
     if repeatable:
         await scene.one(GOOD)
     for _ in range(2):
-        await scene.finish(bite, GOOD, worker="slow")
+        await scene.finish(portion, GOOD, worker="slow")
     assert [(line.items, line.seconds, line.tokens_in, line.cost) for line in await used(scene)] == [(1, 1.5, 10, 3)]
     assert (await scene.counts(batch)).spent == 3
 
@@ -95,11 +95,11 @@ async def test_a_lost_run_is_used_once_whenever_its_truth_comes(scene: Scene, *,
 async def test_a_lost_run_that_failed_after_all_is_not_used(scene: Scene) -> None:
     await scene.submit(1)
     await scene.store.enlist("slow")
-    bite = await scene.take(worker="slow")
+    portion = await scene.take(worker="slow")
     await scene.bury("slow")
     while await scene.store.settle("slow", {}):
         pass
-    await scene.finish(bite, Failed("bad", ""), worker="slow")
+    await scene.finish(portion, Failed("bad", ""), worker="slow")
     assert await used(scene) == []
 
 

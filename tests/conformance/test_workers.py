@@ -9,9 +9,9 @@ async def test_a_worker_is_alive_with_what_it_has_in_hand(scene: Scene) -> None:
     before = await scene.store.workers()
     assert [(one.id, one.alive, one.active, one.dead_at) for one in before] == [(WORKER, True, 0, None)]
     await scene.submit(3)
-    bite = await scene.take(2)
+    portion = await scene.take(2)
     assert [one.active for one in await scene.store.workers()] == [2]
-    await scene.finish(bite, Succeeded("good"), seqs=[0])
+    await scene.finish(portion, Succeeded("good"), seqs=[0])
     assert [one.active for one in await scene.store.workers()] == [1]
 
 

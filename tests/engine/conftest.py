@@ -27,7 +27,7 @@ LANE = "lane"
 ANY = Quota(allow_duplicate=True)
 
 
-class Desk:
+class ManualRunner:
     """A runner at whose desk runs lie until somebody answers for them. `wrong` is what a ping says."""
 
     kind = "desk"
@@ -73,14 +73,14 @@ class Desk:
 
 
 @dataclass
-class House:
+class EngineHarness:
     """All parts of one process, wired."""
 
     store: SqliteStore
     clock: ManualClock
-    desk: Desk
-    room: int = 10
-    hints: Wakeups = field(default_factory=Wakeups)
+    runner: ManualRunner
+    capacity: int = 10
+    wakeups: Wakeups = field(default_factory=Wakeups)
     metrics: Metrics = field(default_factory=Metrics)
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class House:
 
     def another(self) -> Worker:
         """Another life of a process."""
-        return Worker(self.store, self.clock, self.hints, {LANE: self.desk}, self.room, self.metrics)
+        return Worker(self.store, self.clock, self.wakeups, {LANE: self.runner}, self.capacity, self.metrics)
 
     @property
     def dispatcher(self) -> Dispatcher:
@@ -109,31 +109,31 @@ class House:
     async def written(self, outcomes: int) -> None:
         """Write down what has ended, once so many runs have."""
         async with patience():
-            while self.worker.finisher.waiting < outcomes:
+            while self.worker.completer.waiting < outcomes:
                 await asyncio.sleep(0)
-        while self.worker.finisher.waiting:
-            await self.worker.finisher.round()
+        while self.worker.completer.waiting:
+            await self.worker.completer.round()
 
 
-def beside_another(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def beside_another(engine: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a database that processes share: another worker is alive."""
 
     async def workers() -> list[WorkerInfo]:
-        return [WorkerInfo(name, True, 0, house.clock.now()) for name in (house.worker.id, "another")]
+        return [WorkerInfo(name, True, 0, engine.clock.now()) for name in (engine.worker.id, "another")]
 
-    monkeypatch.setattr(house.store, "workers", workers)
+    monkeypatch.setattr(engine.store, "workers", workers)
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
+async def engine() -> AsyncIterator[EngineHarness]:
     clock = ManualClock()
     async with open_sqlite(clock) as store:
         assert isinstance(store, SqliteStore)
         await store.put_lane(Lane(LANE, 100))
-        house = House(store, clock, Desk(clock))
-        await house.worker.enlist()
-        yield house
-        batches, _ = await house.store.batches(None, origin=None, limit=1000)
+        engine = EngineHarness(store, clock, ManualRunner(clock))
+        await engine.worker.enlist()
+        yield engine
+        batches, _ = await engine.store.batches(None, origin=None, limit=1000)
         for batch in batches:
-            assert await house.store.recount(batch.id) == {}
-        await house.store.close()
+            assert await engine.store.recount(batch.id) == {}
+        await engine.store.close()

@@ -5,20 +5,20 @@ import asyncio
 from covey.domain.run import Succeeded
 from tests.patience import patience
 
-from .conftest import LANE, House
+from .conftest import LANE, EngineHarness
 
 
-async def test_it_says_so_and_claims_no_more_but_ends_what_it_has(house: House) -> None:
-    batch = await house.submit(1)
-    house.worker.start()
-    await house.desk.lying(1)
-    await house.another().enlist()
-    assert not house.worker.given_up.is_set()
-    house.hints.work(LANE)
+async def test_it_says_so_and_claims_no_more_but_ends_what_it_has(engine: EngineHarness) -> None:
+    batch = await engine.submit(1)
+    engine.worker.start()
+    await engine.runner.lying(1)
+    await engine.another().enlist()
+    assert not engine.worker.evicted.is_set()
+    engine.wakeups.work(LANE)
     async with patience():
-        await house.worker.given_up.wait()
-    assert not house.dispatcher.claiming
-    house.desk.answer(0, Succeeded("good"))
-    await house.worker.drain(10, asyncio.Event())
-    await house.worker.stop()
-    assert (await house.store.batch(batch)).counts.succeeded == 1
+        await engine.worker.evicted.wait()
+    assert not engine.dispatcher.claiming
+    engine.runner.answer(0, Succeeded("good"))
+    await engine.worker.drain(10, asyncio.Event())
+    await engine.worker.stop()
+    assert (await engine.store.batch(batch)).counts.succeeded == 1

@@ -6,17 +6,17 @@ from structlog.testing import capture_logs
 
 from covey.engine.health import LaneHealth
 
-from .conftest import LANE, House
+from .conftest import LANE, EngineHarness
 
 
-async def test_a_held_lane_is_told_once_with_its_reason(house: House) -> None:
-    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
+async def test_a_held_lane_is_told_once_with_its_reason(engine: EngineHarness) -> None:
+    health = LaneHealth(engine.store, engine.clock, engine.wakeups, {LANE: engine.runner}, engine.worker)
     with capture_logs() as logs:
-        house.desk.wrong = "the model takes no more for 30 s"
+        engine.runner.wrong = "the model takes no more for 30 s"
         await health.round()
-        house.desk.wrong = "the model takes no more for 25 s"
+        engine.runner.wrong = "the model takes no more for 25 s"
         await health.round()
-        house.desk.wrong = None
+        engine.runner.wrong = None
         await health.round()
         await health.round()
     assert [(one["log_level"], one["event"], one["lane"], one.get("why")) for one in logs] == [
@@ -25,9 +25,9 @@ async def test_a_held_lane_is_told_once_with_its_reason(house: House) -> None:
     ]
 
 
-async def test_a_breaker_that_runs_opened_is_told_too(house: House) -> None:
-    health = LaneHealth(house.store, house.clock, house.hints, {LANE: house.desk}, house.worker)
-    await house.store.open_lane(LANE, house.clock.now() + timedelta(seconds=9), "model_down")
+async def test_a_breaker_that_runs_opened_is_told_too(engine: EngineHarness) -> None:
+    health = LaneHealth(engine.store, engine.clock, engine.wakeups, {LANE: engine.runner}, engine.worker)
+    await engine.store.open_lane(LANE, engine.clock.now() + timedelta(seconds=9), "model_down")
     with capture_logs() as logs:
         await health.round()
         await health.round()

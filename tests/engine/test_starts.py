@@ -6,12 +6,12 @@ import pytest
 
 from covey.domain.batch import BatchState
 from covey.domain.lane import START_SLACK, Lane
-from covey.engine.backoff import FIRST_REST, LAPS, MORE_LAPS
 from covey.engine.clock_offset import ClockOffset
+from covey.engine.lane_backoff import FIRST_REST, FRUITLESS_GENERATIONS, MORE_GENERATIONS
 from covey.engine.runner import CannotGoOn, Returned, Succeeded
 from covey.store.results import Claim
 
-from .conftest import LANE, House, beside_another
+from .conftest import LANE, EngineHarness, beside_another
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -38,145 +38,145 @@ def test_a_clock_that_was_set_is_believed_at_once(by: float) -> None:
     assert ahead.of(101.0, 101.01, then) == (101.0 - then.timestamp(), 101.01 - then.timestamp())
 
 
-async def test_a_batch_that_cannot_go_on_is_stopped_and_says_why(house: House) -> None:
-    batch = await house.submit(5)
-    await house.dispatcher.round()
-    await house.desk.lying(5)
-    house.desk.answer(0, CannotGoOn("its agent cannot be read"))
-    await house.written(1)
+async def test_a_batch_that_cannot_go_on_is_stopped_and_says_why(engine: EngineHarness) -> None:
+    batch = await engine.submit(5)
+    await engine.dispatcher.round()
+    await engine.runner.lying(5)
+    engine.runner.answer(0, CannotGoOn("its agent cannot be read"))
+    await engine.written(1)
     for seq in range(1, 5):
-        house.desk.answer(seq, Succeeded("done"))
-    await house.written(4)
-    found = await house.store.batch(batch)
+        engine.runner.answer(seq, Succeeded("done"))
+    await engine.written(4)
+    found = await engine.store.batch(batch)
     assert found.state is BatchState.failed
     assert found.stop_message == "its agent cannot be read"
     assert (found.counts.succeeded, found.counts.canceled) == (4, 1)
 
 
-async def test_a_configuration_that_cannot_be_read_stops_the_batch(house: House) -> None:
-    batch = await house.submit(5, config=b"not JSON")
-    await house.dispatcher.round()
-    await house.written(5)
-    found = await house.store.batch(batch)
+async def test_a_configuration_that_cannot_be_read_stops_the_batch(engine: EngineHarness) -> None:
+    batch = await engine.submit(5, config=b"not JSON")
+    await engine.dispatcher.round()
+    await engine.written(5)
+    found = await engine.store.batch(batch)
     assert (found.state, found.counts.canceled) == (BatchState.failed, 5)
     assert found.stop_message == "The batch's stored configuration cannot be read"
 
 
-async def _go_round(house: House, laps: int) -> None:
+async def _go_round(engine: EngineHarness, laps: int) -> None:
     """Ten runs come back unstarted, so many times."""
     for _ in range(laps):
-        await house.dispatcher.round()
-        for seq in await house.desk.lying(10):
-            house.desk.runs[seq].started = None
-            house.desk.answer(seq, Returned("not_started", "no dialler was free in time"))
-        await house.written(10)
+        await engine.dispatcher.round()
+        for seq in await engine.runner.lying(10):
+            engine.runner.runs[seq].started = None
+            engine.runner.answer(seq, Returned("not_started", "no dialler was free in time"))
+        await engine.written(10)
 
 
-async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(house: House) -> None:
-    await house.submit(20)
-    await _go_round(house, LAPS)
-    lane = await house.store.lane(LANE)
+async def test_runs_that_cannot_be_started_hold_their_lane_and_it_says_so(engine: EngineHarness) -> None:
+    await engine.submit(20)
+    await _go_round(engine, FRUITLESS_GENERATIONS)
+    lane = await engine.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is not None
     assert lane.open_reason == "no dialler was free in time"
 
 
-async def test_runs_that_come_back_together_do_not_hold_their_lane(house: House) -> None:
+async def test_runs_that_come_back_together_do_not_hold_their_lane(engine: EngineHarness) -> None:
     """A trunk that takes its time to start gives back all that waited for it at once, and then works."""
-    await house.submit(20)
-    await _go_round(house, LAPS - 1)
-    house.clock.advance(0.1)
-    await house.dispatcher.round()
-    assert len(await house.desk.lying(10)) == 10
-    house.clock.advance(0.1)
-    house.desk.answer(0, Returned("not_started"))
-    await house.written(1)
-    lane = await house.store.lane(LANE)
+    await engine.submit(20)
+    await _go_round(engine, FRUITLESS_GENERATIONS - 1)
+    engine.clock.advance(0.1)
+    await engine.dispatcher.round()
+    assert len(await engine.runner.lying(10)) == 10
+    engine.clock.advance(0.1)
+    engine.runner.answer(0, Returned("not_started"))
+    await engine.written(1)
+    lane = await engine.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is None, "the others have started since"
     for seq in range(1, 10):
-        house.desk.answer(seq, Succeeded("done"))
-    await house.written(9)
+        engine.runner.answer(seq, Succeeded("done"))
+    await engine.written(9)
 
 
-async def test_a_lane_that_was_held_here_goes_on_when_a_run_has_started(house: House) -> None:
+async def test_a_lane_that_was_held_here_goes_on_when_a_run_has_started(engine: EngineHarness) -> None:
     """And not when that run has ended: a call may take minutes, and one of them would be all that the lane does."""
-    await house.submit(20)
-    await _go_round(house, LAPS)
-    house.clock.advance(2.1)
-    await house.dispatcher.round()
-    assert len(await house.desk.lying(1)) == 1, "one tries"
-    await house.dispatcher.round()
-    assert len(await house.desk.lying(10)) == 10
-    lane = await house.store.lane(LANE)
+    await engine.submit(20)
+    await _go_round(engine, FRUITLESS_GENERATIONS)
+    engine.clock.advance(2.1)
+    await engine.dispatcher.round()
+    assert len(await engine.runner.lying(1)) == 1, "one tries"
+    await engine.dispatcher.round()
+    assert len(await engine.runner.lying(10)) == 10
+    lane = await engine.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is None
 
 
 async def test_beside_others_a_worker_that_can_start_nothing_rests_alone(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    engine: EngineHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What keeps it from starting may be its own: no dialler, no memory. They hold no lane for that."""
-    beside_another(house, monkeypatch)
-    await house.submit(20)
-    await _go_round(house, LAPS)
-    lane = await house.store.lane(LANE)
+    beside_another(engine, monkeypatch)
+    await engine.submit(20)
+    await _go_round(engine, FRUITLESS_GENERATIONS)
+    lane = await engine.store.lane(LANE)
     assert lane is not None
     assert lane.open_until is None
     for rest in (FIRST_REST, 2 * FIRST_REST):
-        await house.dispatcher.round()
-        assert house.desk.runs == {}, "it rests"
-        house.clock.advance(rest)
-        for _ in range(MORE_LAPS):
-            await house.dispatcher.round()
-            await house.dispatcher.round()
-            [seq] = await house.desk.lying(1)
-            house.desk.runs[seq].started = None
-            house.desk.answer(seq, Returned("not_started"))
-            await house.written(1)
-    house.clock.advance(4 * FIRST_REST)
-    await house.dispatcher.round()
-    await house.desk.lying(1)
-    await house.dispatcher.round()
-    assert len(await house.desk.lying(10)) == 10, "as soon as one has started it goes on"
+        await engine.dispatcher.round()
+        assert engine.runner.runs == {}, "it rests"
+        engine.clock.advance(rest)
+        for _ in range(MORE_GENERATIONS):
+            await engine.dispatcher.round()
+            await engine.dispatcher.round()
+            [seq] = await engine.runner.lying(1)
+            engine.runner.runs[seq].started = None
+            engine.runner.answer(seq, Returned("not_started"))
+            await engine.written(1)
+    engine.clock.advance(4 * FIRST_REST)
+    await engine.dispatcher.round()
+    await engine.runner.lying(1)
+    await engine.dispatcher.round()
+    assert len(await engine.runner.lying(10)) == 10, "as soon as one has started it goes on"
 
 
-async def test_a_slow_database_moves_no_paced_start(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_database_moves_no_paced_start(engine: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A claim may take longer than a start may be late. Its answer alone would say too little of the store's clock."""
-    claim = house.store.claim
+    claim = engine.store.claim
 
     async def slow(worker: str, lane: str, room: int) -> Claim:
         found = await claim(worker, lane, room)
-        house.clock.advance(0.1)
+        engine.clock.advance(0.1)
         return found
 
-    monkeypatch.setattr(house.store, "claim", slow)
-    await house.store.put_lane(Lane(LANE, 100, 10))
-    await house.submit(5)
-    await house.dispatcher.round()
-    for run in [house.desk.runs[seq] for seq in await house.desk.lying(2)]:
+    monkeypatch.setattr(engine.store, "claim", slow)
+    await engine.store.put_lane(Lane(LANE, 100, 10))
+    await engine.submit(5)
+    await engine.dispatcher.round()
+    for run in [engine.runner.runs[seq] for seq in await engine.runner.lying(2)]:
         assert run.lease_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
 
 
-async def test_a_clock_that_is_set_back_makes_nobody_ask_without_a_pause(house: House) -> None:
-    await house.submit(1)
-    await house.dispatcher.round()
-    [seq] = await house.desk.lying(1)
-    house.desk.answer(seq, Succeeded("done"))
-    await house.written(1)
-    house.clock.set_back(3600)
-    await house.submit(1, start_at=house.clock.now() + timedelta(seconds=600))
-    again_at = await house.dispatcher.round()
+async def test_a_clock_that_is_set_back_makes_nobody_ask_without_a_pause(engine: EngineHarness) -> None:
+    await engine.submit(1)
+    await engine.dispatcher.round()
+    [seq] = await engine.runner.lying(1)
+    engine.runner.answer(seq, Succeeded("done"))
+    await engine.written(1)
+    engine.clock.set_back(3600)
+    await engine.submit(1, start_at=engine.clock.now() + timedelta(seconds=600))
+    again_at = await engine.dispatcher.round()
     assert again_at is not None
-    assert house.dispatcher._ahead.until(again_at, house.clock) == pytest.approx(600, abs=1)
+    assert engine.dispatcher._offset.until(again_at, engine.clock) == pytest.approx(600, abs=1)
 
 
-async def test_a_paced_run_that_is_late_is_not_started(house: House) -> None:
-    await house.store.put_lane(Lane(LANE, 100, 1))
-    await house.submit(1)
-    await house.dispatcher.round()
-    [seq] = await house.desk.lying(1)
-    run = house.desk.runs[seq]
+async def test_a_paced_run_that_is_late_is_not_started(engine: EngineHarness) -> None:
+    await engine.store.put_lane(Lane(LANE, 100, 1))
+    await engine.submit(1)
+    await engine.dispatcher.round()
+    [seq] = await engine.runner.lying(1)
+    run = engine.runner.runs[seq]
     assert run.lease_until - run.start_at == pytest.approx(START_SLACK.total_seconds(), abs=1e-6)
-    house.desk.answer(seq, Succeeded("done"))
-    await house.written(1)
+    engine.runner.answer(seq, Succeeded("done"))
+    await engine.written(1)

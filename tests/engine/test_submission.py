@@ -13,7 +13,7 @@ from covey.engine.submission import Submission, settled
 
 from ..clock import ManualClock
 from ..patience import PATIENCE
-from .conftest import ANY, LANE, House
+from .conftest import ANY, LANE, EngineHarness
 
 
 class HeldClock(ManualClock):
@@ -36,16 +36,16 @@ async def some(items: int) -> AsyncIterator[list[NewItem]]:
     yield [NewItem(b"{}") for _ in range(items)]
 
 
-async def test_who_is_cancelled_while_a_batch_is_accepted_learns_that_it_was(house: House) -> None:
+async def test_who_is_cancelled_while_a_batch_is_accepted_learns_that_it_was(engine: EngineHarness) -> None:
     clock = HeldClock()
-    house.store.clock = clock
-    submission, new = Submission(house.store, house.hints, house.worker.id), house.new()
+    engine.store.clock = clock
+    submission, new = Submission(engine.store, engine.wakeups, engine.worker.id), engine.new()
 
     async def pieces() -> AsyncIterator[list[NewItem]]:
         yield [NewItem(b"{}")]
         clock.armed = True
 
-    house.hints.lane(LANE).clear()
+    engine.wakeups.lane(LANE).clear()
     submitting = asyncio.create_task(submission.submit(new, pieces(), ANY))
     await asyncio.to_thread(clock.reached.wait, 10)
     for _ in range(3):
@@ -55,12 +55,12 @@ async def test_who_is_cancelled_while_a_batch_is_accepted_learns_that_it_was(hou
     clock.go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await submitting
-    assert (await house.store.batch(new.id)).counts.total == 1
-    assert house.hints.lane(LANE).is_set()
+    assert (await engine.store.batch(new.id)).counts.total == 1
+    assert engine.wakeups.lane(LANE).is_set()
 
 
-async def test_who_is_cancelled_before_leaves_nothing(house: House) -> None:
-    submission, new = Submission(house.store, house.hints, house.worker.id), house.new()
+async def test_who_is_cancelled_before_leaves_nothing(engine: EngineHarness) -> None:
+    submission, new = Submission(engine.store, engine.wakeups, engine.worker.id), engine.new()
     never = asyncio.Event()
 
     async def pieces() -> AsyncIterator[list[NewItem]]:
@@ -73,17 +73,17 @@ async def test_who_is_cancelled_before_leaves_nothing(house: House) -> None:
     with pytest.raises(asyncio.CancelledError):
         await submitting
     with pytest.raises(NotFound):
-        await house.store.batch(new.id)
-    while new.id not in await house.store.sweep_erased():
+        await engine.store.batch(new.id)
+    while new.id not in await engine.store.sweep_erased():
         pass
 
 
-async def test_a_settled_step_tells_what_it_came_to(house: House) -> None:
+async def test_a_settled_step_tells_what_it_came_to(engine: EngineHarness) -> None:
     async def fails() -> None:
         raise NotFound
 
     with pytest.raises(NotFound):
         await settled(fails())
     assert await settled(asyncio.sleep(0, "done")) == "done"
-    batch = await Submission(house.store, house.hints, house.worker.id).submit(house.new(), some(2), ANY)
+    batch = await Submission(engine.store, engine.wakeups, engine.worker.id).submit(engine.new(), some(2), ANY)
     assert batch.counts.total == 2

@@ -11,18 +11,18 @@ from covey.domain.batch import BatchState, StopReason
 from covey.engine import sweeper
 from covey.engine.sweeper import FILES_AGAIN_SECONDS, Sweeper
 
-from .conftest import House
+from .conftest import EngineHarness
 
 
 class Bucket:
     """Where files lie. It says how many rows a batch had when its files went."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, engine: EngineHarness) -> None:
         self.broken: set[str] = set()
         self.hangs: asyncio.Event | None = None
         self.asked: list[str] = []
         self.rows: list[int] = []
-        self._house = house
+        self._house = engine
 
     async def forget(self, batch: str) -> None:
         self.asked.append(batch)
@@ -33,110 +33,112 @@ class Bucket:
         self.rows.append(await rows(self._house, batch))
 
 
-async def rows(house: House, batch: str) -> int:
+async def rows(engine: EngineHarness, batch: str) -> int:
     """How many rows a batch has: its own and its items'."""
     asked = (
         "SELECT (SELECT count(*) FROM batches WHERE id = :batch) + (SELECT count(*) FROM items WHERE batch = :batch)"
     )
-    found = await house.store.writer.run(
+    found = await engine.store.writer.run(
         lambda database: database.connection.execute(asked, {"batch": bytes.fromhex(batch)}).fetchone()
     )
     assert found is not None
     return int(found[0])
 
 
-async def erased(house: House, items: int = 1) -> str:
+async def erased(engine: EngineHarness, items: int = 1) -> str:
     """A batch that was deleted."""
-    batch = await house.submit(items)
-    await house.store.stop("w", batch, StopReason.cancel)
-    await house.store.erase_batch("w", batch)
-    house.clock.advance(0.001)
+    batch = await engine.submit(items)
+    await engine.store.stop("w", batch, StopReason.cancel)
+    await engine.store.erase_batch("w", batch)
+    engine.clock.advance(0.001)
     return batch
 
 
-def made(house: House, forget: Callable[[str], Awaitable[None]]) -> Sweeper:
-    return Sweeper(house.store, house.clock, house.hints, house.worker.id, None, forget)
+def made(engine: EngineHarness, forget: Callable[[str], Awaitable[None]]) -> Sweeper:
+    return Sweeper(engine.store, engine.clock, engine.wakeups, engine.worker.id, None, forget)
 
 
-async def test_files_go_before_any_row_does(house: House) -> None:
-    batch = await erased(house, items=7)
-    bucket = Bucket(house)
-    await made(house, bucket.forget).round()
+async def test_files_go_before_any_row_does(engine: EngineHarness) -> None:
+    batch = await erased(engine, items=7)
+    bucket = Bucket(engine)
+    await made(engine, bucket.forget).round()
     assert (bucket.asked, bucket.rows) == ([batch], [8])
-    assert await rows(house, batch) == 0
+    assert await rows(engine, batch) == 0
 
 
-async def test_a_batch_whose_files_cannot_be_removed_keeps_its_rows_and_others_go(house: House) -> None:
-    first, second, third = [await erased(house, items=2) for _ in range(3)]
-    bucket = Bucket(house)
+async def test_a_batch_whose_files_cannot_be_removed_keeps_its_rows_and_others_go(engine: EngineHarness) -> None:
+    first, second, third = [await erased(engine, items=2) for _ in range(3)]
+    bucket = Bucket(engine)
     bucket.broken = {first}
-    sweep = made(house, bucket.forget)
+    sweep = made(engine, bucket.forget)
     for _ in range(3):
         await sweep.round()
     assert bucket.asked == [first, second, third]
-    assert [await rows(house, batch) for batch in (first, second, third)] == [3, 0, 0]
+    assert [await rows(engine, batch) for batch in (first, second, third)] == [3, 0, 0]
     bucket.broken.clear()
     await sweep.round()
-    house.clock.advance(FILES_AGAIN_SECONDS)
+    engine.clock.advance(FILES_AGAIN_SECONDS)
     for _ in range(2):
         await sweep.round()
     assert bucket.asked == [first, second, third, first]
-    assert await rows(house, first) == 0
+    assert await rows(engine, first) == 0
 
 
-async def test_a_bucket_that_is_away_is_asked_for_a_batch_once_a_minute_and_logged_once(house: House) -> None:
-    batches = [await erased(house) for _ in range(3)]
-    bucket = Bucket(house)
+async def test_a_bucket_that_is_away_is_asked_for_a_batch_once_a_minute_and_logged_once(engine: EngineHarness) -> None:
+    batches = [await erased(engine) for _ in range(3)]
+    bucket = Bucket(engine)
     bucket.broken = set(batches)
-    sweep = made(house, bucket.forget)
+    sweep = made(engine, bucket.forget)
     with capture_logs() as logged:
         for _ in range(180):
             await sweep.round()
-            house.clock.advance(1)
+            engine.clock.advance(1)
     assert [bucket.asked.count(batch) for batch in batches] == [3, 3, 3]
     told = [line["event"] for line in logged]
     assert told == ["erased_files_not_removed"] * 3
-    assert [await rows(house, batch) for batch in batches] == [2, 2, 2]
+    assert [await rows(engine, batch) for batch in batches] == [2, 2, 2]
 
 
-async def test_the_next_process_asks_again_when_one_was_killed_before_the_rows_went(house: House) -> None:
-    batch = await erased(house)
-    bucket = Bucket(house)
+async def test_the_next_process_asks_again_when_one_was_killed_before_the_rows_went(engine: EngineHarness) -> None:
+    batch = await erased(engine)
+    bucket = Bucket(engine)
 
     async def killed(batch: str) -> None:
         await bucket.forget(batch)
         dying.cancel()
 
-    dying = asyncio.create_task(made(house, killed).round())
+    dying = asyncio.create_task(made(engine, killed).round())
     with pytest.raises(asyncio.CancelledError):
         await dying
-    assert await rows(house, batch) == 2
-    await made(house, bucket.forget).round()
+    assert await rows(engine, batch) == 2
+    await made(engine, bucket.forget).round()
     assert bucket.asked == [batch, batch]
-    assert await rows(house, batch) == 0
+    assert await rows(engine, batch) == 0
 
 
-async def test_a_bucket_that_hangs_keeps_nothing_from_expiring(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bucket_that_hangs_keeps_nothing_from_expiring(
+    engine: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sweeper, "FILES_SECONDS", 0.01)
-    batch = await erased(house)
-    expiring = await house.submit(1, expires_at=house.clock.now() + timedelta(seconds=5))
-    bucket = Bucket(house)
+    batch = await erased(engine)
+    expiring = await engine.submit(1, expires_at=engine.clock.now() + timedelta(seconds=5))
+    bucket = Bucket(engine)
     bucket.hangs = asyncio.Event()
-    sweep = made(house, bucket.forget)
+    sweep = made(engine, bucket.forget)
     await sweep.round()
-    house.clock.advance(5)
+    engine.clock.advance(5)
     await sweep.round()
-    assert (await house.store.batch(expiring)).state is BatchState.expired
-    assert (bucket.asked, await rows(house, batch)) == ([batch], 2)
+    assert (await engine.store.batch(expiring)).state is BatchState.expired
+    assert (bucket.asked, await rows(engine, batch)) == ([batch], 2)
     bucket.hangs.set()
     monkeypatch.setattr(sweeper, "FILES_SECONDS", 10.0)
     await sweep.round()
-    assert (bucket.asked, await rows(house, batch)) == ([batch], 0)
+    assert (bucket.asked, await rows(engine, batch)) == ([batch], 0)
 
 
-async def test_a_stop_ends_what_hangs(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stop_ends_what_hangs(engine: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "FILES_SECONDS", 0.01)
-    batch = await erased(house)
+    batch = await erased(engine)
     ended = asyncio.Event()
 
     async def hang(_: str) -> None:
@@ -145,8 +147,8 @@ async def test_a_stop_ends_what_hangs(house: House, monkeypatch: pytest.MonkeyPa
         finally:
             ended.set()
 
-    sweep = made(house, hang)
+    sweep = made(engine, hang)
     await sweep.round()
     await sweep.stop()
     assert ended.is_set()
-    assert await rows(house, batch) == 2
+    assert await rows(engine, batch) == 2

@@ -83,11 +83,11 @@ async def test_what_nobody_asks_for_any_more_gets_no_thread(
     monkeypatch.setattr(names, "LOOK_UPS", 1)
     looked_up = Names()
     hanging = await asking(looked_up, "first.dead")
-    given_up = await asking(looked_up, "second.test", "second.test", "third.test")
-    await cancelled([given_up[0], given_up[2]])
+    evicted = await asking(looked_up, "second.test", "second.test", "third.test")
+    await cancelled([evicted[0], evicted[2]])
     servers.let_go.set()
     async with patience():
-        assert await given_up[1] == ["127.0.0.2"]
+        assert await evicted[1] == ["127.0.0.2"]
         assert await looked_up.addresses("third.test", 80) == ["127.0.0.2"]
     await asyncio.gather(*hanging, return_exceptions=True)
     assert servers.asked == {"first.dead": 1, "second.test": 1, "third.test": 1}

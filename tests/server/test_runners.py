@@ -16,7 +16,7 @@ from covey.domain.item import ItemState
 from covey.server.assembly import running
 from covey.server.runners import extra_runners
 from covey.settings import Settings, SettingsError
-from tests.api.twelvelabs.shelf import listening
+from tests.api.twelvelabs.asset_api import listening
 from tests.patience import patience
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "fetch_urls"

@@ -89,7 +89,7 @@ class Health:
 
     alive: Callable[[], bool]
     trouble: float = 0.0
-    given_up: bool = False
+    evicted: bool = False
 
 
 class Ledger:
@@ -167,30 +167,30 @@ class Ledger:
 
     def claimed(self, worker: str, lane: str, room: int, claim: Claim) -> None:
         """A claim: nothing is handed out that must not start."""
-        bite = claim.bite
-        if bite is None:
+        portion = claim.portion
+        if portion is None:
             return
-        known = self.batches[bite.batch]
-        if self.workers[worker].given_up:
+        known = self.batches[portion.batch]
+        if self.workers[worker].evicted:
             raise Broken("who was given up claims nothing", worker=worker)
-        if known.paused or known.stopped_at is not None or bite.lane != lane or len(bite.runs) > room:
-            raise Broken("only open batches are claimed", batch=bite.batch, known=known)
-        for run in bite.runs:
-            item = (bite.batch, run.seq)
+        if known.paused or known.stopped_at is not None or portion.lane != lane or len(portion.runs) > room:
+            raise Broken("only open batches are claimed", batch=portion.batch, known=known)
+        for run in portion.runs:
+            item = (portion.batch, run.seq)
             earliest = self._database.clock.now()
             if item in self.hands:
                 raise Broken("no item is in two hands", item=item, hands=self.hands[item], worker=worker)
-            if not bite.now <= run.start_at <= earliest + START_HORIZON:
+            if not portion.now <= run.start_at <= earliest + START_HORIZON:
                 raise Broken("a start lies in the next moments", start_at=run.start_at, now=earliest)
             self.hands[item] = (run.attempt, worker)
             start_at = (run.start_at - NOON).total_seconds()
-            self.handed[bite.batch, run.seq, run.attempt] = Handed(self.now, start_at)
+            self.handed[portion.batch, run.seq, run.attempt] = Handed(self.now, start_at)
 
     def received(self, claim: Claim) -> None:
         """The answer to a claim came to who asked: no clock is read better than an answer takes."""
-        bite = claim.bite
-        for run in bite.runs if bite is not None else ():
-            handed = self.handed[bite.batch, run.seq, run.attempt]  # type: ignore[union-attr]
+        portion = claim.portion
+        for run in portion.runs if portion is not None else ():
+            handed = self.handed[portion.batch, run.seq, run.attempt]  # type: ignore[union-attr]
             handed.took = self.now - handed.at
 
     def finished(self, worker: str, group: list[Finished], report: FinishReport) -> None:
@@ -232,7 +232,7 @@ class Ledger:
             known.stopped_at = known.stopped_at if stopped else None
         dead = {worker for (worker,) in self.execute("SELECT id FROM workers WHERE dead_at IS NOT NULL")}
         for worker, health in self.workers.items():
-            health.given_up = worker in dead
+            health.evicted = worker in dead
         self.taken_back.fell_back({batch for batch, facts in there.items() if facts == (0, 0)})
         self.losses.fell_back(before)
 
@@ -267,10 +267,10 @@ class Ledger:
     def enlisted(self, worker: str, _: Any) -> None:
         """A worker's life began."""
 
-    def given_up(self, worker: str) -> None:
+    def evicted(self, worker: str) -> None:
         """A worker was declared dead: it must have looked so for two seconds, and not be well."""
         health = self.workers[worker]
-        health.given_up = True
+        health.evicted = True
         free_for = self.now - self.locks.free_since.get(worker, self.now)
         if free_for < GONE_SECONDS - 0.01:
             raise Broken("only who is gone for two seconds is given up", worker=worker, free_for=free_for)
@@ -282,7 +282,7 @@ class Ledger:
 
     def retired(self, worker: str, _: bool) -> None:
         """A worker ended its life with nothing in hand; what was claimed for it, and it never heard of, is settled."""
-        self.workers[worker].given_up = True
+        self.workers[worker].evicted = True
 
     def ends_session(self, worker: str) -> None:
         """A session is ended because its owner stands still."""
@@ -292,7 +292,7 @@ class Ledger:
 
     def settled(self, worker: str, _: int) -> None:
         """Runs of a dead worker were settled."""
-        if not self.workers[worker].given_up:
+        if not self.workers[worker].evicted:
             raise Broken("only the dead are settled", worker=worker)
         rows = self._database.connection.execute(
             "SELECT batch, seq FROM live WHERE worker = ? AND state = 1", (worker,)

@@ -81,7 +81,7 @@ class Losses:
         if health.trouble + PAUSE_SECONDS > self._ledger.now:
             self._ledger.at(health.trouble + PAUSE_SECONDS, self._look, start)
         elif health.alive() and not (
-            health.given_up or self._has_it_again(start) or batch in self.paused or not self._is_open(batch)
+            health.evicted or self._has_it_again(start) or batch in self.paused or not self._is_open(batch)
         ):
             self._ledger.fail(Broken("a batch is paused whose run was lost", run=start.key, worker=start.worker))
 

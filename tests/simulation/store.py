@@ -178,7 +178,7 @@ class SimulatedStore(Store):
 
         def note(result: Any, error: BaseException | None) -> None:
             self._ledger.committed(
-                self._name, result, error, lambda ended: self._ledger.given_up(worker) if ended else None
+                self._name, result, error, lambda ended: self._ledger.evicted(worker) if ended else None
             )
 
         return bool(await self.link.ask(declare, note))

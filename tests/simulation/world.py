@@ -85,7 +85,7 @@ class Life:
     orders: Orders
     loops: list[EngineLoop]
     clock: ProcessClock
-    hints: Wakeups
+    wakeups: Wakeups
     ending: bool = False
 
 
@@ -117,21 +117,21 @@ class Node:
         return life
 
     def _assemble(self, process: Process, link: Link, store: SimulatedStore, clock: ProcessClock) -> Life:
-        world, hints = self.world, Wakeups()
+        world, wakeups = self.world, Wakeups()
         runner = SimulatedRunner(world.far_side, world.ledger, clock, lambda: worker.id)
         runners = {lane.name: runner for lane in world.script.lanes}
-        worker = Worker(store, clock, hints, runners, world.script.room, metrics())
+        worker = Worker(store, clock, wakeups, runners, world.script.room, metrics())
         loops: list[EngineLoop] = [Rescuer(worker, dict.fromkeys(runners, HOLD))]
         if self.number == 0:
-            loops.append(Sweeper(store, clock, hints, worker.id, list(runners), _no_files))
-        submission, orders = Submission(store, hints, worker.id), Orders(store, hints, worker.withdrawals)
-        return Life(process, link, store, worker, submission, orders, loops, clock, hints)
+            loops.append(Sweeper(store, clock, wakeups, worker.id, list(runners), _no_files))
+        submission, orders = Submission(store, wakeups, worker.id), Orders(store, wakeups, worker.withdrawals)
+        return Life(process, link, store, worker, submission, orders, loops, clock, wakeups)
 
     def hear(self, hint: str, late: float) -> None:
         """A hint comes by the worker's lock session, if there is one and the network lets it pass."""
         life, loop = self.life, self.world.loop
         if not life.link.cut and life.worker.id in self.world.locks.held:
-            loop.at(loop.time() + late, life.process.context.run, loop.call_soon, life.hints.heard, hint)
+            loop.at(loop.time() + late, life.process.context.run, loop.call_soon, life.wakeups.heard, hint)
 
     async def _live(self, life: Life) -> None:
         try:
@@ -140,11 +140,11 @@ class Node:
             self._end(life, BACK_SECONDS)
             return
         assert life.store.hold is not None
-        beating = asyncio.create_task(life.store.hold.beating(life.hints.heard))
+        beating = asyncio.create_task(life.store.hold.beating(life.wakeups.heard))
         life.worker.start()
         for loop in life.loops:
             loop.start()
-        await life.worker.given_up.wait()
+        await life.worker.evicted.wait()
         await self.drain(life, BACK_SECONDS)
         beating.cancel()
 

@@ -103,10 +103,10 @@ async def test_unended_batches_come_back_paused_but_what_may_be_repeated(scene: 
     assert (await back.batch(ended)).state is BatchState.canceled
     await back.enlist("worker")
     claim = await back.claim("worker", "lane", 10)
-    assert claim.bite is not None
-    assert claim.bite.batch == films
+    assert claim.portion is not None
+    assert claim.portion.batch == films
     await back.resume("w", calls)
-    assert seqs((await back.claim("worker", "lane", 10)).bite) == [0, 1, 2]
+    assert seqs((await back.claim("worker", "lane", 10)).portion) == [0, 1, 2]
     with pytest.raises(Conflict):
         await back.resume("w", ended)
     await back.close()
@@ -145,11 +145,11 @@ async def test_counts_that_do_not_add_up_are_refused(
     scene: Scene, sqlite: SqliteStore, *, count: str, by: int, stopped: bool
 ) -> None:
     batch = await scene.submit(10, max_tries=3)
-    bite = await scene.take(5)
+    portion = await scene.take(5)
     busy = Retry(scene.after(60), Failed("busy", ""))
     outcomes: list[Outcome] = [Succeeded("good"), Failed("bad", ""), Aborted("aborted"), busy]
     for seq, outcome in enumerate(outcomes):
-        await scene.finish(bite, outcome, seqs=[seq])
+        await scene.finish(portion, outcome, seqs=[seq])
     if stopped:
         await scene.stop(batch)
     before = await scene.counts(batch)

@@ -80,8 +80,8 @@ async def test_what_is_deferred_costs_nothing_until_it_is_due(scene: Scene, sqli
     costs = []
     for items in (10, 3000):
         batch = await scene.submit([NewItem(b"{}")] * items, max_tries=2, workspace=f"w{items}")
-        while (bite := await scene.claim()) is not None:
-            await scene.finish(bite, Retry(scene.now + timedelta(hours=1), Failed("busy", "")))
+        while (portion := await scene.claim()) is not None:
+            await scene.finish(portion, Retry(scene.now + timedelta(hours=1), Failed("busy", "")))
         asked = {"batch": bytes.fromhex(batch), "now": micros(scene.now), "limit": 100}
 
         def cost(database: SqliteConnection, asked: dict[str, object] = asked) -> int:

@@ -84,10 +84,10 @@ async def test_nobody_of_a_group_that_was_rolled_back_is_told_it_was_written(sql
 
 async def test_a_full_disk_loses_nothing_acknowledged(scene: Scene, sqlite: SqliteStore) -> None:
     batch = await scene.submit(3)
-    bite = await scene.take(1)
+    portion = await scene.take(1)
     full_disk = scene.database.full_disk
     assert full_disk is not None
-    results = await full_disk(sqlite, [lambda: scene.finish(bite), lambda: scene.stop(batch)])
+    results = await full_disk(sqlite, [lambda: scene.finish(portion), lambda: scene.stop(batch)])
     counts = numbers(await scene.counts(batch))
     finished, stopped = (not isinstance(result, Exception) for result in results)
     assert counts == (0 if stopped else 2, 0 if finished else 1, int(finished), 0, 2 if stopped else 0)
@@ -95,7 +95,7 @@ async def test_a_full_disk_loses_nothing_acknowledged(scene: Scene, sqlite: Sqli
     assert await sqlite.recount(batch) == {}
     await scene.stop(batch)
     if not finished:
-        await scene.finish(bite)
+        await scene.finish(portion)
     assert numbers(await scene.counts(batch)) == (0, 0, 1, 0, 2)
 
 
@@ -187,7 +187,7 @@ def telling(
     return operation
 
 
-async def test_a_hint_is_heard_with_its_change_and_never_without(tmp_path: Path) -> None:
+async def test_a_wakeup_is_heard_with_its_change_and_never_without(tmp_path: Path) -> None:
     heard: list[str] = []
     store = SqliteStore(tmp_path / "covey.db", ManualClock(), heard.append)
     await store.open()
@@ -209,7 +209,7 @@ async def test_a_hint_is_heard_with_its_change_and_never_without(tmp_path: Path)
     await store.close()
 
 
-async def test_a_hint_that_nobody_understands_stops_nothing(tmp_path: Path) -> None:
+async def test_a_wakeup_that_nobody_understands_stops_nothing(tmp_path: Path) -> None:
     def refuse(hint: str) -> None:
         raise ValueError(hint)
 

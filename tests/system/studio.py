@@ -18,7 +18,7 @@ from covey.domain.clock import SystemClock
 from covey.domain.lane import LaneStatus
 from covey.server.assembly import Server, running
 from covey.settings import Analysis, Limits, Model, ModelKind, Settings
-from tests.api.twelvelabs.shelf import listening
+from tests.api.twelvelabs.asset_api import listening
 from tests.conformance.databases import template
 from tests.postgres_server import session_server
 

@@ -20,7 +20,7 @@ from covey.client.analysis import AnalysisBatch
 from covey.client.errors import Conflict
 from tests.analysis.media import damage
 from tests.analysis.openai.stub import Stub, answer, error, held, late
-from tests.api.twelvelabs.shelf import listening
+from tests.api.twelvelabs.asset_api import listening
 from tests.patience import PATIENCE, patience
 from tests.system.studio import EYES, Studio, open_studio
 

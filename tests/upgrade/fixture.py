@@ -177,15 +177,15 @@ async def looked_at(
 ) -> AsyncIterator[tuple[httpx.AsyncClient, Store]]:
     """A client of the API over a database, and its store. Nothing runs: what is read is as it was written."""
     async with opened(settings, clock, lambda hint: None) as database:
-        store, hints, worker = database.store, Wakeups(), "nobody"
+        store, wakeups, worker = database.store, Wakeups(), "nobody"
         data = settings.data
         files = AssetFiles(None, data / "assets", data / "spool-assets")
         decoder, fetcher = Decoder(settings.analysis), Fetcher(settings.fetch)
         intake = Intake(store, files, decoder, fetcher, clock, settings.analysis, worker)
         services = Services(
             store=store,
-            submission=Submission(store, hints, worker),
-            hints=hints,
+            submission=Submission(store, wakeups, worker),
+            wakeups=wakeups,
             clock=clock,
             settings=settings,
             metrics=Metrics(),

@@ -32,7 +32,7 @@ from covey.store.migrate import migrations
 from covey.store.sqlite.transaction import PACKAGE
 
 from ..analysis.openai.stub import Stub, answer, error, held
-from ..api.twelvelabs.shelf import listening
+from ..api.twelvelabs.asset_api import listening
 from ..postgres_server import PostgresServer, free_port
 from .fixture import HERE, KINDS, Calendar, Facts, looked_at, pack, settings_for, unpack
 from .reading import ANALYSES, CALLS, read

@@ -26,7 +26,7 @@ from covey.settings import Settings
 from covey.store.store import Store
 
 from ..analysis.openai.stub import Stub
-from ..api.twelvelabs.shelf import listening
+from ..api.twelvelabs.asset_api import listening
 from ..postgres_server import session_server
 from .fixture import FOLDERS, KINDS, Calendar, Facts, looked_at, settings_for, starts, unpack
 from .reading import ANALYSES, CALLS, lasting, missing, read

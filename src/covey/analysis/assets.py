@@ -68,7 +68,7 @@ class Intake:
 
     def __init__(
         self,
-        shelf: AssetRepository,
+        repository: AssetRepository,
         files: AssetFiles,
         inspector: Inspector,
         fetcher: Fetcher,
@@ -77,9 +77,9 @@ class Intake:
         worker: str,
     ) -> None:
         """`worker` is this process, the owner of the assets that it looks at."""
-        self._shelf = shelf
+        self._repository = repository
         self.files = files
-        self._looker = AssetInspector(files, inspector, fetcher, settings)
+        self._inspector = AssetInspector(files, inspector, fetcher, settings)
         self._fetcher = fetcher
         self._clock = clock
         self._settings = settings
@@ -131,7 +131,7 @@ class Intake:
             if asset in self._doubtful:
                 raise Unavailable
         try:
-            return await self._shelf.asset(workspace, asset)
+            return await self._repository.asset(workspace, asset)
         except NotFound:
             return None
 
@@ -163,7 +163,7 @@ class Intake:
     async def _take(self, asset: Asset, file: Path | None) -> None:
         """Write the row and give the bytes their place; nothing or both."""
         try:
-            await self._shelf.add_asset(asset, self._worker)
+            await self._repository.add_asset(asset, self._worker)
             if file is not None:
                 await self.files.keep(asset.id, file)
         except Unavailable:
@@ -195,7 +195,7 @@ class Intake:
         await asyncio.to_thread(self.uploads.parts.forget, asset)
 
     async def _delete(self, workspace: str, asset: str) -> None:
-        await self._shelf.asset(workspace, asset)
+        await self._repository.asset(workspace, asset)
         task = self._in_hand.get(asset)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
@@ -203,13 +203,13 @@ class Intake:
         self._again.pop(asset, None)
         self._awaited.pop(asset, None)
         await self.files.delete(asset)
-        await self._shelf.delete_asset(workspace, asset)
+        await self._repository.delete_asset(workspace, asset)
 
     async def ready_asset(self, workspace: str, asset: str) -> Asset | None:
         """The asset once it was looked at, ready or failed; None if there is none, or not any more."""
         while True:
             try:
-                found = await self._shelf.asset(workspace, asset)
+                found = await self._repository.asset(workspace, asset)
             except NotFound:
                 return None
             if found.state is not AssetState.processing:
@@ -276,7 +276,7 @@ class Intake:
     async def _broke(self, asset: Asset) -> None:
         """Have nobody wait for an asset that nothing comes of; if that too does not work, a round does it all again."""
         try:
-            await self._shelf.change_asset(failed(asset, *BROKE))
+            await self._repository.change_asset(failed(asset, *BROKE))
         except NotFound:
             return
         except Exception:
@@ -291,7 +291,7 @@ class Intake:
                     return
                 await self._withdraw(asset)
                 return
-            await self._shelf.change_asset(await self._looker.look(asset))
+            await self._repository.change_asset(await self._inspector.look(asset))
         except NotFound:
             await self.files.delete(asset.id)
 
@@ -305,12 +305,12 @@ class Intake:
         facts: Json = {"file_type": found.media_type} if found else {}
         state = AssetState.processing
         asset = Asset(ident, workspace, name, kind, MULTIPART, state, now, size, None, None, facts, None, notes)
-        await self._shelf.add_asset(asset, self._worker)
+        await self._repository.add_asset(asset, self._worker)
         return asset
 
     async def expected(self, workspace: str, asset: str) -> Asset | None:
         """An asset whose bytes have not come; None once they have. Raises NotFound, Unavailable."""
-        found = await self._shelf.asset(workspace, asset)
+        found = await self._repository.asset(workspace, asset)
         return None if found.state is not AssetState.processing or asset in self._in_hand else found
 
     async def take_parts(self, asset: Asset, whole: Path) -> None:
@@ -325,7 +325,7 @@ class Intake:
     async def withdraw_parts(self, workspace: str, asset: str) -> None:
         """Take back an asset whose bytes did not come, or do it in a later round."""
         try:
-            found = await self._shelf.asset(workspace, asset)
+            found = await self._repository.asset(workspace, asset)
         except NotFound:
             return
         if found.state is AssetState.processing:
@@ -350,7 +350,7 @@ class Intake:
             await self._withdraw(asset)
         for asset in list(self._again.values()):
             self._begin(asset)
-        taken = await self._shelf.take_over_assets(self._worker, TAKEN_AT_ONCE)
+        taken = await self._repository.take_over_assets(self._worker, TAKEN_AT_ONCE)
         for asset in taken:
             self._begin(asset)
 

@@ -79,13 +79,13 @@ class AnalysisRunner:
     def __init__(
         self,
         backend: Backend,
-        shelf: AssetSource,
+        repository: AssetSource,
         files: AssetFileSource,
         clock: Clock,
         settings: Analysis,
     ) -> None:
         self._backend = backend
-        self._shelf = shelf
+        self._repository = repository
         self._files = files
         self._clock = clock
         self._settings = settings
@@ -118,7 +118,7 @@ class AnalysisRunner:
             await asyncio.gather(work, dropped, return_exceptions=True)
 
     async def _started(self, run: Run, config: AnalysisConfig, source: ItemInput) -> Outcome:
-        """What comes of the run, begun at its own start time and not after its licence, unless it is withdrawn."""
+        """What comes of the run, begun at its own start time and not after its start lease, unless it is withdrawn."""
         if not await run.turn(self._clock.monotonic):
             return run.unstarted()
         return await self._outcome(run, config, source)
@@ -163,7 +163,7 @@ class AnalysisRunner:
         async def media(name: str) -> bytes:
             if name not in sources:
                 raise Refused("parameter_invalid", f"There is no media source called {name!r}")
-            return await self._shelf.image(run.workspace, sources[name])
+            return await self._repository.image(run.workspace, sources[name])
 
         async with self._local(asset) as file:
             ask = ItemRequest(
@@ -201,9 +201,9 @@ class AnalysisRunner:
 
     async def _asset(self, run: Run, source: ItemInput) -> Asset:
         if source.asset is not None:
-            asset = await self._shelf.ready_asset(run.workspace, source.asset)
+            asset = await self._repository.ready_asset(run.workspace, source.asset)
         else:
-            asset = await self._shelf.fetched_asset(run.workspace, source.url or "")
+            asset = await self._repository.fetched_asset(run.workspace, source.url or "")
         if asset is None:
             raise _unusable("asset_unavailable", "The asset was deleted before its turn came")
         if asset.state is not AssetState.ready:

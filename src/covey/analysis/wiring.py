@@ -43,7 +43,12 @@ class AnalysisParts:
 
 
 def analysis_parts(
-    settings: Settings, clock: Clock, shelf: AssetRepository, fetcher: Fetcher, worker: str, keep_open: Sequence[int]
+    settings: Settings,
+    clock: Clock,
+    repository: AssetRepository,
+    fetcher: Fetcher,
+    worker: str,
+    keep_open: Sequence[int],
 ) -> AnalysisParts:
     """The parts that the settings ask for. `keep_open` are descriptors that every decoder holds while it lives.
 
@@ -52,7 +57,7 @@ def analysis_parts(
     analysis = settings.analysis
     files = AssetFiles(analysis.assets, settings.data / "assets", settings.data / "spool-assets")
     decoder = Decoder(analysis, keep_open=keep_open)
-    intake = Intake(shelf, files, decoder, fetcher, clock, analysis, worker)
+    intake = Intake(repository, files, decoder, fetcher, clock, analysis, worker)
     book = FactsCache(decoder, files)
     models = {name: model for name, model in settings.models.items() if _can_be(name, model)}
     runners = {

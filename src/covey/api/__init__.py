@@ -1,1 +1,1 @@
-"""The HTTP API: Trillet's batch calls, and the house's own routes, over the engine."""
+"""The HTTP API: Trillet's batch calls, TwelveLabs' batch analysis and Covey's own routes, over the engine."""

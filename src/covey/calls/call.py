@@ -97,7 +97,7 @@ class CallOrder:
     number: str
     script: Script
     clips: dict[str, str]
-    licence: StartLease
+    lease: StartLease
     ring_seconds: float
     longest_seconds: float
     caller: str | None = None

@@ -80,7 +80,7 @@ class CallRunner:
         """Set when the trunk has started, or could not."""
         self._cannot_start = ""
         self._look: LastLook | None = None
-        """Loaded with the trunk: the numbering plans take memory, and longer than a licence may."""
+        """Loaded with the trunk: the numbering plans take memory, and longer than a start lease may."""
 
     async def ping(self, lane: str) -> str | None:
         """Whether the trunk's far side answers; a trunk that has not started yet is not asked. That it cannot start
@@ -95,7 +95,7 @@ class CallRunner:
             await self.trunk.stop()
 
     async def _started(self, run: Run) -> bool:
-        """Start the trunk with its first call; whether it is ready. Starting takes longer than a licence may, so
+        """Start the trunk with its first call; whether it is ready. Starting takes longer than a start lease may, so
         calls wait for it here: they would only go round meanwhile."""
         if self._starting is None:
             self._starting = asyncio.create_task(self._start(), name=f"trunk {self.trunk.name}")
@@ -186,7 +186,7 @@ class CallRunner:
             number=run.ref or "",
             script=script,
             clips=clips,
-            licence=StartLease(run.start_at, run.lease_until),
+            lease=StartLease(run.start_at, run.lease_until),
             ring_seconds=agent.ring_seconds or self._manners.ring_seconds,
             longest_seconds=min(agent.longest_seconds or self._manners.longest_seconds, self._manners.longest_seconds),
             caller=agent.caller or self._manners.caller,
@@ -207,7 +207,7 @@ class CallRunner:
         placing = asyncio.create_task(self.trunk.place(order, _Watch(run, self._clock)))
         withdrawing = asyncio.create_task(self._withdraw(order, run))
         dropping = asyncio.create_task(run.dropped.wait())
-        overdue = order.licence.until + order.ring_seconds + order.longest_seconds + REPORT_SECONDS
+        overdue = order.lease.until + order.ring_seconds + order.longest_seconds + REPORT_SECONDS
         patience = max(0.0, overdue - self._clock.monotonic())
         try:
             await asyncio.wait([placing, dropping], timeout=patience, return_when=asyncio.FIRST_COMPLETED)

@@ -51,8 +51,8 @@ def wire_name(field: "Field[Any]", *, snake: bool = False) -> str:
 
 @cache
 def _fields(kind: Any) -> "tuple[tuple[Field[Any], Any], ...]":
-    hints = typing.get_type_hints(kind)
-    return tuple((field, hints[field.name]) for field in fields(kind))
+    wakeups = typing.get_type_hints(kind)
+    return tuple((field, wakeups[field.name]) for field in fields(kind))
 
 
 def _value(hint: Any, found: Any, where: str) -> Any:

@@ -151,7 +151,7 @@ class Claimed:
 @dataclass(frozen=True, slots=True)
 class ClaimedRuns:
     """What one claim took, all of one batch. `now` is the store's clock at the claim; `config` is JSON. `slack` is how
-    late a start may be (None: as late as the licence allows)."""
+    late a start may be (None: as late as the start lease allows)."""
 
     batch: str
     workspace: str

@@ -1,4 +1,4 @@
-"""The finisher: writes down what came of runs, a few milliseconds' worth at a time, one transaction in flight."""
+"""The completer: writes down what came of runs, a few milliseconds' worth at a time, one transaction in flight."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from covey.store.store import Finishes
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = (0.1, 0.5, 2.0)
-"""How long the finisher waits before it asks a database again that did not answer; the last one repeats."""
+"""How long the completer waits before it asks a database again that did not answer; the last one repeats."""
 
 MOST_AT_ONCE = 500
 
@@ -34,14 +34,14 @@ class Completer(Loop):
         store: Finishes,
         worker: str,
         done: Callable[[list[Finished], FinishReport], None],
-        doubt: Callable[[], None],
+        on_answer_lost: Callable[[], None],
     ) -> None:
         """`done` is told of everything that was written, and makes room in the worker; `doubt` of every answer that
         was lost."""
         self._store = store
         self._worker = worker
         self._done = done
-        self._doubt = doubt
+        self._on_answer_lost = on_answer_lost
         self._waiting: list[Finished] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -121,7 +121,7 @@ class Completer(Loop):
             try:
                 return await self._store.finish(self._worker, group)
             except Unavailable as error:
-                self._doubt()
+                self._on_answer_lost()
                 log.error("outcomes_wait_for_database", runs=len(self._waiting), why=error.message)
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
         raise AssertionError("unreachable")

@@ -22,8 +22,8 @@ from covey.store.store import Webhooks
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
-HINTED_SECONDS = 0.2
-"""So long after a hint the loop looks, if nothing else makes it look: most of what happens is told to nobody."""
+WAKEUP_SECONDS = 0.2
+"""So long after a wakeup the loop looks, if nothing else makes it look: most of what happens is told to nobody."""
 
 GATHER_SECONDS = 0.01
 """What ends within this time is written down together."""
@@ -70,7 +70,7 @@ class _Line:
 
 
 class Deliveries(Loop):
-    """Looks once a second, at once when deliveries have ended or `look` is called, and soon after a hint."""
+    """Looks once a second, at once when deliveries have ended or `look` is called, and soon after a wakeup."""
 
     name = "deliveries"
     seconds = LOOK_SECONDS
@@ -84,16 +84,16 @@ class Deliveries(Loop):
         self._lines: dict[str, _Line] = defaultdict(_Line)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: list[tuple[Due, Tried]] = []
-        self._hinted: asyncio.TimerHandle | None = None
+        self._woken: asyncio.TimerHandle | None = None
 
     def look(self) -> None:
         """Something is due: look now."""
         self.wake.set()
 
-    def hint(self) -> None:
+    def wakeup(self) -> None:
         """Something may be due: look soon."""
-        if self._hinted is None:
-            self._hinted = asyncio.get_running_loop().call_later(HINTED_SECONDS, self.look)
+        if self._woken is None:
+            self._woken = asyncio.get_running_loop().call_later(WAKEUP_SECONDS, self.look)
 
     @property
     def on_their_way(self) -> int:
@@ -103,8 +103,8 @@ class Deliveries(Loop):
     async def stop(self) -> None:
         """End the loop, write down what has ended, and drop what is on its way: it comes due again by its lease."""
         await super().stop()
-        if self._hinted is not None:
-            self._hinted.cancel()
+        if self._woken is not None:
+            self._woken.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -115,9 +115,9 @@ class Deliveries(Loop):
     async def round(self) -> None:
         """Write down what has ended, then claim what there is room for, and begin to send it."""
         self.wake.clear()
-        if self._hinted is not None:
-            self._hinted.cancel()
-            self._hinted = None
+        if self._woken is not None:
+            self._woken.cancel()
+            self._woken = None
         await self._settle()
         await self._claim()
 

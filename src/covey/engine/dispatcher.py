@@ -22,8 +22,8 @@ from covey.domain.run import (
     Outcome,
     Returned,
 )
-from covey.engine.backoff import Backoff
 from covey.engine.clock_offset import WRONG_SECONDS, ClockOffset
+from covey.engine.lane_backoff import Backoff
 from covey.engine.runner import CannotGoOn, Run, Runner
 from covey.engine.wakeups import Wakeups
 from covey.loop import Loop
@@ -61,30 +61,30 @@ class Dispatcher(Loop):
         self,
         store: Store,
         clock: Clock,
-        hints: Wakeups,
+        wakeups: Wakeups,
         worker: str,
         lane: str,
         runner: Runner,
-        room: int,
+        capacity: int,
         metrics: Metrics,
-        put: Callable[[Finished], None],
-        given_up: Callable[[], None],
-        doubt: Callable[[], None],
+        on_finished: Callable[[Finished], None],
+        on_evicted: Callable[[], None],
+        on_answer_lost: Callable[[], None],
     ) -> None:
-        """`put` is given what came of each run; `given_up` is called when the others gave this worker up, `doubt` when
-        an answer of the database was lost."""
+        """`on_finished` is called with what came of each run, `on_evicted` when the other workers declared this one
+        dead, `on_answer_lost` when an answer of the database was lost."""
         self._store = store
         self._clock = clock
         self._worker = worker
         self.lane = lane
         self._runner = runner
-        self._room = room
+        self._capacity = capacity
         self._metrics = metrics
-        self._put = put
-        self._given_up = given_up
-        self._doubt = doubt
+        self._on_finished = on_finished
+        self._on_evicted = on_evicted
+        self._on_answer_lost = on_answer_lost
         self.name = f"dispatcher {lane}"
-        self._wake = hints.lane(lane)
+        self._wake = wakeups.lane(lane)
         self._again_at: datetime | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._configs: OrderedDict[str, Any] = OrderedDict()
@@ -92,8 +92,8 @@ class Dispatcher(Loop):
         """The runs in hand, until their outcome is on disk."""
         self.running: set[RunKey] = set()
         """Those of them that have not come to their outcome yet."""
-        self._ahead = ClockOffset()
-        self._standstill = Backoff(store, clock, worker, lane, self._latest_start)
+        self._offset = ClockOffset()
+        self._backoff = Backoff(store, clock, worker, lane, self._latest_start)
         self._last_start = float("-inf")
         self._unanswered: UnansweredClaim | None = None
         self.claiming = True
@@ -114,52 +114,56 @@ class Dispatcher(Loop):
     async def _failed(self, error: Exception) -> None:
         self._again_at = None
         if isinstance(error, Unavailable):
-            self._doubt()
+            self._on_answer_lost()
             log.warning("claims_wait_for_database", lane=self.lane, why=error.message)
         elif isinstance(error, Conflict):
             log.critical("worker_evicted", worker=self._worker)
             self.claiming = False
-            self._given_up()
+            self._on_evicted()
         else:
             log.exception("claim_failed", lane=self.lane, exc_info=error)
 
     async def _rest(self) -> None:
-        """Wait until there may be something to claim, a hint, or the poll."""
+        """Wait until there may be something to claim, a wakeup, or the poll."""
         seconds = POLL_SECONDS
         if self._again_at is not None:
-            seconds = min(seconds, self._ahead.until(self._again_at, self._clock))
+            seconds = min(seconds, self._offset.until(self._again_at, self._clock))
         if seconds > 0:
             await self._wait(seconds)
         else:
             self.wake.clear()
 
     async def round(self) -> datetime | None:
-        """Claim one bite and start its runs; when to ask again (None: not before a hint or the poll)."""
+        """Claim a portion of one batch and start its runs; when to ask again (None: at a wakeup or the poll)."""
         self._again_at = again_at = await self._round()
         return again_at
 
     async def _round(self) -> datetime | None:
-        await self._standstill.look()
-        room = self._standstill.capacity(self._room - len(self.runs), self.runs.values())
-        if room <= 0:
+        await self._backoff.look()
+        capacity = self._backoff.capacity(self._capacity - len(self.runs), self.runs.values())
+        if capacity <= 0:
             return None
-        if self._ahead.wide:
+        if self._offset.wide:
             await self._measure()
-        claim = await self._claim(room)
+        claim = await self._claim(capacity)
         again_at = claim.again_at
-        if claim.bite is None and again_at is not None and self._ahead.until(again_at, self._clock) < -WRONG_SECONDS:
+        if (
+            claim.portion is None
+            and again_at is not None
+            and self._offset.until(again_at, self._clock) < -WRONG_SECONDS
+        ):
             await self._measure()
         return again_at
 
-    async def _claim(self, room: int) -> Claim:
-        """Claim one bite, and have its runs in hand when this returns."""
+    async def _claim(self, capacity: int) -> Claim:
+        """Claim, and have the runs in hand when this returns."""
         asked = self._clock.monotonic()
         self._unanswered = unanswered = UnansweredClaim(asyncio.get_running_loop().create_future())
         try:
-            claim = await self._store.claim(self._worker, self.lane, room)
+            claim = await self._store.claim(self._worker, self.lane, capacity)
             self._metrics.claim_seconds.observe(self._clock.monotonic() - asked)
-            if claim.bite is not None:
-                await self._start(claim.bite, asked, unanswered.orders)
+            if claim.portion is not None:
+                await self._start(claim.portion, asked, unanswered.orders)
             return claim
         finally:
             self._unanswered = None
@@ -170,16 +174,16 @@ class Dispatcher(Loop):
         late."""
         asked = self._clock.monotonic()
         now = await self._store.time()
-        self._ahead.of(asked, self._clock.monotonic(), now)
+        self._offset.of(asked, self._clock.monotonic(), now)
 
-    async def _start(self, bite: ClaimedRuns, sent_at: float, orders: Sequence[Which]) -> None:
-        """Start the runs of a bite; those that `orders` are about are withdrawn before their first step."""
-        config = self._config_of(bite)
+    async def _start(self, portion: ClaimedRuns, sent_at: float, orders: Sequence[Which]) -> None:
+        """Start the runs of a portion; those that `orders` are about are withdrawn before their first step."""
+        config = self._config_of(portion)
         if isinstance(config, CannotGoOn):
-            await self._give_up(bite.workspace, bite.batch, str(config))
-        ahead = self._ahead.of(sent_at, self._clock.monotonic(), bite.now)
-        for claimed in bite.runs:
-            run = self._run(bite, claimed, config, ahead, sent_at)
+            await self._give_up(portion.workspace, portion.batch, str(config))
+        offset = self._offset.of(sent_at, self._clock.monotonic(), portion.now)
+        for claimed in portion.runs:
+            run = self._run(portion, claimed, config, offset, sent_at)
             if run.key in self.runs:
                 log.critical("claimed_run_already_in_hand", batch=run.batch, seq=run.seq)
                 continue
@@ -187,37 +191,37 @@ class Dispatcher(Loop):
             self.running.add(run.key)
             if any(which(run) for which in orders):
                 run.withdraw()
-            task = asyncio.create_task(self._execute(run, self._standstill.lap))
+            task = asyncio.create_task(self._execute(run, self._backoff.generation))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _config_of(self, bite: ClaimedRuns) -> Any:
+    def _config_of(self, portion: ClaimedRuns) -> Any:
         """The batch's configuration as its runner has it, or why there is none. It never changes, so what was made once
         is kept."""
-        if bite.batch in self._configs:
-            self._configs.move_to_end(bite.batch)
-            return self._configs[bite.batch]
+        if portion.batch in self._configs:
+            self._configs.move_to_end(portion.batch)
+            return self._configs[portion.batch]
         try:
-            config = self._runner.load_config(bite.config)
+            config = self._runner.load_config(portion.config)
         except CannotGoOn as error:
             return error
         except Exception:
-            log.exception("config_not_loaded", batch=bite.batch)
+            log.exception("config_not_loaded", batch=portion.batch)
             return CannotGoOn("The batch's stored configuration cannot be read")
-        self._configs[bite.batch] = config
+        self._configs[portion.batch] = config
         if len(self._configs) > CONFIGS_KEPT:
             self._configs.popitem(last=False)
         return config
 
     @staticmethod
-    def _run(bite: ClaimedRuns, claimed: Claimed, config: Any, ahead: tuple[float, float], sent_at: float) -> Run:
+    def _run(portion: ClaimedRuns, claimed: Claimed, config: Any, offset: tuple[float, float], sent_at: float) -> Run:
         """A run that starts neither too early nor too late, wherever the truth lies between the two of `ahead`."""
-        least, most = (claimed.start_at.timestamp() + one for one in ahead)
+        least, most = (claimed.start_at.timestamp() + one for one in offset)
         until = sent_at + START_LEASE_SECONDS
         return Run(
-            batch=bite.batch,
-            workspace=bite.workspace,
-            lane=bite.lane,
+            batch=portion.batch,
+            workspace=portion.workspace,
+            lane=portion.lane,
             seq=claimed.seq,
             attempt=claimed.attempt,
             tries=claimed.tries,
@@ -226,13 +230,13 @@ class Dispatcher(Loop):
             config=config,
             input=claimed.input,
             start_at=most,
-            lease_until=until if bite.slack is None else min(until, least + bite.slack.total_seconds()),
+            lease_until=until if portion.slack is None else min(until, least + portion.slack.total_seconds()),
         )
 
-    async def _execute(self, run: Run, lap: int) -> None:
+    async def _execute(self, run: Run, generation: int) -> None:
         outcome = await self._outcome(run)
         if run.started is not None or not run.is_withdrawn:  # what was taken back could have started
-            await self._standstill.came_back(outcome, lap)
+            await self._backoff.came_back(outcome, generation)
         ended = self._clock.now()
         started = None
         if run.started is not None:
@@ -240,7 +244,7 @@ class Dispatcher(Loop):
             self._metrics.claim_lag.observe(max(0.0, run.started - run.start_at))
             started = datetime.fromtimestamp(ended.timestamp() - (self._clock.monotonic() - run.started), ended.tzinfo)
         self.running.discard(run.key)
-        self._put(Finished(*run.key, outcome, started, ended))
+        self._on_finished(Finished(*run.key, outcome, started, ended))
 
     async def _outcome(self, run: Run) -> Outcome:
         if run.is_withdrawn:
@@ -276,7 +280,7 @@ class Dispatcher(Loop):
 
     def rest(self, seconds: float) -> None:
         """Claim nothing for so long (0: go on)."""
-        self._standstill.rest(seconds)
+        self._backoff.rest(seconds)
 
     def withdraw(self, which: Which) -> None:
         """Take back the runs that an order is about and that have not started, also those that a claim on its way has

@@ -21,10 +21,10 @@ from covey.store.store import Store
 class Orders:
     """Carries orders out for those who answer people."""
 
-    def __init__(self, store: Store, hints: Wakeups, withdrawals: Withdrawals) -> None:
+    def __init__(self, store: Store, wakeups: Wakeups, withdrawals: Withdrawals) -> None:
         """`withdrawals` are those of this process's worker."""
         self._store = store
-        self._hints = hints
+        self._wakeups = wakeups
         self._withdrawals = withdrawals
 
     async def stop(
@@ -65,5 +65,5 @@ class Orders:
     async def _take_back(self, which: Which, *, abort: bool = False) -> None:
         """Take back what has not started; with `abort`, what has started is told to end."""
         if abort:
-            self._hints.drop()
+            self._wakeups.drop()
         await self._withdrawals.complete(which)

@@ -28,7 +28,7 @@ RETRY_SECONDS = 0.5
 
 GIVE_BACK_SECONDS = START_LEASE_SECONDS + 0.1
 """For so long a run is missing before it is given back: whatever was claimed when it was first missed has lost its
-licence by then."""
+start lease by then."""
 
 LAST_WAITS = (0.1, 0.5, 2.0)
 """How long a worker that ends waits between its questions, before it leaves to others what it does not know."""
@@ -46,13 +46,13 @@ class Reconciler:
         clock: Clock,
         worker: str,
         dispatchers: Mapping[str, Dispatcher],
-        put: Callable[[Finished], None],
+        on_finished: Callable[[Finished], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._worker = worker
         self._dispatchers = dispatchers
-        self._put = put
+        self._on_finished = on_finished
         self._missing: dict[RunKey, float] = {}
         """When each run was first missed."""
         self._unwritten: set[RunKey] = set()
@@ -69,7 +69,7 @@ class Reconciler:
     async def round(self) -> None:
         """Compare once, and again soon if the database does not answer or a run is missing.
 
-        A run that is in nobody's hands is given back once it was missed for longer than a licence: until then the
+        A run that is in nobody's hands is given back once it was missed for longer than a start lease: until then the
         answer of its claim may be on its way, and start it.
         """
         try:
@@ -132,7 +132,7 @@ class Reconciler:
             ended = self._written.get(key)
             if ended is not None:
                 log.critical("outcome_lost_by_database", batch=key[0], seq=key[1])
-            self._put(ended or Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
+            self._on_finished(ended or Finished(*key, Returned(NOT_STARTED), None, self._clock.now()))
 
     async def _look_after(self, runs: set[RunKey]) -> None:
         """Pause the batches of those runs of which the database knows nothing at all."""

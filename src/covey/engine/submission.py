@@ -37,10 +37,10 @@ async def settled(step: Awaitable[T]) -> T:
 class Submission:
     """Makes batches of lists."""
 
-    def __init__(self, store: Drafts, hints: Wakeups, owner: str) -> None:
+    def __init__(self, store: Drafts, wakeups: Wakeups, owner: str) -> None:
         """`owner` is the worker whose death lets the drafts it left be swept."""
         self._store = store
-        self._hints = hints
+        self._wakeups = wakeups
         self._owner = owner
 
     async def submit(
@@ -69,6 +69,6 @@ class Submission:
 
     async def _accept(self, batch: NewBatch, total: int, quota: Quota, actor: str | None) -> Batch:
         accepted = await self._store.accept(batch.id, total, quota, actor)
-        self._hints.work(batch.lane)
-        self._hints.event()
+        self._wakeups.work(batch.lane)
+        self._wakeups.event()
         return accepted

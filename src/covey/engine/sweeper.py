@@ -40,7 +40,7 @@ class Sweeper(Loop):
         self,
         store: Store,
         clock: Clock,
-        hints: Wakeups,
+        wakeups: Wakeups,
         worker: str,
         lanes: Sequence[str] | None,
         forget_files: Callable[[str], Awaitable[None]],
@@ -51,7 +51,7 @@ class Sweeper(Loop):
         kept after their end."""
         self._store = store
         self._clock = clock
-        self._hints = hints
+        self._wakeups = wakeups
         self._worker = worker
         self._lanes = lanes
         self._began = clock.now()
@@ -69,7 +69,7 @@ class Sweeper(Loop):
     async def round(self) -> None:
         """Do what is due, a few pieces of each."""
         if await self._store.expire():
-            self._hints.drop()
+            self._wakeups.drop()
         await self._store.sweep_drafts(self._worker)
         await self._store.retire_batches()
         await self._stop_stranded()

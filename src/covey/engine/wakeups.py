@@ -1,6 +1,6 @@
 """Wakeups between the parts of one process: there may be work on a lane, there may be a run to drop.
 
-A hint is never needed for what is right, only for what is quick: every loop also looks by itself.
+A wakeup is never needed for what is right, only for what is quick: every loop also looks by itself.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ class Wakeups:
         """There may be work on a lane."""
         self.lane(lane).set()
 
-    def heard(self, hint: str) -> None:
-        """A hint that was written with some change, by this process or another: `work:<lane>`, `withdraw:<batch>`,
+    def heard(self, wakeup: str) -> None:
+        """A wakeup that was written with some change, by this process or another: `work:<lane>`, `withdraw:<batch>`,
         `drop`, or "" if any may have been missed."""
-        match hint.partition(":"):
+        match wakeup.partition(":"):
             case ("work", _, lane) if lane:
                 self.work(lane)
             case ("withdraw", _, batch) if batch:

@@ -1,8 +1,8 @@
 """Withdrawals: runs that were handed out and have not started are taken back when an order says so.
 
 An order is written to the database first, so that nothing new is handed out. Then every process takes back what it has:
-the one that answers the order waits for that before it answers (see `orders`), the others hear of it by a hint. What
-does not come back in time may start until its licence is over, and is active as long as that.
+the one that answers the order waits for that before it answers (see `orders`), the others hear of it by a wakeup. What
+does not come back in time may start until its start lease is over, and is active as long as that.
 """
 
 import asyncio

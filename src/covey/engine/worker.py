@@ -12,9 +12,9 @@ import structlog
 from covey.domain.clock import Clock
 from covey.domain.errors import Unavailable
 from covey.domain.run import Finished, Progress
-from covey.engine.backoff import alone
 from covey.engine.completer import Completer
 from covey.engine.dispatcher import Dispatcher, RunKey
+from covey.engine.lane_backoff import alone
 from covey.engine.reconciler import Reconciler
 from covey.engine.runner import Run, Runner
 from covey.engine.wakeups import Wakeups
@@ -50,9 +50,9 @@ class Worker:
         self,
         store: Store,
         clock: Clock,
-        hints: Wakeups,
+        wakeups: Wakeups,
         runners: Mapping[str, Runner],
-        room: int,
+        capacity: int,
         metrics: Metrics,
         id: str | None = None,
     ) -> None:
@@ -61,32 +61,32 @@ class Worker:
         self.id = id or new_worker_id(clock)
         self._store = store
         self._clock = clock
-        self._hints = hints
+        self._wakeups = wakeups
         self._metrics = metrics
-        self.finisher = Completer(store, self.id, self._recorded, self._doubt)
-        self.given_up = asyncio.Event()
+        self.completer = Completer(store, self.id, self._recorded, self._answer_lost)
+        self.evicted = asyncio.Event()
         """Set when the others gave this worker up: it claims no more, and never will."""
         self.dispatchers = {
             lane: Dispatcher(
                 store,
                 clock,
-                hints,
+                wakeups,
                 self.id,
                 lane,
                 runner,
-                room,
+                capacity,
                 metrics,
-                self.finisher.on_finished,
-                self.given_up.set,
-                self._doubt,
+                self.completer.on_finished,
+                self.evicted.set,
+                self._answer_lost,
             )
             for lane, runner in runners.items()
         }
         self.withdrawals = Withdrawals(self.dispatchers)
-        hints.withdraw = lambda batch: self.withdrawals.begin(of_batch(batch))
+        wakeups.withdraw = lambda batch: self.withdrawals.begin(of_batch(batch))
         self._loops: list[Loop] = []
         self._reported: dict[RunKey, tuple[float, float]] = {}
-        self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.finisher.on_finished)
+        self.reconciler = Reconciler(store, clock, self.id, self.dispatchers, self.completer.on_finished)
 
     @property
     def active(self) -> int:
@@ -108,11 +108,11 @@ class Worker:
 
     def start(self) -> None:
         """Start to claim."""
-        self.finisher.start()
+        self.completer.start()
         for dispatcher in self.dispatchers.values():
             dispatcher.start()
         self._loops = [
-            Rounds("dropper", DROP_POLL_SECONDS, self.drop_round, self._hints.drops),
+            Rounds("dropper", DROP_POLL_SECONDS, self.drop_round, self._wakeups.drops),
             Rounds("progress", PROGRESS_SECONDS, self.progress_round),
             Rounds("reconciler", RECONCILE_SECONDS, self.reconciler.round, self.reconciler.wake),
         ]
@@ -141,7 +141,7 @@ class Worker:
         for loop in self._loops:
             await loop.stop()
         await self.reconciler.last_round()
-        await self.finisher.stop()
+        await self.completer.stop()
         if not self.active:
             try:
                 await self._store.retire(self.id)
@@ -209,7 +209,7 @@ class Worker:
                 return run
         return None
 
-    def _doubt(self) -> None:
+    def _answer_lost(self) -> None:
         """An answer of the database was lost."""
         self.reconciler.wake.set()
 
@@ -221,7 +221,7 @@ class Worker:
             for dispatcher in self.dispatchers.values():
                 dispatcher.forget((one.batch, one.seq, one.attempt))
         self.reconciler.recorded(group, report)
-        self._hints.event()
+        self._wakeups.event()
         for batch in report.paused:
             log.warning("batch_paused_itself", batch=batch)
 

@@ -111,11 +111,11 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
     Raises StoreError if the data folder cannot be used, SettingsError for a trunk that cannot be driven.
     """
-    hints = Wakeups()
+    wakeups = Wakeups()
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(opened(settings, clock, hints.heard))
+        database = await stack.enter_async_context(opened(settings, clock, wakeups.heard))
         clock = clock or SystemClock()
-        server = await _assemble(settings, clock, hints, database)
+        server = await _assemble(settings, clock, wakeups, database)
         stack.push_async_callback(server.calls.close)
         stack.push_async_callback(server.analysis.close)
         for runner in server.extra.values():
@@ -163,7 +163,7 @@ async def _end_loops(server: Server) -> None:
     await server.worker.stop()
 
 
-async def _assemble(settings: Settings, clock: Clock, hints: Wakeups, database: Opened) -> Server:
+async def _assemble(settings: Settings, clock: Clock, wakeups: Wakeups, database: Opened) -> Server:
     store, metrics, ident = database.store, Metrics(), new_worker_id(clock)
     fetcher, sealer = Fetcher(settings.fetch), SecretBox(settings)
     calls = call_parts(settings, clock, metrics, keep_open=database.keep_open)
@@ -173,13 +173,13 @@ async def _assemble(settings: Settings, clock: Clock, hints: Wakeups, database: 
         await store.put_lane(lane)
     extra = extra_runners(settings)
     runners: dict[str, Runner] = {**calls.runners, **analysis.runners, **extra}
-    worker = Worker(store, clock, hints, runners, max(lane.cap for lane in lanes), metrics, ident)
+    worker = Worker(store, clock, wakeups, runners, max(lane.cap for lane in lanes), metrics, ident)
     server: list[Server] = []
     services = Services(
         store=store,
-        submission=Submission(store, hints, worker.id),
-        hints=hints,
-        orders=Orders(store, hints, worker.withdrawals),
+        submission=Submission(store, wakeups, worker.id),
+        wakeups=wakeups,
+        orders=Orders(store, wakeups, worker.withdrawals),
         clock=clock,
         settings=settings,
         metrics=metrics,
@@ -193,7 +193,7 @@ async def _assemble(settings: Settings, clock: Clock, hints: Wakeups, database: 
         sealer=sealer,
         intake=analysis.intake,
     )
-    loops = _loops(settings, clock, hints, database, worker, services, calls, runners, analysis)
+    loops = _loops(settings, clock, wakeups, database, worker, services, calls, runners, analysis)
     manager = ServiceManager(clock)
     lag = LoopLag(clock, metrics, manager.alive)
     server.append(Server(settings, store, worker, calls, analysis, extra, services, lag, manager, [lag, *loops]))
@@ -214,7 +214,7 @@ def _lanes(settings: Settings, analysis: AnalysisParts) -> list[Lane]:
 def _loops(
     settings: Settings,
     clock: Clock,
-    hints: Wakeups,
+    wakeups: Wakeups,
     database: Opened,
     worker: Worker,
     services: Services,
@@ -240,10 +240,10 @@ def _loops(
     sender = WebhookSender(store, services.fetcher, services.sealer, rendering(store), settings.webhooks)
     lease = timedelta(seconds=settings.webhooks.timeout_seconds) + LEASE_MARGIN
     deliveries = Deliveries(store, clock, sender, lease)
-    hints.event = deliveries.hint
+    wakeups.event = deliveries.wakeup
     loops: list[Background] = [
-        LaneHealth(store, clock, hints, runners, worker),
-        Sweeper(store, clock, hints, worker.id, lanes, forget_files, timedelta(days=kept.events_days)),
+        LaneHealth(store, clock, wakeups, runners, worker),
+        Sweeper(store, clock, wakeups, worker.id, lanes, forget_files, timedelta(days=kept.events_days)),
         RecordingRetention(
             calls.recordings, clock, timedelta(days=kept.recordings_days) if kept.recordings_days else None, there
         ),

@@ -16,7 +16,7 @@ FILE = "covey.db"
 NO_DRIVER = "database: PostgreSQL needs Covey's extra `postgres`, which is not installed: install covey[postgres]"
 
 Heard = Callable[[str], None]
-"""Is told the hints of all processes; see `Wakeups.heard`."""
+"""Is told the wakeups of all processes; see `Wakeups.heard`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def database_file(settings: Settings) -> Path:
     return settings.data / FILE
 
 
-def make_store(settings: Settings, clock: Clock | None = None, heard: Heard = lambda hint: None) -> Store:
+def make_store(settings: Settings, clock: Clock | None = None, heard: Heard = lambda wakeup: None) -> Store:
     """The store that the settings name, not opened yet. Without a clock, PostgreSQL's own tells the time there.
 
     Raises SettingsError if Covey was installed without what it needs.

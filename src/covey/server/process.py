@@ -108,7 +108,7 @@ async def _until_told(
 ) -> None:
     """Wait until the process is told to end, by a signal or by the others giving it up, or one of its parts ends by
     itself; then drain. Raises StopAbandoned."""
-    events = (stopping, server.worker.given_up)
+    events = (stopping, server.worker.evicted)
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait([*waits, *parts], return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +116,7 @@ async def _until_told(
         for wait in waits:
             wait.cancel()
     await server.drain(hurry)
-    if server.worker.given_up.is_set():
+    if server.worker.evicted.is_set():
         raise StopAbandoned
 
 

@@ -10,9 +10,9 @@ from covey.domain.webhook import Delivery, Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim came to: a bite or nothing, and when asking again may bring more (None: not before a hint)."""
+    """What a claim came to: a portion or nothing, and when asking again may bring more (None: not before a wakeup)."""
 
-    bite: ClaimedRuns | None
+    portion: ClaimedRuns | None
     again_at: datetime | None
 
 

@@ -139,7 +139,7 @@ class Drafts(Transactions):
 class Claims(Transactions):
     """Handing items to workers."""
 
-    claim = write(operations.claim.claim, rows="room")
+    claim = write(operations.claim.claim, rows="capacity")
 
     async def time(self) -> datetime:
         """The store's clock, by the quickest question there is."""

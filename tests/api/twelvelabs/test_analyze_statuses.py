@@ -10,7 +10,7 @@ import pytest
 from covey.analysis.config import ItemInput
 from covey.engine.runner import Failed, Outcome, Run
 from covey.engine.sweeper import Sweeper
-from tests.api.twelvelabs.lab import A_DAY, Lab, open_lab
+from tests.api.twelvelabs.analysis_api import A_DAY, AnalysisApi, open_analysis_api
 from tests.patience import patience
 
 MODELS = Path(__file__).parents[3] / "docs" / "models.md"
@@ -38,8 +38,8 @@ OTHERS = {
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    async with open_lab(tmp_path) as opened:
+async def api(tmp_path: Path) -> AsyncIterator[AnalysisApi]:
+    async with open_analysis_api(tmp_path) as opened:
         yield opened
 
 
@@ -56,13 +56,13 @@ def statuses() -> dict[str, int]:
     return found
 
 
-def single(lab: Lab, prompt: str) -> dict[str, Any]:
+def single(api: AnalysisApi, prompt: str) -> dict[str, Any]:
     """A request that waits for its answer."""
-    video = {"type": "asset_id", "asset_id": lab.asset}
+    video = {"type": "asset_id", "asset_id": api.asset}
     return {"model_name": "local-facts", "video": video, "prompt": prompt, "stream": False}
 
 
-async def test_each_code_has_the_status_of_whose_fault_it_is(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_code_has_the_status_of_whose_fault_it_is(api: AnalysisApi, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = statuses()
     assert {"model_error", "model_busy", "model_down", "model_key_refused", "max_tokens_too_small"} < codes.keys()
 
@@ -71,22 +71,22 @@ async def test_each_code_has_the_status_of_whose_fault_it_is(lab: Lab, monkeypat
         return Failed(str(asked["input_text"]), "It came to nothing")
 
     async def status_of(code: str) -> int:
-        answer = await lab.client.post("/v1.3/analyze", json=single(lab, code))
+        answer = await api.client.post("/v1.3/analyze", json=single(api, code))
         fault = answer.json()["error"] if answer.status_code == 504 else answer.json()
         assert (fault["code"], fault["message"]) == (code, "It came to nothing")
         assert fault["details"]["task_id"]
         return answer.status_code
 
-    monkeypatch.setattr(lab.echo, "run", failing)
+    monkeypatch.setattr(api.echo, "run", failing)
     got = await asyncio.gather(*map(status_of, codes))
     assert dict(zip(codes, got, strict=True)) == codes
 
 
-async def test_a_task_that_expires_while_it_is_processed_is_a_504(lab: Lab) -> None:
-    waiting = asyncio.create_task(lab.client.post("/v1.3/analyze", json=single(lab, "hold")))
-    await lab.echo.holding(1)
-    lab.clock.ahead += A_DAY
-    sweeper = Sweeper(lab.services.store, lab.clock, lab.services.hints, lab.services.worker, None, _no_files)
+async def test_a_task_that_expires_while_it_is_processed_is_a_504(api: AnalysisApi) -> None:
+    waiting = asyncio.create_task(api.client.post("/v1.3/analyze", json=single(api, "hold")))
+    await api.echo.holding(1)
+    api.clock.ahead += A_DAY
+    sweeper = Sweeper(api.services.store, api.clock, api.services.wakeups, api.services.worker, None, _no_files)
     await sweeper.round()
     async with patience():
         answer = await waiting
@@ -97,14 +97,16 @@ async def _no_files(batch: str) -> None:
     """These batches have none."""
 
 
-async def test_a_failed_analysis_is_done_anew_for_the_same_key(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_analysis_is_done_anew_for_the_same_key(
+    api: AnalysisApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def failing(run: Run) -> Outcome:
         return Failed("model_error", "It failed")
 
     headers = {"idempotency-key": "once"}
     with monkeypatch.context() as broken:
-        broken.setattr(lab.echo, "run", failing)
-        answer = await lab.client.post("/v1.3/analyze", json=single(lab, "hello"), headers=headers)
+        broken.setattr(api.echo, "run", failing)
+        answer = await api.client.post("/v1.3/analyze", json=single(api, "hello"), headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (500, "model_error")
-    again = await lab.client.post("/v1.3/analyze", json=single(lab, "hello"), headers=headers)
+    again = await api.client.post("/v1.3/analyze", json=single(api, "hello"), headers=headers)
     assert (again.status_code, again.json()["data"]) == (200, "hello")

@@ -12,15 +12,15 @@ import httpx2 as httpx
 import pytest
 
 from covey.api.kit.json_text import crowded
+from tests.api.twelvelabs.analysis_api import AnalysisApi, open_analysis_api
 from tests.api.twelvelabs.hostile import HOSTILE
-from tests.api.twelvelabs.lab import Lab, open_lab
 
 BATCHES = "/v1.3/analyze/batches"
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    async with open_lab(tmp_path) as opened:
+async def api(tmp_path: Path) -> AsyncIterator[AnalysisApi]:
+    async with open_analysis_api(tmp_path) as opened:
         yield opened
 
 
@@ -48,11 +48,11 @@ class Beat:
 
 
 @pytest.mark.parametrize(("shape", "size"), HOSTILE)
-async def test_a_hostile_create_is_refused_and_nobody_waits(lab: Lab, shape: object, size: int) -> None:
+async def test_a_hostile_create_is_refused_and_nobody_waits(api: AnalysisApi, shape: object, size: int) -> None:
     assert callable(shape)
     body, beat = shape(size), Beat()
-    headers = {"x-api-key": lab.secrets["operate"], "content-type": "application/json"}
-    async with httpx.AsyncClient(base_url=lab.url, headers=headers) as client, beat.watching():
+    headers = {"x-api-key": api.secrets["operate"], "content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=api.url, headers=headers) as client, beat.watching():
         began = time.process_time()
         answer = await client.post(BATCHES, content=body)
         took = time.process_time() - began
@@ -85,11 +85,11 @@ def test_a_hostile_create_takes_little_memory() -> None:
     assert max(grown) < 400, grown
 
 
-async def test_the_first_unknown_key_is_named_with_its_path(lab: Lab) -> None:
-    body = lab.body("one", "two")
+async def test_the_first_unknown_key_is_named_with_its_path(api: AnalysisApi) -> None:
+    body = api.body("one", "two")
     body["requests"][1]["prompt"] = {"input_text": "two", "surprise": 1, "other": 2}
     body["requests"][1]["media"] = None
-    answer = await lab.client.post(BATCHES, json=body)
+    answer = await api.client.post(BATCHES, json=body)
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert error["code"] == "parameter_unknown"
@@ -97,8 +97,8 @@ async def test_the_first_unknown_key_is_named_with_its_path(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b"null", b"", b'{"model_name": "\\ud800"}', b"[" * 100_000])
-async def test_what_is_no_object_is_refused(lab: Lab, body: bytes) -> None:
-    answer = await lab.client.post(BATCHES, content=body, headers={"content-type": "application/json"})
+async def test_what_is_no_object_is_refused(api: AnalysisApi, body: bytes) -> None:
+    answer = await api.client.post(BATCHES, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["code"] in ("parameter_invalid", "parameter_not_provided")
 
@@ -111,9 +111,9 @@ def test_what_stands_in_a_string_does_not_count(piece: bytes) -> None:
     assert crowded(b'{"a":"' + piece * 200_000 + b'",' + b'"b":[],' * 6, 10)
 
 
-async def test_a_large_good_create_is_taken(lab: Lab) -> None:
+async def test_a_large_good_create_is_taken(api: AnalysisApi) -> None:
     prompt = '{"a": [1, 2, 3]}, ' * 150_000
-    answer = await lab.client.post(BATCHES, json=lab.body(prompt, "hello"), headers={"idempotency-key": "large"})
+    answer = await api.client.post(BATCHES, json=api.body(prompt, "hello"), headers={"idempotency-key": "large"})
     assert answer.status_code == 201, answer.text
-    again = await lab.client.post(BATCHES, json=lab.body(prompt, "hello"), headers={"idempotency-key": "large"})
+    again = await api.client.post(BATCHES, json=api.body(prompt, "hello"), headers={"idempotency-key": "large"})
     assert again.json()["batch_id"] == answer.json()["batch_id"]

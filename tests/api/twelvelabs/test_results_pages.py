@@ -12,7 +12,7 @@ import pytest
 from covey.api.twelvelabs import batches
 from covey.domain.item import Item
 from covey.engine.runner import Outcome, Run, Succeeded
-from tests.api.twelvelabs.lab import Lab, open_lab
+from tests.api.twelvelabs.analysis_api import AnalysisApi, open_analysis_api
 
 BATCHES = "/v1.3/analyze/batches"
 LARGE = batches.PAGE_BYTES // 4
@@ -21,9 +21,9 @@ FITTING = 3
 
 
 @pytest.fixture
-async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Lab]:
+async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AnalysisApi]:
     """A lab in which a prompt that begins with `large` has an answer of a quarter of a page."""
-    async with open_lab(tmp_path) as opened:
+    async with open_analysis_api(tmp_path) as opened:
         echo = opened.echo.run
 
         async def run(run: Run) -> Outcome:
@@ -38,35 +38,35 @@ async def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 @pytest.fixture
-def pages(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[int]]]:
+def pages(api: AnalysisApi, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[int]]]:
     """What the store is asked for: how many items, and the length of each answer that it gave."""
     asked: list[tuple[int, list[int]]] = []
-    items = lab.services.store.items
+    items = api.services.store.items
 
     async def counted(batch: str, *more: Any, limit: int, **how: Any) -> tuple[Any, list[Item]]:
         now, found = await items(batch, *more, limit=limit, **how)
         asked.append((limit, [len(item.last.result["data"]) for item in found if item.last is not None]))
         return now, found
 
-    monkeypatch.setattr(lab.services.store, "items", counted)
+    monkeypatch.setattr(api.services.store, "items", counted)
     return asked
 
 
-async def read(lab: Lab, prompts: list[str], pages: list[tuple[int, list[int]]]) -> list[str]:
+async def read(api: AnalysisApi, prompts: list[str], pages: list[tuple[int, list[int]]]) -> list[str]:
     """The answers of a batch of these prompts, by its results; `pages` are those of the results alone."""
-    made = await lab.create(*prompts)
+    made = await api.create(*prompts)
     path = f"{BATCHES}/{made['batch_id']}"
-    await lab.until(path, "completed")
+    await api.until(path, "completed")
     pages.clear()
-    lines = (await lab.client.get(f"{path}/results")).text.splitlines()
+    lines = (await api.client.get(f"{path}/results")).text.splitlines()
     found = [orjson.loads(line) for line in lines]
     assert [one["task_id"] for one in found] == [item["task_id"] for item in made["items"]]
     return [one["data"]["data"] for one in found]
 
 
-async def test_large_answers_are_read_a_few_at_a_time(lab: Lab, pages: list[tuple[int, list[int]]]) -> None:
+async def test_large_answers_are_read_a_few_at_a_time(api: AnalysisApi, pages: list[tuple[int, list[int]]]) -> None:
     prompts = [f"large {number}" for number in range(20)]
-    answers = await read(lab, prompts, pages)
+    answers = await read(api, prompts, pages)
     assert [answer.rstrip(".") for answer in answers] == prompts
     assert {len(answer) for answer in answers} == {LARGE}
     assert [limit for limit, _ in pages[1:]] == [FITTING] * (len(pages) - 1)
@@ -74,11 +74,11 @@ async def test_large_answers_are_read_a_few_at_a_time(lab: Lab, pages: list[tupl
 
 
 async def test_pages_grow_while_answers_are_small_and_shrink_where_they_are_large(
-    lab: Lab, pages: list[tuple[int, list[int]]]
+    api: AnalysisApi, pages: list[tuple[int, list[int]]]
 ) -> None:
     kinds = ["small"] * 80 + ["large"] * 40 + ["small"] * 100
     prompts = [f"{kind} {number}" for number, kind in enumerate(kinds)]
-    assert [answer.rstrip(".") for answer in await read(lab, prompts, pages)] == prompts
+    assert [answer.rstrip(".") for answer in await read(api, prompts, pages)] == prompts
     limits = [limit for limit, _ in pages]
     assert limits[:4] == [4, 8, 16, batches.LONGEST_PAGE]
     assert max(limits) == limits[-1] == batches.LONGEST_PAGE
@@ -87,9 +87,9 @@ async def test_pages_grow_while_answers_are_small_and_shrink_where_they_are_larg
 
 
 async def test_what_is_larger_than_a_page_is_read_by_itself(
-    lab: Lab, pages: list[tuple[int, list[int]]], monkeypatch: pytest.MonkeyPatch
+    api: AnalysisApi, pages: list[tuple[int, list[int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "PAGE_BYTES", LARGE - 1)
     prompts = [f"large {number}" for number in range(8)]
-    assert [answer.rstrip(".") for answer in await read(lab, prompts, pages)] == prompts
+    assert [answer.rstrip(".") for answer in await read(api, prompts, pages)] == prompts
     assert [limit for limit, _ in pages] == [batches.FIRST_PAGE, 1, 1, 1, 1, 1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.twelvelabs import old_sdk
-from tests.api.twelvelabs.lab import open_lab
+from tests.api.twelvelabs.analysis_api import open_analysis_api
 from tests.conformance.databases import DATABASES
 
 ROOT = Path(__file__).parents[3]
@@ -31,18 +31,18 @@ async def _run(*command: str, **environment: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_the_official_sdk(database: str, tmp_path: Path) -> None:
-    async with open_lab(tmp_path, database, active_batches=2) as lab:
-        await asyncio.to_thread(old_sdk.main, lab.url, lab.secrets["operate"], lab.asset, lab.unready)
+    async with open_analysis_api(tmp_path, database, active_batches=2) as api:
+        await asyncio.to_thread(old_sdk.main, api.url, api.secrets["operate"], api.asset, api.unready)
 
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 async def test_an_old_sdk(database: str, tmp_path: Path) -> None:
     """1.2.8, the first with batches; `tools/setup dev` puts it in a folder of its own."""
     assert (OLD / "twelvelabs-1.2.8.dist-info").is_dir(), "tools/setup dev installs it"
-    async with open_lab(tmp_path, database, active_batches=2) as lab:
+    async with open_analysis_api(tmp_path, database, active_batches=2) as api:
         script = str(Path(__file__).with_name("old_sdk.py"))
         code, output = await _run(
-            sys.executable, script, lab.url, lab.secrets["operate"], lab.asset, lab.unready, PYTHONPATH=str(OLD)
+            sys.executable, script, api.url, api.secrets["operate"], api.asset, api.unready, PYTHONPATH=str(OLD)
         )
     assert code == 0, output
 
@@ -54,12 +54,12 @@ async def test_the_javascript_sdk(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "node_modules").symlink_to(JS)
     shutil.copy(ROOT / "examples" / "twelvelabs.mjs", folder)
-    async with open_lab(tmp_path / "data") as lab:
+    async with open_analysis_api(tmp_path / "data") as api:
         code, output = await _run(
             "node",
             str(folder / "twelvelabs.mjs"),
-            COVEY_URL=lab.url,
-            COVEY_API_KEY=lab.secrets["operate"],
-            COVEY_ASSET=lab.asset,
+            COVEY_URL=api.url,
+            COVEY_API_KEY=api.secrets["operate"],
+            COVEY_ASSET=api.asset,
         )
     assert code == 0, output

@@ -19,7 +19,7 @@ from covey.fetch import Fetcher
 from covey.settings import Fetch
 from covey.store.results import Due
 from tests.api.receiving import HOOKS, Got, Receiver, check_twelvelabs, receiver
-from tests.api.twelvelabs.lab import Lab, open_lab
+from tests.api.twelvelabs.analysis_api import AnalysisApi, open_analysis_api
 from tests.patience import patience
 
 BATCHES, TASKS = "/v1.3/analyze/batches", "/v1.3/analyze/tasks"
@@ -30,32 +30,32 @@ def accepted(style: Style, secret: str, got: Got) -> Any:
     return check_twelvelabs(got, secret) if style is Style.twelvelabs else Webhook(secret).verify(got.body, got.headers)
 
 
-async def live(lab: Lab) -> str:
+async def live(api: AnalysisApi) -> str:
     """One batch that ends, held in its middle, paused and resumed; one that is cancelled; two tasks. The first's id."""
-    held = await lab.create("hello", "fail", "hold")
-    await lab.echo.holding(1)
-    await lab.services.store.pause("ws-one", held["batch_id"], "by hand")
-    await lab.services.store.resume("ws-one", held["batch_id"])
-    stopped = await lab.create("hold", "hold")
-    await lab.echo.holding(3)
-    answer = await lab.client.post(f"{BATCHES}/{stopped['batch_id']}/cancel")
+    held = await api.create("hello", "fail", "hold")
+    await api.echo.holding(1)
+    await api.services.store.pause("ws-one", held["batch_id"], "by hand")
+    await api.services.store.resume("ws-one", held["batch_id"])
+    stopped = await api.create("hold", "hold")
+    await api.echo.holding(3)
+    answer = await api.client.post(f"{BATCHES}/{stopped['batch_id']}/cancel")
     assert answer.status_code == 202, answer.text
     return str(held["batch_id"])
 
 
-async def after(lab: Lab, held: str) -> None:
+async def after(api: AnalysisApi, held: str) -> None:
     """What comes after the change of secrets: tasks, and the end of the first batch."""
-    await lab.create("release")
-    await lab.until(f"{BATCHES}/{held}", "completed")
+    await api.create("release")
+    await api.until(f"{BATCHES}/{held}", "completed")
     for prompt in ("hello", "fail"):
-        body = lab.body(prompt)
+        body = api.body(prompt)
         one = {"model_name": body["model_name"], "video": body["requests"][0]["video"], "prompt": prompt}
-        answer = await lab.client.post(TASKS, json=one)
+        answer = await api.client.post(TASKS, json=one)
         assert answer.status_code < 300, answer.text
-        await lab.until(f"{TASKS}/{answer.json()['task_id']}", "ready", "failed")
+        await api.until(f"{TASKS}/{answer.json()['task_id']}", "ready", "failed")
 
 
-async def everything(lab: Lab, there: Receiver, events: int, loop: Deliveries) -> list[Got]:
+async def everything(api: AnalysisApi, there: Receiver, events: int, loop: Deliveries) -> list[Got]:
     """The next deliveries, so many."""
     loop.look()
     return [await there.next() for _ in range(events)]
@@ -63,31 +63,31 @@ async def everything(lab: Lab, there: Receiver, events: int, loop: Deliveries) -
 
 async def test_every_delivery_of_whole_lives_is_accepted_through_a_rotation(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
-        lab = await stack.enter_async_context(open_lab(tmp_path))
+        api = await stack.enter_async_context(open_analysis_api(tmp_path))
         fetcher = Fetcher(Fetch(allow=(ip_network("127.0.0.0/8"),)))
-        object.__setattr__(lab.services, "fetcher", fetcher)
-        loop = Deliveries(lab.services.store, lab.clock, sender_of(lab.services), timedelta(seconds=20))
+        object.__setattr__(api.services, "fetcher", fetcher)
+        loop = Deliveries(api.services.store, api.clock, sender_of(api.services), timedelta(seconds=20))
         stack.push_async_callback(loop.stop)
         there = {style: await stack.enter_async_context(receiver()) for style in Style}
-        lab.client.headers["x-workspace-id"] = "ws-one"
+        api.client.headers["x-workspace-id"] = "ws-one"
         made: dict[Style, Any] = {}
         for style in Style:
             body = {"url": there[style].url, "style": style.value, "events": list(KNOWN[style])}
-            answer = await lab.client.post(HOOKS, json=body)
+            answer = await api.client.post(HOOKS, json=body)
             assert answer.status_code == 200, answer.text
             made[style] = answer.json()
         loop.start()
 
-        held = await live(lab)
+        held = await live(api)
         first = {
-            Style.standard: await everything(lab, there[Style.standard], 6, loop),
+            Style.standard: await everything(api, there[Style.standard], 6, loop),
             Style.twelvelabs: [],
         }
         new = {}
         for style in Style:
-            answer = await lab.client.post(f"{HOOKS}/{made[style]['id']}/rotate", json={"overlapHours": 1})
+            answer = await api.client.post(f"{HOOKS}/{made[style]['id']}/rotate", json={"overlapHours": 1})
             new[style] = answer.json()["secret"]
-        await after(lab, held)
+        await after(api, held)
         words: dict[Style, Counter[str]] = {style: Counter() for style in Style}
         for style in Style:
             for got in first[style]:
@@ -112,51 +112,51 @@ async def test_every_delivery_of_whole_lives_is_accepted_through_a_rotation(tmp_
         assert words == wanted
 
 
-async def listens(lab: Lab) -> None:
+async def listens(api: AnalysisApi) -> None:
     """Let an endpoint of this style be there; nothing is sent to it."""
-    object.__setattr__(lab.services, "fetcher", Fetcher(Fetch(allow=(ip_network("127.0.0.0/8"),))))
-    lab.client.headers["x-workspace-id"] = "ws-one"
-    answer = await lab.client.post(HOOKS, json={"url": "http://127.0.0.1:9/", "style": "twelvelabs"})
+    object.__setattr__(api.services, "fetcher", Fetcher(Fetch(allow=(ip_network("127.0.0.0/8"),))))
+    api.client.headers["x-workspace-id"] = "ws-one"
+    answer = await api.client.post(HOOKS, json={"url": "http://127.0.0.1:9/", "style": "twelvelabs"})
     assert answer.status_code == 200, answer.text
 
 
-async def rendered(lab: Lab, word: str) -> Any:
+async def rendered(api: AnalysisApi, word: str) -> Any:
     """What the only endpoint is told by its next event with this word."""
-    held = (await lab.services.store.endpoints("ws-one"))[0]
-    for one in await lab.services.store.deliveries("ws-one"):
-        message = await rendering(lab.services.store).message(Due(one, held))
+    held = (await api.services.store.endpoints("ws-one"))[0]
+    for one in await api.services.store.deliveries("ws-one"):
+        message = await rendering(api.services.store).message(Due(one, held))
         if message is not None and message.type == word:
             return json.loads(message.body)["data"]
     raise AssertionError(f"nothing is told of {word}")
 
 
 async def test_a_batch_is_told_as_it_is_shown_even_after_it_was_deleted(tmp_path: Path) -> None:
-    async with open_lab(tmp_path) as lab:
-        await listens(lab)
-        made = await lab.create("hello", "fail")
-        shown = await lab.until(f"{BATCHES}/{made['batch_id']}", "completed")
-        told = await rendered(lab, "analyze.batch.completed")
+    async with open_analysis_api(tmp_path) as api:
+        await listens(api)
+        made = await api.create("hello", "fail")
+        shown = await api.until(f"{BATCHES}/{made['batch_id']}", "completed")
+        told = await rendered(api, "analyze.batch.completed")
         assert told == {name: shown[name] for name in told}
         assert shown.keys() - told.keys() <= {"webhooks", "deletes_at", "spent", "paused", "holding"}
-        answer = await lab.client.delete(f"{BATCHES}/{made['batch_id']}")
+        answer = await api.client.delete(f"{BATCHES}/{made['batch_id']}")
         assert answer.status_code == 204
-        while made["batch_id"] not in await lab.services.store.sweep_erased():
+        while made["batch_id"] not in await api.services.store.sweep_erased():
             pass
-        after = await rendered(lab, "analyze.batch.completed")
+        after = await rendered(api, "analyze.batch.completed")
         assert after == told
 
 
 async def test_the_video_of_a_task_is_told_by_its_address_without_what_may_be_secret(tmp_path: Path) -> None:
-    async with open_lab(tmp_path) as lab:
-        await listens(lab)
+    async with open_analysis_api(tmp_path) as api:
+        await listens(api)
         for video, told in (
             ({"type": "url", "url": "https://example.com/a.mp4?key=s"}, "https://example.com/a.mp4"),
-            ({"type": "asset_id", "asset_id": lab.asset}, lab.asset),
+            ({"type": "asset_id", "asset_id": api.asset}, api.asset),
         ):
             body = {"model_name": "local-facts", "video": video, "prompt": "hello"}
-            answer = await lab.client.post(TASKS, json=body)
+            answer = await api.client.post(TASKS, json=body)
             assert answer.status_code < 300, answer.text
-            await lab.until(f"{TASKS}/{answer.json()['task_id']}", "ready")
-            data = await rendered(lab, "analyze.task.ready")
+            await api.until(f"{TASKS}/{answer.json()['task_id']}", "ready")
+            data = await rendered(api, "analyze.task.ready")
             name = "url" if video["type"] == "url" else "asset_id"
             assert data["video_source"] == {"type": video["type"], name: told}

@@ -18,7 +18,7 @@ from covey.api.twelvelabs import convert
 from covey.cli.commands import app
 from covey.cli.exits import Exit
 from covey.domain.batch import StopReason
-from tests.api.twelvelabs.lab import Lab, open_lab
+from tests.api.twelvelabs.analysis_api import AnalysisApi, open_analysis_api
 from tests.patience import patience
 
 BATCHES = "/v1.3/analyze/batches"
@@ -26,153 +26,153 @@ TASKS = "/v1.3/analyze/tasks"
 
 
 @pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
-    async with open_lab(tmp_path) as opened:
+async def api(tmp_path: Path) -> AsyncIterator[AnalysisApi]:
+    async with open_analysis_api(tmp_path) as opened:
         yield opened
 
 
-async def held(lab: Lab, path: str) -> Any:
+async def held(api: AnalysisApi, path: str) -> Any:
     """What holds a batch back, as its own route and the list say."""
-    alone = (await lab.client.get(path)).json()["holding"]
-    listed = (await lab.client.get(BATCHES)).json()["data"]
+    alone = (await api.client.get(path)).json()["holding"]
+    listed = (await api.client.get(BATCHES)).json()["data"]
     assert [one["holding"] for one in listed if path.endswith(one["batch_id"])] == [alone]
     return alone
 
 
-async def test_a_dead_model_says_why_it_holds_its_batches(lab: Lab) -> None:
-    lane, until = lane_of("local-facts"), lab.clock.now() + timedelta(minutes=1)
-    await lab.services.store.open_lane(lane, until, "http://models/v1 could not be reached")
-    made = await lab.create("hello", "hello")
+async def test_a_dead_model_says_why_it_holds_its_batches(api: AnalysisApi) -> None:
+    lane, until = lane_of("local-facts"), api.clock.now() + timedelta(minutes=1)
+    await api.services.store.open_lane(lane, until, "http://models/v1 could not be reached")
+    made = await api.create("hello", "hello")
     path = f"{BATCHES}/{made['batch_id']}"
-    found = await held(lab, path)
+    found = await held(api, path)
     assert (found["code"], "http://models/v1 could not be reached" in found["message"]) == ("model_down", True)
-    assert found["since"] <= convert.time(lab.clock.now())
+    assert found["since"] <= convert.time(api.clock.now())
     with real_httpx.Client() as http:
-        sdk = TwelveLabs(api_key=lab.secrets["operate"], base_url=f"{lab.url}/v1.3", httpx_client=http)
+        sdk = TwelveLabs(api_key=api.secrets["operate"], base_url=f"{api.url}/v1.3", httpx_client=http)
         parsed = await asyncio.to_thread(sdk.analyze_async.batches.retrieve, made["batch_id"])
     assert (parsed.status, parsed.queued_items) == ("pending", 2)
-    shown = await command(lab, "show", made["batch_id"])
+    shown = await command(api, "show", made["batch_id"])
     assert "Held back: The model takes nothing now: http://models/v1 could not be reached" in shown.stdout
-    assert "held back: model_down" in (await command(lab, "list", "--videos")).stdout
-    assert "covey list --videos" in (await command(lab, "list")).stderr
-    await lab.services.store.open_lane(lane, until, "model_down")
-    assert "cannot be reached" in (await held(lab, path))["message"]
-    await lab.client.post(f"{path}/pause")
-    assert (await held(lab, path))["code"] == "paused"
-    await lab.client.post(f"{path}/resume")
-    await lab.services.store.close_lane(lane)
-    lab.services.hints.work(lane)
-    assert (await lab.until(path, "completed"))["holding"] is None
+    assert "held back: model_down" in (await command(api, "list", "--videos")).stdout
+    assert "covey list --videos" in (await command(api, "list")).stderr
+    await api.services.store.open_lane(lane, until, "model_down")
+    assert "cannot be reached" in (await held(api, path))["message"]
+    await api.client.post(f"{path}/pause")
+    assert (await held(api, path))["code"] == "paused"
+    await api.client.post(f"{path}/resume")
+    await api.services.store.close_lane(lane)
+    api.services.wakeups.work(lane)
+    assert (await api.until(path, "completed"))["holding"] is None
 
 
-async def test_a_full_model_and_a_budget_in_hand_hold_back(lab: Lab) -> None:
-    made = await lab.create(*["hold"] * 5)
+async def test_a_full_model_and_a_budget_in_hand_hold_back(api: AnalysisApi) -> None:
+    made = await api.create(*["hold"] * 5)
     path = f"{BATCHES}/{made['batch_id']}"
-    await lab.echo.holding(4)
-    assert (await held(lab, path))["message"] == "All 4 places of the model are taken"
-    release(lab)
-    await lab.echo.holding(1)
-    release(lab)
-    await lab.until(path, "completed")
-    workspace = await lab.services.store.workspace("ws-one")
-    await lab.services.store.change_workspace(replace(workspace, settings={"prices": {"analysis": {"perItem": "1"}}}))
-    path = f"{BATCHES}/{(await lab.create('hold', 'hold', max_cost='1'))['batch_id']}"
-    await lab.echo.holding(1)
-    assert (await held(lab, path))["code"] == "budget_reserved"
-    release(lab)
-    await lab.until(path, "canceled")
+    await api.echo.holding(4)
+    assert (await held(api, path))["message"] == "All 4 places of the model are taken"
+    release(api)
+    await api.echo.holding(1)
+    release(api)
+    await api.until(path, "completed")
+    workspace = await api.services.store.workspace("ws-one")
+    await api.services.store.change_workspace(replace(workspace, settings={"prices": {"analysis": {"perItem": "1"}}}))
+    path = f"{BATCHES}/{(await api.create('hold', 'hold', max_cost='1'))['batch_id']}"
+    await api.echo.holding(1)
+    assert (await held(api, path))["code"] == "budget_reserved"
+    release(api)
+    await api.until(path, "canceled")
 
 
-def release(lab: Lab) -> None:
+def release(api: AnalysisApi) -> None:
     """Let everything that is held go on."""
-    going, lab.echo.go = lab.echo.go, asyncio.Event()
+    going, api.echo.go = api.echo.go, asyncio.Event()
     going.set()
 
 
-async def test_a_batch_is_paused_and_goes_on(lab: Lab) -> None:
-    made = await lab.create(*["hold"] * 5)
+async def test_a_batch_is_paused_and_goes_on(api: AnalysisApi) -> None:
+    made = await api.create(*["hold"] * 5)
     path = f"{BATCHES}/{made['batch_id']}"
-    await lab.echo.holding(4)
+    await api.echo.holding(4)
     for _ in range(2):
-        answer = await lab.client.post(f"{path}/pause", headers={"idempotency-key": "pause"})
+        answer = await api.client.post(f"{path}/pause", headers={"idempotency-key": "pause"})
         assert answer.status_code == 200, answer.text
         assert (answer.json()["paused"], answer.json()["status"]) == (True, "processing")
-    release(lab)
+    release(api)
     async with patience():
-        while (found := (await lab.client.get(path)).json())["ready_items"] < 4:
+        while (found := (await api.client.get(path)).json())["ready_items"] < 4:
             await asyncio.sleep(0.01)
     assert (found["paused"], found["queued_items"], found["processing_items"]) == (True, 1, 0)
-    listed = (await lab.client.get(BATCHES)).json()["data"]
+    listed = (await api.client.get(BATCHES)).json()["data"]
     assert [one["paused"] for one in listed] == [True]
     for _ in range(2):
-        answer = await lab.client.post(f"{path}/resume")
+        answer = await api.client.post(f"{path}/resume")
         assert (answer.status_code, answer.json()["paused"]) == (200, False)
-        await lab.echo.holding(1)
-    release(lab)
-    await lab.until(path, "completed")
+        await api.echo.holding(1)
+    release(api)
+    await api.until(path, "completed")
     for word in ("pause", "resume"):
-        answer = await lab.client.post(f"{path}/{word}")
+        answer = await api.client.post(f"{path}/{word}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "batch_completed")
-        answer = await lab.client.post(f"{BATCHES}/{'0' * 24}/{word}")
+        answer = await api.client.post(f"{BATCHES}/{'0' * 24}/{word}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "resource_not_exist")
 
 
 @pytest.mark.parametrize(("reason", "word"), [(StopReason.cancel, "canceled"), (StopReason.expire, "expired")])
-async def test_a_stopped_batch_cannot_be_turned(lab: Lab, reason: StopReason, word: str) -> None:
-    made = await lab.create("hold")
-    await lab.echo.holding(1)
-    await lab.services.store.stop("ws-one", made["batch_id"], reason)
+async def test_a_stopped_batch_cannot_be_turned(api: AnalysisApi, reason: StopReason, word: str) -> None:
+    made = await api.create("hold")
+    await api.echo.holding(1)
+    await api.services.store.stop("ws-one", made["batch_id"], reason)
     for ended in (False, True):
         for turn in ("pause", "resume"):
-            answer = await lab.client.post(f"{BATCHES}/{made['batch_id']}/{turn}")
+            answer = await api.client.post(f"{BATCHES}/{made['batch_id']}/{turn}")
             assert (answer.status_code, answer.json()["error"]["code"]) == (409, f"batch_{word}")
         if not ended:
-            release(lab)
-            found = await lab.until(f"{BATCHES}/{made['batch_id']}", word)
+            release(api)
+            found = await api.until(f"{BATCHES}/{made['batch_id']}", word)
             assert found["paused"] is False
 
 
-async def command(lab: Lab, *args: str) -> Result:
+async def command(api: AnalysisApi, *args: str) -> Result:
     """A command of the command line against this server."""
-    env = {"COVEY_URL": lab.url, "COVEY_API_KEY": lab.secrets["operate"], "COVEY_WORKSPACE": "ws-one", "NO_COLOR": "1"}
+    env = {"COVEY_URL": api.url, "COVEY_API_KEY": api.secrets["operate"], "COVEY_WORKSPACE": "ws-one", "NO_COLOR": "1"}
     return await asyncio.to_thread(CliRunner().invoke, app, list(args), env=env)
 
 
-async def test_the_command_line_pauses_videos_too(lab: Lab) -> None:
-    batch = (await lab.create("hold"))["batch_id"]
-    await lab.echo.holding(1)
-    paused = await command(lab, "pause", batch)
+async def test_the_command_line_pauses_videos_too(api: AnalysisApi) -> None:
+    batch = (await api.create("hold"))["batch_id"]
+    await api.echo.holding(1)
+    paused = await command(api, "pause", batch)
     assert paused.exit_code == Exit.ok, paused.stderr
     assert "paused: 0 completed" in paused.stdout
-    assert "paused" in (await command(lab, "show", batch)).stdout
-    resumed = await command(lab, "resume", batch)
+    assert "paused" in (await command(api, "show", batch)).stdout
+    resumed = await command(api, "resume", batch)
     assert "processing: 0 completed" in resumed.stdout
-    release(lab)
-    await lab.until(f"{BATCHES}/{batch}", "completed")
-    assert (await command(lab, "pause", batch)).exit_code == Exit.conflict
+    release(api)
+    await api.until(f"{BATCHES}/{batch}", "completed")
+    assert (await command(api, "pause", batch)).exit_code == Exit.conflict
 
 
-async def test_a_caller_who_comes_back_is_analysed_anew(lab: Lab) -> None:
-    video = {"type": "asset_id", "asset_id": lab.asset}
+async def test_a_caller_who_comes_back_is_analysed_anew(api: AnalysisApi) -> None:
+    video = {"type": "asset_id", "asset_id": api.asset}
     body = {"model_name": "local-facts", "video": video, "prompt": "hold", "stream": False}
-    headers = {"x-api-key": lab.secrets["operate"], "idempotency-key": "again"}
-    async with httpx.AsyncClient(base_url=lab.url, headers=headers) as client:
+    headers = {"x-api-key": api.secrets["operate"], "idempotency-key": "again"}
+    async with httpx.AsyncClient(base_url=api.url, headers=headers) as client:
         left = asyncio.create_task(client.post("/v1.3/analyze", json=body))
-        await lab.echo.holding(1)
+        await api.echo.holding(1)
         left.cancel()
         with pytest.raises(asyncio.CancelledError):
             await left
-    await lab.echo.holding(0)
-    async with httpx.AsyncClient(base_url=lab.url, headers=headers) as client:
+    await api.echo.holding(0)
+    async with httpx.AsyncClient(base_url=api.url, headers=headers) as client:
         back = asyncio.create_task(_accepted(client, body))
-        await lab.echo.holding(1)
-        release(lab)
+        await api.echo.holding(1)
+        release(api)
         answer = await back
         assert (answer.status_code, answer.json()["data"]) == (200, "hold"), answer.text
         assert "idempotency-replayed" not in answer.headers
         again = await client.post("/v1.3/analyze", json=body)
         assert (again.json(), again.headers["idempotency-replayed"]) == (answer.json(), "true")
-    tasks = (await lab.client.get(TASKS)).json()["data"]
+    tasks = (await api.client.get(TASKS)).json()["data"]
     assert [one["status"] for one in tasks] == ["ready", "canceled"]
 
 
@@ -184,38 +184,38 @@ async def _accepted(client: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Re
     return answer
 
 
-async def test_a_delete_never_ends_what_has_started(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_delete_never_ends_what_has_started(api: AnalysisApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task is claimed after the delete has looked at it, and before it is stopped."""
-    await lab.create(*["hold"] * 4)
-    await lab.echo.holding(4)
-    video = {"type": "asset_id", "asset_id": lab.asset}
+    await api.create(*["hold"] * 4)
+    await api.echo.holding(4)
+    video = {"type": "asset_id", "asset_id": api.asset}
     body = {"model_name": "local-facts", "video": video, "prompt": "hold"}
-    task = (await lab.client.post(TASKS, json=body)).json()["task_id"]
-    stop = lab.services.store.stop
+    task = (await api.client.post(TASKS, json=body)).json()["task_id"]
+    stop = api.services.store.stop
 
     async def late(*args: Any, **more: Any) -> Any:
-        release(lab)
-        await lab.echo.holding(0)
-        await lab.echo.holding(1)
+        release(api)
+        await api.echo.holding(0)
+        await api.echo.holding(1)
         return await stop(*args, **more)
 
-    monkeypatch.setattr(lab.services.store, "stop", late)
-    answer = await lab.client.delete(f"{TASKS}/{task}")
+    monkeypatch.setattr(api.services.store, "stop", late)
+    answer = await api.client.delete(f"{TASKS}/{task}")
     assert (answer.status_code, answer.json()["code"]) == (409, "task_processing")
     monkeypatch.undo()
-    answer = await lab.client.delete(f"{TASKS}/{task}")
+    answer = await api.client.delete(f"{TASKS}/{task}")
     assert (answer.status_code, answer.json()["code"]) == (409, "task_processing")
-    release(lab)
-    found = await lab.until(f"{TASKS}/{task}", "ready", "canceled")
+    release(api)
+    found = await api.until(f"{TASKS}/{task}", "ready", "canceled")
     assert (found["status"], found["result"]["data"]) == ("ready", "hold")
-    assert (await lab.client.delete(f"{TASKS}/{task}")).status_code == 204
+    assert (await api.client.delete(f"{TASKS}/{task}")).status_code == 204
 
 
-async def test_a_queued_task_is_deleted(lab: Lab) -> None:
-    await lab.create(*["hold"] * 4)
-    await lab.echo.holding(4)
-    video = {"type": "asset_id", "asset_id": lab.asset}
+async def test_a_queued_task_is_deleted(api: AnalysisApi) -> None:
+    await api.create(*["hold"] * 4)
+    await api.echo.holding(4)
+    video = {"type": "asset_id", "asset_id": api.asset}
     body = {"model_name": "local-facts", "video": video, "prompt": "hold"}
-    task = (await lab.client.post(TASKS, json=body)).json()["task_id"]
-    assert (await lab.client.delete(f"{TASKS}/{task}")).status_code == 204
-    assert (await lab.client.get(f"{TASKS}/{task}")).status_code == 404
+    task = (await api.client.post(TASKS, json=body)).json()["task_id"]
+    assert (await api.client.delete(f"{TASKS}/{task}")).status_code == 204
+    assert (await api.client.get(f"{TASKS}/{task}")).status_code == 404

@@ -53,7 +53,7 @@ async def test_a_line_that_a_kill_tore_hides_no_start(order: OrderMaker, tmp_pat
     assert [start["item"] for start in starts(log)] == ["a", placed.item]
 
 
-async def test_a_late_licence_is_not_a_start(order: OrderMaker, tmp_path: Path) -> None:
+async def test_a_late_lease_is_not_a_start(order: OrderMaker, tmp_path: Path) -> None:
     trunk = SimulatedTrunk(SimulatedSettings(log=tmp_path / "starts.jsonl"))
     await trunk.start()
     report = await trunk.place(order("+14155550140", delay=-1.0, room=0.5), Watch())

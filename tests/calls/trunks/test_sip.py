@@ -94,21 +94,21 @@ def best_correlation(said: "np.ndarray[Any, Any]", heard: "np.ndarray[Any, Any]"
     return float(np.corrcoef(said, heard[at : at + len(said)])[0, 1])
 
 
-async def test_a_late_licence_rings_nobody(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
+async def test_a_late_lease_rings_nobody(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
     report = await trunk.place(order(ONE, delay=-1.0, room=0.5), Watch())
     assert report.end is CallEnd.not_started
     assert report.dialled_at is None
     assert phones.lines("invite") == []
 
 
-async def test_a_call_starts_when_its_licence_begins(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
+async def test_a_call_starts_when_its_lease_begins(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:
     late, clocks = order(number(60), delay=0.4), time.time() - time.monotonic()
     early = order(number(60))
     await asyncio.gather(trunk.place(late, Watch()), trunk.place(early, Watch()))
     first, second = (await phones.until("invite", 2))[:2]
     assert first["item"] == early.item
     assert second["item"] == late.item
-    assert late.licence.start_at < second["invite_at"] - clocks < late.licence.until
+    assert late.lease.start_at < second["invite_at"] - clocks < late.lease.until
 
 
 async def test_hanging_up_before_the_dial_rings_nobody(trunk: SipTrunk, phones: Phones, order: OrderMaker) -> None:

@@ -310,7 +310,7 @@ async def told(operation: Awaitable[Any]) -> Any:
     claim may be asked again is left out: one that waited says `at once`, as it does not look for another batch."""
     try:
         result = await operation
-        return repr(result.bite if isinstance(result, Claim) else result)
+        return repr(result.portion if isinstance(result, Claim) else result)
     except (Conflict, NotFound) as refused:
         return refused.code
 

@@ -249,7 +249,7 @@ async def test_a_worker_without_answers_claims_nothing(scene: Scene) -> None:
         scene.store.lives.check("me")
 
 
-async def test_hints_of_other_processes_are_heard(scene: Scene) -> None:
+async def test_wakeups_of_other_processes_are_heard(scene: Scene) -> None:
     await scene.rows("SELECT pg_notify('covey', 'work lane')")
 
     async def heard() -> bool:

@@ -239,12 +239,12 @@ async def test_a_stop_waits_for_one_claim_and_not_for_all_that_queue(pair: Pair)
     stop = asyncio.ensure_future(pair.other.stop("w", pair.names.batch, StopReason.cancel))
     await pair.so_many_wait(4)
     gate.go.set()
-    assert (await first).bite is not None
+    assert (await first).portion is not None
     await behind.there.wait()
     async with patience():
         assert (await stop).first
     behind.go.set()
-    assert [(await one).bite for one in queue] == [None] * 3
+    assert [(await one).portion for one in queue] == [None] * 3
     assert await pair.wrong() == {}
 
 

@@ -1,1 +1,1 @@
-"""The house's own routes: health, keys and workspaces, do-not-call, people, trunks, the API page."""
+"""Covey's own routes: health, keys and workspaces, do-not-call, people, trunks, the API page."""

@@ -175,7 +175,7 @@ class Services:
 
     store: Store
     submission: Submission
-    hints: Wakeups
+    wakeups: Wakeups
     clock: Clock
     settings: Settings
     metrics: Metrics
@@ -201,7 +201,7 @@ class Services:
             facts = {name: TrunkFacts(name, trunk) for name, trunk in self.settings.trunks.items()}
             object.__setattr__(self, "trunks", facts)
         if self.orders is None:
-            object.__setattr__(self, "orders", Orders(self.store, self.hints, Withdrawals({})))
+            object.__setattr__(self, "orders", Orders(self.store, self.wakeups, Withdrawals({})))
         if self.fetcher is None:
             object.__setattr__(self, "fetcher", Fetcher(self.settings.fetch))
         if self.sealer is None:

@@ -278,7 +278,7 @@ async def resume(ctx: Ctx, batchId: BatchId) -> Response:
 
     async def work(_: str) -> Answer:
         resumed = await ctx.services.store.resume(ctx.workspace, batch.id, ctx.actor)
-        ctx.services.hints.work(resumed.lane)
+        ctx.services.wakeups.work(resumed.lane)
         return await _shown(ctx, resumed)
 
     return await idempotent(ctx, {}, work)
@@ -300,7 +300,7 @@ async def change(ctx: Ctx, batchId: BatchId, body: Change) -> Response:
     changed = await ctx.services.store.adjust(
         ctx.workspace, batch.id, {names.get(name, name): value for name, value in given.items()}, ctx.actor
     )
-    ctx.services.hints.work(changed.lane)
+    ctx.services.wakeups.work(changed.lane)
     return await _shown(ctx, changed)
 
 

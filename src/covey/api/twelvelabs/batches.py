@@ -254,7 +254,7 @@ async def _turned(ctx: Context, batch: Batch, doing: str, turn: Callable[[], Awa
         except Conflict:
             word = convert.ended_word(await find(ctx, batch.id))
             raise Conflict(f"The batch is {word} already; nothing was left to {doing}", code=f"batch_{word}") from None
-        ctx.services.hints.work(now.lane)
+        ctx.services.wakeups.work(now.lane)
         return Answer(views.batch_object(now, holding=await holding(ctx.services, now)))
 
     return await idempotent(ctx, {}, work, keep_refusals=False)

@@ -53,8 +53,8 @@ CANCELED_CODES = {
 
 
 def batch_word(batch: Batch) -> BatchWord:
-    """The word for a batch's state (docs/contracts/twelvelabs.md 13.1). One that is stopped by the clock reads as before
-    until its items have ended; one that could not go on was canceled by the server."""
+    """The word for a batch's state (docs/contracts/twelvelabs.md 13.1). One that the clock stops reads as before until
+    its items have ended; one that could not go on was canceled by the server."""
     match batch.state:
         case BatchState.completed:
             return "completed"

@@ -1,4 +1,4 @@
-"""What a list is checked against: the choices of whoever sends it, and the limits of the house."""
+"""What a list is checked against: the choices of whoever sends it, and the limits of the server."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -48,7 +48,7 @@ class ClipCache:
         return {clip: str(path) for clip, path in paths.items()}
 
     async def warm(self) -> None:
-        """Have the synthesizer ready: the first line it makes takes longer than a licence may wait."""
+        """Have the synthesizer ready: the first line it makes takes longer than a start lease may wait."""
         with contextlib.suppress(SpeechError):
             await self._synthesizer.speak("Ready.", "")
 

@@ -142,9 +142,9 @@ class SimulatedTrunk:
 
     async def _play(self, order: CallOrder, watch: CallWatch, dropped: asyncio.Event) -> CallReport:
         clock = CallClock()
-        if await _happens(self._withdrawn[order.id], order.licence.start_at - monotonic()):
+        if await _happens(self._withdrawn[order.id], order.lease.start_at - monotonic()):
             return _report(clock, CallEnd.aborted if dropped.is_set() else CallEnd.not_started)
-        if monotonic() > order.licence.until:
+        if monotonic() > order.lease.until:
             return replace(_report(clock, CallEnd.not_started), text="its start came too late")
         self._note(order)
         dialled_at = clock.now()

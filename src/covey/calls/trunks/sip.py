@@ -92,7 +92,7 @@ class SipTrunk:
             return _unplaced(CallEnd.invalid_number, "not a number that can be dialled")
         self._orders[order.id] = None
         try:
-            dialler = await self._with_room(order.licence.until, order.id)
+            dialler = await self._with_room(order.lease.until, order.id)
             if (end := self._orders[order.id]) is not None:
                 return _unplaced(end, "called off before the dial")
             if dialler is None:

@@ -67,15 +67,15 @@ class DemoServer:
 async def running(*, keep: bool) -> AsyncIterator[DemoServer]:
     """A server on a fresh folder that is ready. It is ended on the way out, unless all went well and `keep`."""
     folder = fresh_folder()
-    house = await _start(folder, keep=keep)
+    demo = await _start(folder, keep=keep)
     try:
-        await _until_ready(house)
-        yield house
+        await _until_ready(demo)
+        yield demo
     except BaseException:
-        await stop(house)
+        await stop(demo)
         raise
     if not keep:
-        await stop(house)
+        await stop(demo)
 
 
 def fresh_folder() -> Path:
@@ -139,10 +139,10 @@ def _free_port(wanted: int) -> int:
         return int(probe.getsockname()[1])
 
 
-async def _until_ready(house: DemoServer) -> None:
-    async with CoveyClient(house.profile, attempts=1) as client, asyncio.timeout(START_SECONDS):
+async def _until_ready(demo: DemoServer) -> None:
+    async with CoveyClient(demo.profile, attempts=1) as client, asyncio.timeout(START_SECONDS):
         while True:
-            trouble = house.ended()
+            trouble = demo.ended()
             if trouble is not None:
                 raise trouble
             with suppress(Unreachable):
@@ -151,19 +151,19 @@ async def _until_ready(house: DemoServer) -> None:
             await asyncio.sleep(0.1)
 
 
-async def stop(house: DemoServer) -> None:
+async def stop(demo: DemoServer) -> None:
     """End the server, whatever it does, and wait for it. Calls that are active are hung up."""
-    if house.process.poll() is not None:
+    if demo.process.poll() is not None:
         return
-    house.process.terminate()
-    if not await _gone(house, STOP_SECONDS):
-        house.process.kill()
-        house.process.wait()
+    demo.process.terminate()
+    if not await _gone(demo, STOP_SECONDS):
+        demo.process.kill()
+        demo.process.wait()
 
 
-async def _gone(house: DemoServer, seconds: float) -> bool:
+async def _gone(demo: DemoServer, seconds: float) -> bool:
     try:
-        await asyncio.wait_for(asyncio.to_thread(house.process.wait, seconds), seconds + 1)
+        await asyncio.wait_for(asyncio.to_thread(demo.process.wait, seconds), seconds + 1)
     except (subprocess.TimeoutExpired, TimeoutError):
         return False
     return True

@@ -57,42 +57,42 @@ async def _run(contacts: Path, agent_body: dict[str, Any], *, keep: bool) -> Exi
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     _heading("Covey's demo, first act: real SIP and sound, to phones that exist on this machine only")
-    async with running(keep=keep) as house:
-        print_line(f"A server of its own runs at {house.profile.url}, on the fresh folder {house.folder}.")
-        async with CoveyClient(house.profile) as client:
-            holds = await _show(client, house, contacts, agent_body)
-            holds = await _show_videos(client, house) and holds
-        _tell_next(house, keep=keep)
+    async with running(keep=keep) as demo:
+        print_line(f"A server of its own runs at {demo.profile.url}, on the fresh folder {demo.folder}.")
+        async with CoveyClient(demo.profile) as client:
+            holds = await _show(client, demo, contacts, agent_body)
+            holds = await _show_videos(client, demo) and holds
+        _tell_next(demo, keep=keep)
     if not keep:
         print_line("The server has ended; nothing is left running.")
     return Exit.ok if holds else Exit.failed
 
 
-async def _show(client: CoveyClient, house: DemoServer, contacts: Path, agent_body: dict[str, Any]) -> bool:
+async def _show(client: CoveyClient, demo: DemoServer, contacts: Path, agent_body: dict[str, Any]) -> bool:
     agent = await client.agents.create(agent_body)
     print_line(f"The agent {agent.name!r} says: {agent.greeting}")
 
     _heading(f"First batch: everybody in {_short(contacts)} is called")
-    first = await _first(client, house, contacts, agent)
+    first = await _first(client, demo, contacts, agent)
     calls = [call async for call in client.batches.calls(first.id)]
     _put_calls(calls)
 
     _heading("Second batch: the same people again, called back in mid-flight")
-    second = await _second(client, house, contacts, agent)
+    second = await _second(client, demo, contacts, agent)
     _put_calls([call async for call in client.batches.calls(second.id)])
 
     await _put_conversation(client, first, calls)
-    return await _put_proof(client, house, first, second)
+    return await _put_proof(client, demo, first, second)
 
 
-async def _show_videos(client: CoveyClient, house: DemoServer) -> bool:
+async def _show_videos(client: CoveyClient, demo: DemoServer) -> bool:
     from covey.cli.demo.videos import called_back, put_checked, second_act
 
     _heading("Second act: three short videos are drawn here, and the analyser local-facts is asked about them")
-    folder = house.folder / "videos"
+    folder = demo.folder / "videos"
 
     async def watch(batch_id: str) -> Batch:
-        return await _watch(client, house, batch_id)
+        return await _watch(client, demo, batch_id)
 
     checked = await second_act(client, folder, watch)
     data().print()
@@ -113,12 +113,12 @@ async def _show_videos(client: CoveyClient, house: DemoServer) -> bool:
     return good
 
 
-async def _first(client: CoveyClient, house: DemoServer, contacts: Path, agent: Agent) -> Batch:
+async def _first(client: CoveyClient, demo: DemoServer, contacts: Path, agent: Agent) -> Batch:
     started = await client.batches.start(contacts, agent.id, StartOptions(name="reminders"))
-    return await _watch(client, house, started.batch_id)
+    return await _watch(client, demo, started.batch_id)
 
 
-async def _second(client: CoveyClient, house: DemoServer, contacts: Path, agent: Agent) -> Batch:
+async def _second(client: CoveyClient, demo: DemoServer, contacts: Path, agent: Agent) -> Batch:
     options = StartOptions(name="called back", allow_duplicate=True, max_concurrent=AT_ONCE_IN_SECOND)
     started = await client.batches.start(contacts, agent.id, options)
     answer: list[Cancelled] = []
@@ -128,7 +128,7 @@ async def _second(client: CoveyClient, house: DemoServer, contacts: Path, agent:
         if not answer and progress.active >= AT_ONCE_IN_SECOND - 1 and progress.completed + progress.failed >= 2:
             answer.append(await client.batches.cancel(batch.id))
 
-    ended = await _watch(client, house, started.batch_id, cancel_in_flight)
+    ended = await _watch(client, demo, started.batch_id, cancel_in_flight)
     if not answer:
         raise DemoFailed("The second batch ended before it could be cancelled.")
     details = answer[0].details
@@ -139,10 +139,10 @@ async def _second(client: CoveyClient, house: DemoServer, contacts: Path, agent:
     return ended
 
 
-async def _watch(client: CoveyClient, house: DemoServer, batch_id: str, at_each_look: OnLook | None = None) -> Batch:
+async def _watch(client: CoveyClient, demo: DemoServer, batch_id: str, at_each_look: OnLook | None = None) -> Batch:
     seen = Seen()
     async for batch in following(client, batch_id, seen):
-        trouble = house.ended()
+        trouble = demo.ended()
         if trouble is not None:
             raise trouble
         if batch is not None and at_each_look is not None:
@@ -170,18 +170,18 @@ async def _put_conversation(client: CoveyClient, batch: Batch, calls: list[Call]
     put_transcript(call)
 
 
-async def _put_proof(client: CoveyClient, house: DemoServer, first: Batch, second: Batch) -> bool:
-    phones = next(house.folder.rglob("phones.jsonl"), None)
+async def _put_proof(client: CoveyClient, demo: DemoServer, first: Batch, second: Batch) -> bool:
+    phones = next(demo.folder.rglob("phones.jsonl"), None)
     if phones is None:
-        raise DemoFailed(f"The phones wrote no phones.jsonl below {house.folder}.")
-    results = {batch.id: house.folder / name for batch, name in ((first, "results.csv"), (second, "called-back.csv"))}
+        raise DemoFailed(f"The phones wrote no phones.jsonl below {demo.folder}.")
+    results = {batch.id: demo.folder / name for batch, name in ((first, "results.csv"), (second, "called-back.csv"))}
     for batch_id, file in results.items():
         await export_to(client, batch_id, file, "csv")
     _heading("Do the results say what the phones saw?")
     proofs = [await _prove(file, phones, batch_id) for batch_id, file in results.items()]
     for proof, batch in zip(proofs, (first, second), strict=True):
         _put_verdict(proof, batch)
-    _put_files(house, phones)
+    _put_files(demo, phones)
     return all(proof.holds for proof in proofs)
 
 
@@ -205,24 +205,24 @@ def _put_verdict(proof: Proof, batch: Batch) -> None:
         say(f"  {doubt}", "red")
 
 
-def _put_files(house: DemoServer, phones: Path) -> None:
+def _put_files(demo: DemoServer, phones: Path) -> None:
     _heading("What lies where")
-    sounds = {file.parent for file in house.folder.rglob("*") if file.suffix in SOUNDS}
-    print_line(f"results       {_short(house.folder / 'results.csv')}, {_short(house.folder / 'called-back.csv')}")
+    sounds = {file.parent for file in demo.folder.rglob("*") if file.suffix in SOUNDS}
+    print_line(f"results       {_short(demo.folder / 'results.csv')}, {_short(demo.folder / 'called-back.csv')}")
     print_line(f"phones' log   {_short(phones)}")
     for folder in sorted(sounds):
         print_line(f"sound         {_short(folder)}")
-    print_line(f"server's log  {_short(house.log)}")
+    print_line(f"server's log  {_short(demo.log)}")
 
 
-def _tell_next(house: DemoServer, *, keep: bool) -> None:
+def _tell_next(demo: DemoServer, *, keep: bool) -> None:
     _heading("What next")
     if keep:
-        print_line(f"The server keeps running at {house.profile.url}. To use it:")
-        print_line(f"  export COVEY_PROFILE={house.profile_file}")
+        print_line(f"The server keeps running at {demo.profile.url}. To use it:")
+        print_line(f"  export COVEY_PROFILE={demo.profile_file}")
         print_line("  covey list")
         print_line("  covey submit your.csv --agent reminder --watch      (demo numbers: +1 area code 555 01xx)")
-        print_line(f"To stop it: kill {house.process.pid}")
+        print_line(f"To stop it: kill {demo.process.pid}")
     else:
         print_line("`make demo KEEP=1` leaves the server running, for a list of your own to the demo phones.")
         print_line("`covey init` and `covey serve` start a server to stay.")

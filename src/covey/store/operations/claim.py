@@ -75,7 +75,7 @@ class Refs(NamedTuple):
     busy: set[str]
 
 
-async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
+async def claim(database: Database, worker: str, lane: str, capacity: int) -> Claim:
     """Take at most `room` items of one batch of the lane, fairly chosen, within every limit.
 
     Raises Conflict `worker_gone` if the worker was given up.
@@ -85,7 +85,7 @@ async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
     await pass_gate(database, lane)
     now = await database.now()
     limit = await database.row("lane_row", {"lane": lane})
-    if limit is None or room < 1:
+    if limit is None or capacity < 1:
         return Claim(None, None)
     if (closed := _closed(limit, now)) is not None:
         return closed
@@ -101,7 +101,7 @@ async def claim(database: Database, worker: str, lane: str, room: int) -> Claim:
         return closed
     if batch is None or not batch.may_start:
         return Claim(None, now)
-    return await _bite(database, now, worker, limit, batch, _fair_part(limit, choice, room))
+    return await _portion(database, now, worker, limit, batch, _fair_part(limit, choice, capacity))
 
 
 def _closed(limit: Row, now: datetime) -> Claim | None:
@@ -112,14 +112,14 @@ def _closed(limit: Row, now: datetime) -> Claim | None:
     return Claim(None, None) if limit.active >= limit.cap else None
 
 
-def _fair_part(limit: Row, choice: Row, room: int) -> int:
+def _fair_part(limit: Row, choice: Row, capacity: int) -> int:
     free = limit.cap - limit.active
     share = max(1, free // choice.shares)
     part = max(1, share // choice.batches)
-    return 1 if limit.open_until is not None else int(min(room, part, free))
+    return 1 if limit.open_until is not None else int(min(capacity, part, free))
 
 
-async def _bite(database: Database, now: datetime, worker: str, limit: Row, batch: LockedBatch, most: int) -> Claim:
+async def _portion(database: Database, now: datetime, worker: str, limit: Row, batch: LockedBatch, most: int) -> Claim:
     row = batch.row
     if row.expires_at is not None and row.expires_at <= micros(now):
         await control.expire_one(database, batch)

@@ -49,24 +49,24 @@ async def claim_deliveries(
     deliveries wait for one, another's are not kept waiting by them."""
     now = await database.now()
     asked = {"now": micros(now), "most": QUICK_AT_ONCE, "limit": limit + len(busy.keys() | resting)}
-    room = {}
+    free = {}
     for id_, failing, due in await database.rows("endpoints_due", asked):
         most = 0 if id_ in resting else 1 if failing else QUICK_AT_ONCE if id_ in quick else AT_ONCE
-        room[id_] = (bool(failing), min(due, most - busy.get(id_, 0)))
-    wanted = [(micros(now + lease), id_, micros(now), n) for id_, n in _shares(room, limit, sum(busy.values())).items()]
+        free[id_] = (bool(failing), min(due, most - busy.get(id_, 0)))
+    wanted = [(micros(now + lease), id_, micros(now), n) for id_, n in _shares(free, limit, sum(busy.values())).items()]
     taken = [_delivery(row) for row in await database.each_named("deliveries_take", wanted)]
     there = sorted({delivery.endpoint for delivery in taken})
     found = {row.id: endpoint_of(row) for row in await database.each_named("endpoint_row", [(id_,) for id_ in there])}
     return [Due(delivery, found[delivery.endpoint]) for delivery in taken if delivery.endpoint in found]
 
 
-def _shares(room: Mapping[str, tuple[bool, int]], limit: int, taken: int) -> dict[str, int]:
+def _shares(free: Mapping[str, tuple[bool, int]], limit: int, taken: int) -> dict[str, int]:
     """How many deliveries each endpoint gets of `limit`, one in turn. `room` is (whether it fails, how many it may
     have), in the order of their turns; `taken` places are taken already."""
     shares: dict[str, int] = {}
     end = taken + limit
     for turn in range(QUICK_AT_ONCE):
-        for id_, (failing, most) in room.items():
+        for id_, (failing, most) in free.items():
             if turn < most and taken < (min(end, FAILING_WITHIN) if failing else end):
                 shares[id_] = turn + 1
                 taken += 1

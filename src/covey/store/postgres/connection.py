@@ -188,9 +188,9 @@ async def _take(pool: Pool) -> Connection:
 
 def _ended(connection: Connection) -> bool:
     """Whether an idle session is over. Nothing is sent, its socket is only looked at: it has nothing else to say."""
-    looker = select.poll()
-    looker.register(connection.fileno(), select.POLLIN)
-    return bool(looker.poll(0))
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    return bool(poller.poll(0))
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""One worker's life: a session of its own that holds the worker's lock, beats, and hears the hints of others.
+"""One worker's life: a session of its own that holds the worker's lock, beats, and hears the wakeups of others.
 
 The lock stands and falls with the session, so the database itself says who is alive, even of a process that was
 killed. Sessions are lost without a fault of the process too; it then takes its lock again, and as its row says whether
@@ -80,13 +80,13 @@ class LockSession:
         url: str,
         worker: str,
         *,
-        heard: Callable[[str], None] = lambda hint: None,
+        heard: Callable[[str], None] = lambda wakeup: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> Self:
         """Take a new lock, write the worker's row, and beat from now on in a task of the running loop.
 
-        `url` leads to PostgreSQL itself. `heard` gets every hint that other processes give; "" means that any may have
-        been missed. Raises StoreError if the connection is a pooler's, Unavailable if the database does not answer.
+        `url` leads to PostgreSQL itself. `heard` gets the wakeups of other processes; "" means that some may have been
+        missed. Raises StoreError if the connection is a pooler's, Unavailable if the database does not answer.
         """
         life = cls(url, worker, heard, monotonic)
         try:
@@ -230,9 +230,9 @@ class LockSession:
                 async for notify in connection.notifies(timeout=left):
                     self._tell(notify.payload)
 
-    def _tell(self, hint: str) -> None:
+    def _tell(self, wakeup: str) -> None:
         try:
-            self._heard(hint)
+            self._heard(wakeup)
         except Exception:
             log.exception("wakeup_not_understood")
 
@@ -262,7 +262,7 @@ class LockSessions:
     def __init__(
         self,
         url: str,
-        heard: Callable[[str], None] = lambda hint: None,
+        heard: Callable[[str], None] = lambda wakeup: None,
         *,
         free_seconds: float = FREE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,

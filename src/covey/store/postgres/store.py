@@ -37,12 +37,12 @@ class PostgresStore(Store):
         *,
         lock_url: str | None = None,
         connections: int = 8,
-        heard: Callable[[str], None] = lambda hint: None,
+        heard: Callable[[str], None] = lambda wakeup: None,
         free_seconds: float = FREE_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`url` is libpq's; with a `lock_url` of its own it leads to a pooler (PgBouncer in transaction mode), and
-        `lock_url` to PostgreSQL itself. `clock` None: the database's own. `heard` gets the hints of all processes."""
+        `lock_url` to PostgreSQL itself. `clock` None: the database's own. `heard` gets the wakeups of all processes."""
         self._direct_url = lock_url or url
         self._clock = clock
         self._pool = make_pool(url, most=connections, pooled=lock_url is not None)
@@ -106,9 +106,9 @@ class PostgresStore(Store):
 
     # Claims, and who is alive
 
-    async def claim(self, worker: str, lane: str, room: int) -> Claim:
+    async def claim(self, worker: str, lane: str, capacity: int) -> Claim:
         self.lives.check(worker)
-        return await super().claim(worker, lane, room)
+        return await super().claim(worker, lane, capacity)
 
     async def time(self) -> datetime:
         if self._clock is not None:

@@ -19,7 +19,7 @@ WHERE dead_at < (extract(epoch FROM clock_timestamp() - interval '7 days') * 100
 SELECT nextval('worker_keys')::integer
 
 -- name: lives_listen (postgres)
--- Hear the hints of other processes on this connection.
+-- Hear the wakeups of other processes on this connection.
 LISTEN covey
 
 -- name: lives_mine (postgres)

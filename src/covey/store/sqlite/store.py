@@ -31,8 +31,8 @@ T = TypeVar("T")
 class SqliteStore(Store):
     """A database in one file, owned by one process. Implements `covey.store.store.Store`."""
 
-    def __init__(self, path: Path, clock: Clock, heard: Callable[[str], None] = lambda hint: None) -> None:
-        """`path` is the database file; its folder must exist. `heard` gets the hints, all of this process."""
+    def __init__(self, path: Path, clock: Clock, heard: Callable[[str], None] = lambda wakeup: None) -> None:
+        """`path` is the database file; its folder must exist. `heard` gets the wakeups, all of this process."""
         self.path = Path(path)
         self.clock = clock
         self.lock = OwnerLock(self.path.with_suffix(".lock"))

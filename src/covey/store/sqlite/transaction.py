@@ -26,7 +26,7 @@ class SqliteConnection:
         self.connection = connection
         self._sql = sql
         self.wakeups: list[str] = []
-        """The hints of the operation that is being run."""
+        """The wakeups of the operation that is being run."""
 
     def end_at(self, end: float | None) -> None:
         """Interrupt what is executed after `end`, in monotonic seconds; None: nothing."""

@@ -43,9 +43,9 @@ class Writer:
     """Runs operations on one connection, in one thread, in groups."""
 
     def __init__(
-        self, connect: Callable[[], SqliteConnection], heard: Callable[[str], None] = lambda hint: None
+        self, connect: Callable[[], SqliteConnection], heard: Callable[[str], None] = lambda wakeup: None
     ) -> None:
-        """`connect` is called once, in the writer's thread; `heard` on the loop, with every hint of an operation that
+        """`connect` is called once, in the writer's thread; `heard` on the loop, with every wakeup of an operation that
         is on disk, and before whoever asked for the operation goes on."""
         self._connect = connect
         self._heard = heard
@@ -150,12 +150,12 @@ class Writer:
     def _deliver(self, done: list[_Job]) -> None:
         for job in done:
             _tell(job)
-            for hint in job.wakeups if job.error is None else ():
-                self._hear(hint)
+            for wakeup in job.wakeups if job.error is None else ():
+                self._hear(wakeup)
 
-    def _hear(self, hint: str) -> None:
+    def _hear(self, wakeup: str) -> None:
         try:
-            self._heard(hint)
+            self._heard(wakeup)
         except Exception:
             log.exception("wakeup_not_understood")
 

@@ -76,7 +76,7 @@ class OutboundCall:
         return self._talking
 
     async def run(self, say: Say, before_dial: Callable[[], Any], hears_us: Callable[[], bool]) -> CallReport:
-        """The whole call. `before_dial` is awaited right before the INVITE; the licence is looked at after it.
+        """The whole call. `before_dial` is awaited right before the INVITE; the start lease is looked at after it.
         `hears_us` says whether the far side would take a CANCEL: it has answered the INVITE, if only by 100 Trying."""
         self._say = say
         self._hears_us = hears_us
@@ -164,7 +164,7 @@ class OutboundCall:
     async def _its_turn(self) -> str:
         """Wait for the start; why the call may not be dialled then, "" if it may."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, self.order.licence.start_at - time.monotonic())):
+            async with asyncio.timeout(max(0.0, self.order.lease.start_at - time.monotonic())):
                 await self._called_off.wait()
         return self._may_not_dial()
 
@@ -176,7 +176,7 @@ class OutboundCall:
         if self._called_off.is_set():
             self._end = CallEnd.not_started
             return "withdrawn before the dial"
-        if time.monotonic() > self.order.licence.until:
+        if time.monotonic() > self.order.lease.until:
             self._end = CallEnd.not_started
             return "its start came too late"
         return ""

@@ -26,7 +26,7 @@ from covey.processes.frames import Message
 
 def read_order(data: Message) -> CallOrder:
     """The call order that was sent as `data`."""
-    return CallOrder(**{**data, "script": _read_script(data["script"]), "licence": StartLease(**data["licence"])})
+    return CallOrder(**{**data, "script": _read_script(data["script"]), "lease": StartLease(**data["lease"])})
 
 
 def _read_script(data: Message) -> Script:

@@ -13,7 +13,7 @@ from covey.analysis.media import Decoder, Facts, Undecodable
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import Asset
 from covey.engine.runner import Succeeded
-from tests.analysis.desk import Desk, open_desk
+from tests.analysis.harness import AnalysisHarness, open_analysis
 from tests.patience import patience
 
 
@@ -47,9 +47,9 @@ class Counting:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path) as desk:
-        yield desk
+async def analysis(tmp_path: Path) -> AsyncIterator[AnalysisHarness]:
+    async with open_analysis(tmp_path) as analysis:
+        yield analysis
 
 
 @pytest.fixture(scope="session")
@@ -69,31 +69,35 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return file.read_bytes()
 
 
-async def of(book: FactsCache, desk: Desk, asset: Asset, progress: Progress = lambda done, of: None) -> Facts:
-    async with desk.files.local(asset.id) as file:
+async def of(
+    book: FactsCache, analysis: AnalysisHarness, asset: Asset, progress: Progress = lambda done, of: None
+) -> Facts:
+    async with analysis.files.local(asset.id) as file:
         return await book.of(asset.id, file, progress)
 
 
-async def test_ten_prompts_on_one_video_are_one_decode_and_later_ones_none(desk: Desk, clip: bytes) -> None:
-    counting = Counting(desk.decoder)
-    asset = await desk.asset(clip, seconds=1.5)
-    runner = desk.with_backend(LocalFacts(FactsCache(counting, desk.files)))
+async def test_ten_prompts_on_one_video_are_one_decode_and_later_ones_none(
+    analysis: AnalysisHarness, clip: bytes
+) -> None:
+    counting = Counting(analysis.decoder)
+    asset = await analysis.asset(clip, seconds=1.5)
+    runner = analysis.with_backend(LocalFacts(FactsCache(counting, analysis.files)))
     prompts = ["List the chapters.", "What text is on screen?"] * 5
-    runs = [desk.run(asset, prompt={"input_text": prompt}, seq=n) for n, prompt in enumerate(prompts)]
+    runs = [analysis.run(asset, prompt={"input_text": prompt}, seq=n) for n, prompt in enumerate(prompts)]
     outcomes = await asyncio.gather(*(runner.run(run) for run in runs))
     assert all(isinstance(outcome, Succeeded) for outcome in outcomes)
     assert counting.begun == 1
-    later = FactsCache(counting, desk.files)
-    assert (await of(later, desk, asset)).shots
+    later = FactsCache(counting, analysis.files)
+    assert (await of(later, analysis, asset)).shots
     assert counting.begun == 1
 
 
-async def test_the_last_who_goes_away_ends_the_decode(desk: Desk, long: bytes) -> None:
-    counting = Counting(desk.decoder)
-    asset, book = await desk.asset(long), FactsCache(counting, desk.files)
+async def test_the_last_who_goes_away_ends_the_decode(analysis: AnalysisHarness, long: bytes) -> None:
+    counting = Counting(analysis.decoder)
+    asset, book = await analysis.asset(long), FactsCache(counting, analysis.files)
     told = [list[float](), list[float]()]
     waiting = [
-        asyncio.create_task(of(book, desk, asset, lambda done, of, heard=heard: heard.append(done)))  # type: ignore[misc]
+        asyncio.create_task(of(book, analysis, asset, lambda done, of, heard=heard: heard.append(done)))  # type: ignore[misc]
         for heard in told
     ]
     await counting.told.wait()
@@ -108,38 +112,40 @@ async def test_the_last_who_goes_away_ends_the_decode(desk: Desk, long: bytes) -
         await asyncio.wait([waiting[1]])
         await counting.gone.wait()
     assert (counting.begun, counting.left, counting.children) == (1, 1, 0)
-    assert await desk.files.facts(asset.id) is None
+    assert await analysis.files.facts(asset.id) is None
 
 
-async def test_one_who_comes_after_all_others_left_gets_a_decode_of_its_own(desk: Desk, clip: bytes) -> None:
-    counting = Counting(desk.decoder)
-    asset, book = await desk.asset(clip), FactsCache(counting, desk.files)
-    gone = asyncio.create_task(of(book, desk, asset))
+async def test_one_who_comes_after_all_others_left_gets_a_decode_of_its_own(
+    analysis: AnalysisHarness, clip: bytes
+) -> None:
+    counting = Counting(analysis.decoder)
+    asset, book = await analysis.asset(clip), FactsCache(counting, analysis.files)
+    gone = asyncio.create_task(of(book, analysis, asset))
     while not counting.begun:
         await asyncio.sleep(0)
     gone.cancel()
-    facts = await of(book, desk, asset)
+    facts = await of(book, analysis, asset)
     assert facts.seconds == pytest.approx(1.5, abs=0.1)
     assert counting.begun == 2
 
 
-async def test_facts_of_another_version_and_damaged_ones_are_read_anew(desk: Desk, clip: bytes) -> None:
-    counting = Counting(desk.decoder)
-    asset, book = await desk.asset(clip), FactsCache(counting, desk.files)
-    facts = await of(book, desk, asset)
-    await desk.files.keep_facts(asset.id, replace(facts, version="0", shots=()).dump())
-    assert await of(book, desk, asset) == facts
+async def test_facts_of_another_version_and_damaged_ones_are_read_anew(analysis: AnalysisHarness, clip: bytes) -> None:
+    counting = Counting(analysis.decoder)
+    asset, book = await analysis.asset(clip), FactsCache(counting, analysis.files)
+    facts = await of(book, analysis, asset)
+    await analysis.files.keep_facts(asset.id, replace(facts, version="0", shots=()).dump())
+    assert await of(book, analysis, asset) == facts
     assert counting.begun == 2
-    assert Facts.load(await desk.files.facts(asset.id) or b"") == facts
-    await desk.files.keep_facts(asset.id, facts.dump()[:-20])
-    assert await of(book, desk, asset) == facts
+    assert Facts.load(await analysis.files.facts(asset.id) or b"") == facts
+    await analysis.files.keep_facts(asset.id, facts.dump()[:-20])
+    assert await of(book, analysis, asset) == facts
     assert counting.begun == 3
 
 
-async def test_all_who_wait_for_a_broken_video_are_told_so_and_nothing_is_kept(desk: Desk) -> None:
-    counting = Counting(desk.decoder)
-    asset, book = await desk.asset(b"no video" * 100), FactsCache(counting, desk.files)
-    told = await asyncio.gather(*(of(book, desk, asset) for _ in range(3)), return_exceptions=True)
+async def test_all_who_wait_for_a_broken_video_are_told_so_and_nothing_is_kept(analysis: AnalysisHarness) -> None:
+    counting = Counting(analysis.decoder)
+    asset, book = await analysis.asset(b"no video" * 100), FactsCache(counting, analysis.files)
+    told = await asyncio.gather(*(of(book, analysis, asset) for _ in range(3)), return_exceptions=True)
     assert [error.code for error in told if isinstance(error, Undecodable)] == ["video_file_broken"] * 3
     assert counting.begun == 1
-    assert await desk.files.facts(asset.id) is None
+    assert await analysis.files.facts(asset.id) is None

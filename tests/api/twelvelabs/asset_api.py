@@ -17,23 +17,23 @@ from covey.analysis.storage import AssetFiles
 from covey.api.app import create_app, routes
 from covey.fetch import Fetcher
 from covey.settings import Analysis, Fetch
-from tests.api.house import WORKER, House, open_house
+from tests.api.harness import WORKER, ApiHarness, open_api
 
 LOOPBACK = Fetch.model_validate({"allow": ["127.0.0.0/8"]})
 
 
 @dataclass
-class Shelf:
+class AssetApi:
     """The opened house, its intake, and where it listens."""
 
-    house: House
+    api: ApiHarness
     intake: Intake
     url: str
     data: Path
 
     @property
     def client(self) -> httpx.AsyncClient:
-        return self.house.client
+        return self.api.client
 
     def kept(self) -> list[str]:
         """The names of the files that assets lie in, and of whatever lies in the spool."""
@@ -55,24 +55,24 @@ class Shelf:
 
 
 @asynccontextmanager
-async def open_shelf(
+async def open_asset_api(
     data: Path, fetch: Fetch = LOOPBACK, fetcher: Fetcher | None = None, **analysis: Any
-) -> AsyncIterator[Shelf]:
+) -> AsyncIterator[AssetApi]:
     """Open it; sandboxes are weak where the machine has none. `fetcher` takes the place of one made of `fetch`."""
     data.mkdir(parents=True, exist_ok=True)
-    async with open_house(data) as house:
-        settings = house.services.settings.model_copy(
+    async with open_api(data) as api:
+        settings = api.services.settings.model_copy(
             update={"analysis": Analysis(sandbox="weak", **analysis), "fetch": fetch}
         )
         files = AssetFiles(None, data / "assets", data / "asset-spool")
         fetcher, decoder = fetcher or Fetcher(fetch), Decoder(settings.analysis)
-        intake = Intake(house.services.store, files, decoder, fetcher, house.clock, settings.analysis, WORKER)
-        services = replace(house.services, settings=settings, intake=intake, fetcher=fetcher)
+        intake = Intake(api.services.store, files, decoder, fetcher, api.clock, settings.analysis, WORKER)
+        services = replace(api.services, settings=settings, intake=intake, fetcher=fetcher)
         app = create_app(services, routes())
-        async with listening(app) as url, httpx.AsyncClient(base_url=url, headers=house.headers()) as client:
-            house.client = client
+        async with listening(app) as url, httpx.AsyncClient(base_url=url, headers=api.headers()) as client:
+            api.client = client
             try:
-                yield Shelf(house, intake, url, data)
+                yield AssetApi(api, intake, url, data)
             finally:
                 await intake.close()
                 await decoder.close()

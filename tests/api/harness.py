@@ -83,7 +83,7 @@ class MovingClock(SystemClock):
 
 
 @dataclass
-class House:
+class ApiHarness:
     """The opened API."""
 
     app: ASGIApp
@@ -148,13 +148,13 @@ class House:
     async def claim(self, room: int = 1, lane: str = "demo") -> list[tuple[ClaimedRuns, Claimed]]:
         """Take items as a worker does."""
         claim = await self.services.store.claim(WORKER, lane, room)
-        return [(claim.bite, run) for run in claim.bite.runs] if claim.bite else []
+        return [(claim.portion, run) for run in claim.portion.runs] if claim.portion else []
 
     async def finish(self, taken: tuple[ClaimedRuns, Claimed], outcome: Outcome) -> None:
         """End an item as a worker does."""
-        bite, run = taken
+        portion, run = taken
         started = self.clock.now() - timedelta(seconds=42)
-        one = Finished(bite.batch, run.seq, run.attempt, outcome, started, self.clock.now())
+        one = Finished(portion.batch, run.seq, run.attempt, outcome, started, self.clock.now())
         report = await self.services.store.finish(WORKER, [one])
         assert report.written == 1
 
@@ -195,7 +195,7 @@ def _routes() -> FastAPI:
 
 
 @asynccontextmanager
-async def open_house(data: Path, database: str = "", **limits: Any) -> AsyncIterator[House]:
+async def open_api(data: Path, database: str = "", **limits: Any) -> AsyncIterator[ApiHarness]:
     """Open everything over a database in `data`, or over a new one of the kind `database`, and close it again."""
     clock = MovingClock()
     settings = Settings(
@@ -205,8 +205,8 @@ async def open_house(data: Path, database: str = "", **limits: Any) -> AsyncIter
         analysis=Analysis(sandbox="weak"),
     )
     opened = DATABASES[database].open(clock) if database else _in_folder(data, clock)
-    async with opened as store, _over(store, data, clock, settings) as house:
-        yield house
+    async with opened as store, _over(store, data, clock, settings) as api:
+        yield api
 
 
 @asynccontextmanager
@@ -220,16 +220,16 @@ async def _in_folder(data: Path, clock: MovingClock) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def _over(store: Store, data: Path, clock: MovingClock, settings: Settings) -> AsyncIterator[House]:
+async def _over(store: Store, data: Path, clock: MovingClock, settings: Settings) -> AsyncIterator[ApiHarness]:
     files = AssetFiles(None, data / "assets", data / "spool-assets")
     decoder, fetcher = Decoder(settings.analysis), Fetcher(settings.fetch)
     intake = Intake(store, files, decoder, fetcher, clock, settings.analysis, WORKER)
     try:
-        hints = Wakeups()
+        wakeups = Wakeups()
         services = Services(
             store=store,
-            submission=Submission(store, hints, WORKER),
-            hints=hints,
+            submission=Submission(store, wakeups, WORKER),
+            wakeups=wakeups,
             clock=clock,
             settings=settings,
             metrics=Metrics(),
@@ -245,10 +245,10 @@ async def _over(store: Store, data: Path, clock: MovingClock, settings: Settings
         app = create_app(services, _routes())
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://covey") as client:
-            house = House(app, services, client, clock, secrets)
-            client.headers.update(house.headers())
+            api = ApiHarness(app, services, client, clock, secrets)
+            client.headers.update(api.headers())
             client.event_hooks = {"response": [declared]}
-            yield house
+            yield api
     finally:
         await intake.close()
         await decoder.close()

@@ -69,7 +69,7 @@ class Voice:
 
 
 @dataclass
-class Desk:
+class AnalysisHarness:
     """The runner and what it stands on."""
 
     voice: Voice
@@ -117,7 +117,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(folder: Path, resolve: Resolve | None = None) -> AsyncIterator[Desk]:
+async def open_analysis(folder: Path, resolve: Resolve | None = None) -> AsyncIterator[AnalysisHarness]:
     """Open it; loopback may be fetched from. `resolve` looks names up."""
     clock, voice = SystemClock(), Voice()
     files = AssetFiles(None, folder / "assets", folder / "spool")
@@ -127,7 +127,7 @@ async def open_desk(folder: Path, resolve: Resolve | None = None) -> AsyncIterat
         intake = Intake(store, files, decoder, fetcher, clock, SETTINGS, "worker")
         runner = AnalysisRunner(voice, intake, files, clock, SETTINGS)
         try:
-            yield Desk(voice, runner, store, files, intake, decoder, clock)
+            yield AnalysisHarness(voice, runner, store, files, intake, decoder, clock)
         finally:
             await intake.close()
             await decoder.close()

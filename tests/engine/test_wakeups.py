@@ -17,12 +17,12 @@ from covey.engine.wakeups import Wakeups
         ("what a newer Covey says", {"one", "two", "drops"}),
     ],
 )
-def test_a_hint_of_another_process(hint: str, woken: set[str]) -> None:
-    hints = Wakeups()
-    events = {"one": hints.lane("one"), "two": hints.lane("two"), "drops": hints.drops}
+def test_a_wakeup_of_another_process(hint: str, woken: set[str]) -> None:
+    wakeups = Wakeups()
+    events = {"one": wakeups.lane("one"), "two": wakeups.lane("two"), "drops": wakeups.drops}
     withdrawn: list[str] = []
-    hints.withdraw = withdrawn.append
-    hints.heard(hint)
+    wakeups.withdraw = withdrawn.append
+    wakeups.heard(hint)
     if hint.startswith("work:three"):
-        events["three:and:more"] = hints.lane("three:and:more")
+        events["three:and:more"] = wakeups.lane("three:and:more")
     assert {name for name, event in events.items() if event.is_set()} | set(withdrawn) == woken

@@ -29,8 +29,8 @@ from covey.engine.worker import Worker
 from covey.metrics import Metrics
 from covey.settings import Analysis, Model, ModelKind, Settings
 from tests.api.document import declared
-from tests.api.house import MovingClock, _accounts
-from tests.api.twelvelabs.shelf import listening
+from tests.api.harness import MovingClock, _accounts
+from tests.api.twelvelabs.asset_api import listening
 from tests.conformance.databases import DATABASES
 from tests.patience import patience
 
@@ -96,7 +96,7 @@ class Echo:
 
 
 @dataclass
-class Lab:
+class AnalysisApi:
     """The opened API. `asset` is ready, `unready` is being looked at, `foreign` belongs to another workspace."""
 
     url: str
@@ -143,7 +143,7 @@ class Lab:
 
 
 @asynccontextmanager
-async def open_lab(data: Path, database: str = "sqlite", **analysis: Any) -> AsyncIterator[Lab]:
+async def open_analysis_api(data: Path, database: str = "sqlite", **analysis: Any) -> AsyncIterator[AnalysisApi]:
     """Open everything over a new database."""
     clock = MovingClock()
     second = Model(kind=ModelKind.openai, url="http://127.0.0.1:9/v1", model="m")
@@ -151,15 +151,15 @@ async def open_lab(data: Path, database: str = "sqlite", **analysis: Any) -> Asy
     models = {SECOND: second, "private": other}
     settings = Settings(data=data, analysis=Analysis(**analysis), models=models)
     async with DATABASES[database].open(clock) as store:
-        echo, hints, metrics = Echo(), Wakeups(), Metrics()
+        echo, wakeups, metrics = Echo(), Wakeups(), Metrics()
         lanes = [lane_of("local-facts"), lane_of(SECOND)]
         for lane in lanes:
             await store.put_lane(Lane(lane, SLOTS))
-        worker = Worker(store, clock, hints, dict.fromkeys(lanes, echo), SLOTS, metrics)
+        worker = Worker(store, clock, wakeups, dict.fromkeys(lanes, echo), SLOTS, metrics)
         services = Services(
             store=store,
-            submission=Submission(store, hints, worker.id),
-            hints=hints,
+            submission=Submission(store, wakeups, worker.id),
+            wakeups=wakeups,
             clock=clock,
             settings=settings,
             metrics=metrics,
@@ -174,11 +174,11 @@ async def open_lab(data: Path, database: str = "sqlite", **analysis: Any) -> Asy
         try:
             async with listening(app) as url, httpx.AsyncClient(base_url=url, headers=headers) as client:
                 client.event_hooks = {"response": [declared]}
-                lab = Lab(url, app, services, client, echo, clock, secrets, worker)
-                lab.asset = await lab.add()
-                lab.unready = await lab.add(state=AssetState.processing)
-                lab.foreign = await lab.add("ws-other")
-                yield lab
+                api = AnalysisApi(url, app, services, client, echo, clock, secrets, worker)
+                api.asset = await api.add()
+                api.unready = await api.add(state=AssetState.processing)
+                api.foreign = await api.add("ws-other")
+                yield api
         finally:
             hurry = asyncio.Event()
             hurry.set()
