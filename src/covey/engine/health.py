@@ -1,7 +1,6 @@
 """Health: pings the far side of each lane while work waits there, and holds the lane while it takes nothing.
 
-Where others are at work, and the lane just worked for them, a ping that fails is this process's own affair: it only
-claims nothing itself.
+If other workers still reach the far side, only this process stops claiming.
 """
 
 import asyncio
@@ -11,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from covey.domain.clock import Clock
+from covey.engine.lane_backoff import LaneHold
 from covey.engine.runner import Runner
 from covey.engine.wakeups import Wakeups
 from covey.engine.worker import Worker
@@ -20,7 +20,7 @@ from covey.store.store import Lanes
 log = structlog.get_logger(__name__)
 
 PING_SECONDS = 5.0
-HOLD = timedelta(seconds=12)
+HOLD_SECONDS = 12.0
 """How long one failed ping holds a lane: longer than it takes until the next."""
 
 WORKED = timedelta(seconds=15)
@@ -34,16 +34,16 @@ class LaneHealth(Loop):
     seconds = PING_SECONDS
 
     def __init__(
-        self, store: Lanes, clock: Clock, hints: Wakeups, runners: Mapping[str, Runner], worker: Worker
+        self, store: Lanes, clock: Clock, wakeups: Wakeups, runners: Mapping[str, Runner], worker: Worker
     ) -> None:
         """`runners` are the runners by lane; `worker` is the one that has them."""
         self._store = store
         self._worker = worker
         self._clock = clock
-        self._hints = hints
+        self._wakeups = wakeups
         self._runners = runners
         self._down: set[str] = set()
-        self._lanes_held: set[str] = set()
+        self._holds = {lane: LaneHold(store, clock, lane) for lane in runners}
         self._announced: set[str] = set()
 
     async def round(self) -> None:
@@ -57,18 +57,15 @@ class LaneHealth(Loop):
         elif lane in self._down:
             self._down.discard(lane)
             self._worker.rest(lane, 0.0)
-            if lane in self._lanes_held:
-                self._lanes_held.discard(lane)
-                await self._store.close_lane(lane)
-            self._hints.work(lane)
+            await self._holds[lane].release()
+            self._wakeups.work(lane)
         await self._tell(lane)
 
     async def _fails(self, lane: str, wrong: str) -> None:
         """The lane's far side was not reached: nothing is claimed here, and by nobody unless it works for others."""
-        self._worker.rest(lane, HOLD.total_seconds())
+        self._worker.rest(lane, HOLD_SECONDS)
         if not await self._works_for_others(lane):
-            self._lanes_held.add(lane)
-            await self._store.open_lane(lane, self._clock.now() + HOLD, wrong)
+            await self._holds[lane].hold(wrong, HOLD_SECONDS)
         elif lane not in self._down:
             log.error("lane_unreachable_from_here", lane=lane, why=wrong)
         self._down.add(lane)
