@@ -64,7 +64,7 @@ chaos: .venv/.ready-dev ## Kill, freeze and cut off real processes on a real Pos
 fuzz: .venv/.ready-dev ## Fuzz a running server on each database, 20 minutes each; fails on any 5xx (SECONDS=60, ARGS='--seed 7')
 	@exec $(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
-guards: .venv/.ready-dev ## Take each guard of tests/guards.toml away, and see its test fail (ARGS=fence)
+guards: .venv/.ready-dev ## Take each guard of tests/guards away, and see its test fail (ARGS=fence)
 	@exec $(BIN)/python tools/guards.py $(ARGS)
 
 lock: .venv/.ready-dev ## Write uv.lock anew from pyproject.toml (ARGS=--upgrade takes newer versions)

@@ -26,7 +26,7 @@ from covey.domain.liveness import FROZEN_SECONDS
 from covey.engine.completer import STOP_SECONDS
 from covey.engine.worker import DROP_PATIENCE_SECONDS
 from covey.metrics import Metrics
-from covey.server.connections import ConnectionLimits
+from covey.server.connection_limits import ConnectionLimits
 from covey.server.process import HURRY_SECONDS
 from covey.settings import DEMO, Settings, TrunkKind, TrunkSettings
 from covey.store.postgres.store import PostgresStore

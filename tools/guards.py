@@ -1,4 +1,4 @@
-"""`make guards`: take each guard of tests/guards.toml away, one after the other, and see its test fail.
+"""`make guards`: take each guard of tests/guards away, one after the other, and see its test fail.
 
     python tools/guards.py [WORD …]
 
@@ -18,6 +18,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 180
+
+
+def guards() -> list[dict[str, Any]]:
+    """All rows, of all files."""
+    files = sorted((ROOT / "tests" / "guards").glob("*.toml"))
+    return [row for file in files for row in tomllib.loads(file.read_text(encoding="utf-8"))["guard"]]
 
 
 def take_away(copy: Path, guard: dict[str, Any]) -> str:
@@ -54,9 +60,8 @@ def fails(copy: Path, tests: list[str]) -> str:
 
 def main() -> None:
     """Take each away."""
-    rows = tomllib.loads((ROOT / "tests" / "guards.toml").read_text(encoding="utf-8"))["guard"]
     words = sys.argv[1:]
-    rows = [row for row in rows if not words or any(word in row["what"] for word in words)]
+    rows = [row for row in guards() if not words or any(word in row["what"] for word in words)]
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "src"

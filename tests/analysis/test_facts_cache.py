@@ -1,7 +1,6 @@
 """Facts are read once, by one decode, for all who ask; kept facts cost none."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from covey.analysis.media import Decoder, Facts, Undecodable
 from covey.analysis.media.drawing import DrawnScene, draw
 from covey.domain.asset import Asset
 from covey.engine.runner import Succeeded
-from tests.analysis.harness import AnalysisHarness, open_analysis
+from tests.analysis.harness import AnalysisHarness
 from tests.patience import patience
 
 
@@ -44,12 +43,6 @@ class Counting:
     def children(self) -> int:
         """The processes that decode now."""
         return len(self._decoder._running)
-
-
-@pytest.fixture
-async def analysis(tmp_path: Path) -> AsyncIterator[AnalysisHarness]:
-    async with open_analysis(tmp_path) as analysis:
-        yield analysis
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,10 @@ from covey.analysis.localfacts.cache import FactsCache
 from covey.analysis.storage import FilesUnavailable
 from covey.domain.asset import Asset, AssetState
 from covey.engine.runner import Aborted, Blame, CannotGoOn, Failed, Retry, Returned, Succeeded
-from tests.analysis.harness import SAID, WORKSPACE, AnalysisHarness, Say, open_analysis
+from tests.analysis.harness import SAID, WORKSPACE, AnalysisHarness, Say
 from tests.api.twelvelabs import clips
 from tests.api.twelvelabs.asset_api import listening
 from tests.patience import patience
-
-
-@pytest.fixture
-async def analysis(tmp_path: Path) -> AsyncIterator[AnalysisHarness]:
-    async with open_analysis(tmp_path) as analysis:
-        yield analysis
 
 
 def raising(*errors: Exception) -> Say:

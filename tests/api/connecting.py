@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from covey.server.connections import ConnectionLimits
+from covey.server.connection_limits import ConnectionLimits
 
 LIVEZ = b"GET /livez HTTP/1.1\r\nhost: covey\r\n"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from covey.server.connections import ConnectionLimits
+from covey.server.connection_limits import ConnectionLimits
 from covey.server.process import _bind, http_config
 from tests.api.harness import PREFIX, ApiHarness
 

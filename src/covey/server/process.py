@@ -20,7 +20,8 @@ from covey.api.kit.services import Services
 from covey.domain.errors import Unavailable
 from covey.metrics import Metrics
 from covey.server.assembly import Server, running
-from covey.server.connections import ConnectionLimits, Networks, http_protocol
+from covey.server.connection_limits import ConnectionLimits, Networks
+from covey.server.connections import http_protocol
 from covey.settings import Settings, SettingsError
 
 log = structlog.get_logger(__name__)
