@@ -7,7 +7,8 @@ from covey.domain.account import AgentRecord, Blocked, Key, RequestFingerprint, 
 from covey.domain.errors import Conflict, NotFound, Unprocessable
 from covey.domain.run import Json
 from covey.store.operations.control import DROP
-from covey.store.operations.transaction import Database, Row, load, micros, moment, text
+from covey.store.operations.rows import AgentRow, KeyRow, WorkspaceRow
+from covey.store.operations.transaction import Database, load, micros, moment, text
 
 
 async def add_workspace(database: Database, workspace: Workspace) -> None:
@@ -44,7 +45,7 @@ async def workspace(database: Database, workspace: str) -> Workspace:
     return _workspace(row)
 
 
-def _workspace(row: Row) -> Workspace:
+def _workspace(row: WorkspaceRow) -> Workspace:
     return Workspace(row.id, row.name, moment(row.created_at), row.weight, load(row.settings))
 
 
@@ -77,7 +78,7 @@ async def add_key(database: Database, key: Key) -> None:
     )
 
 
-def _key(row: Row) -> Key:
+def _key(row: KeyRow) -> Key:
     return Key(
         id=row.id,
         workspace=row.workspace,
@@ -127,7 +128,7 @@ async def put_agent(database: Database, agent: AgentRecord) -> None:
     )
 
 
-def _agent(row: Row) -> AgentRecord:
+def _agent(row: AgentRow) -> AgentRecord:
     return AgentRecord(row.id, row.workspace, load(row.body), moment(row.created_at), moment(row.updated_at))
 
 

@@ -6,8 +6,9 @@ from typing import Any
 from covey.domain.asset import Asset, AssetState
 from covey.domain.errors import NotFound
 from covey.domain.run import Json
+from covey.store.operations.rows import AssetRow
 from covey.store.operations.runs import clean
-from covey.store.operations.transaction import Database, Row, load, micros, moment, text
+from covey.store.operations.transaction import Database, load, micros, moment, text
 
 
 def _facts(asset: Asset) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def _facts(asset: Asset) -> dict[str, Any]:
     }
 
 
-def _asset(row: Row) -> Asset:
+def _asset(row: AssetRow) -> Asset:
     return Asset(
         id=row.id,
         workspace=row.workspace,

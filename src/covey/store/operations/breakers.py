@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from covey.domain.breaker import Breaker
 from covey.store.operations.outbox import record_holding
-from covey.store.operations.transaction import Database, Row, micros, moment
+from covey.store.operations.rows import LaneRow
+from covey.store.operations.transaction import Database, micros, moment
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ async def read_breakers(database: Database, lanes: Iterable[str]) -> dict[str, L
     return found
 
 
-def _breaker(row: Row) -> Breaker:
+def _breaker(row: LaneRow) -> Breaker:
     return Breaker(
         open_until=moment(row.open_until),
         reason=row.open_reason,

@@ -13,8 +13,9 @@ from covey.domain.lane import LONGEST_OPEN, START_HORIZON, START_SLACK, gap, nex
 from covey.domain.run import DO_NOT_CALL, Claimed, ClaimedRuns, RunState
 from covey.store.operations import control
 from covey.store.operations.counts import LockedBatch, locked_batch, save
+from covey.store.operations.rows import ChoiceRow, LaneRow, LockedRow
 from covey.store.operations.runs import UNUSED
-from covey.store.operations.transaction import Database, Row, lock, micros, moment, pass_gate
+from covey.store.operations.transaction import Database, lock, micros, moment, pass_gate
 from covey.store.results import Claim
 
 PROBE_PATIENCE = timedelta(seconds=60)
@@ -104,7 +105,7 @@ async def claim(database: Database, worker: str, lane: str, capacity: int) -> Cl
     return await _portion(database, now, worker, limit, batch, _fair_part(limit, choice, capacity))
 
 
-def _closed(limit: Row, now: datetime) -> Claim | None:
+def _closed(limit: LaneRow, now: datetime) -> Claim | None:
     """The answer of a lane that can start nothing now, whatever waits. One that is open for longer than any is opened
     for was so before the clock was set back: it is probed."""
     if limit.open_until is not None and micros(now) < limit.open_until <= micros(now + LONGEST_HOLD):
@@ -112,14 +113,16 @@ def _closed(limit: Row, now: datetime) -> Claim | None:
     return Claim(None, None) if limit.active >= limit.cap else None
 
 
-def _fair_part(limit: Row, choice: Row, capacity: int) -> int:
+def _fair_part(limit: LaneRow, choice: ChoiceRow, capacity: int) -> int:
     free = limit.cap - limit.active
     share = max(1, free // choice.shares)
     part = max(1, share // choice.batches)
     return 1 if limit.open_until is not None else int(min(capacity, part, free))
 
 
-async def _portion(database: Database, now: datetime, worker: str, limit: Row, batch: LockedBatch, most: int) -> Claim:
+async def _portion(
+    database: Database, now: datetime, worker: str, limit: LaneRow, batch: LockedBatch, most: int
+) -> Claim:
     row = batch.row
     if row.expires_at is not None and row.expires_at <= micros(now):
         await control.expire_one(database, batch)
@@ -149,14 +152,14 @@ async def _portion(database: Database, now: datetime, worker: str, limit: Row, b
     return Claim(await _handed_out(database, now, batch, taken.started, starts, slack), now)
 
 
-def _start_times(now: datetime, limit: Row, row: Row) -> Iterator[datetime]:
+def _start_times(now: datetime, limit: LaneRow, row: LockedRow) -> Iterator[datetime]:
     lane = (moment(limit.next_start), gap(limit.pace))
     own = (moment(row.next_start), gap(row.pace))
     return start_times(now, lane, own)
 
 
-async def _too_early(database: Database, now: datetime, limit: Row, batch: LockedBatch) -> Claim:
-    """No start time is free yet. If that is by the batch's own limits, it stands in nobody's way until one is."""
+async def _too_early(database: Database, now: datetime, limit: LaneRow, batch: LockedBatch) -> Claim:
+    """No start time is free yet. If that is by the batch's own limits, it steps aside until one is."""
     own = moment(batch.row.next_start)
     if batch.slots == 0 or (batch.row.pace and own and own > now + START_HORIZON):
         batch.find_next()
@@ -179,17 +182,19 @@ async def _gate(database: Database, now: datetime, batch: LockedBatch, wanted: i
     return taken
 
 
-async def _due_items(database: Database, now: datetime, row: Row, wanted: int) -> list[Candidate]:
+async def _due_items(database: Database, now: datetime, row: LockedRow, wanted: int) -> list[Candidate]:
     asked = {"batch": row.id, "now": micros(now), "limit": wanted + GATE_MARGIN}
     return [Candidate(*values) for values in await database.rows("due_items", asked)]
 
 
-async def _cursor_items(database: Database, row: Row, most: int) -> list[Candidate]:
+async def _cursor_items(database: Database, row: LockedRow, most: int) -> list[Candidate]:
     asked = {"batch": row.id, "cursor": row.cursor, "limit": min(most, row.total - row.cursor)}
     return [Candidate(*values) for values in await database.rows("cursor_items", asked)]
 
 
-async def _look(database: Database, now: datetime, row: Row, page: list[Candidate], taken: Taken, wanted: int) -> None:
+async def _look(
+    database: Database, now: datetime, row: LockedRow, page: list[Candidate], taken: Taken, wanted: int
+) -> None:
     """Judge the items of a page, until `wanted` may start."""
     known = await _known_refs(database, row, page)
     for candidate in page:
@@ -200,7 +205,7 @@ async def _look(database: Database, now: datetime, row: Row, page: list[Candidat
             return
 
 
-async def _known_refs(database: Database, row: Row, page: Sequence[Candidate]) -> Refs:
+async def _known_refs(database: Database, row: LockedRow, page: Sequence[Candidate]) -> Refs:
     """What is known of the refs of a page of candidates."""
     refs = [item.ref for item in page if item.ref is not None]
     if not refs:
@@ -211,7 +216,7 @@ async def _known_refs(database: Database, row: Row, page: Sequence[Candidate]) -
     return Refs(blocked, busy)
 
 
-def _judge(now: datetime, row: Row, item: Candidate, taken: Taken, known: Refs) -> None:
+def _judge(now: datetime, row: LockedRow, item: Candidate, taken: Taken, known: Refs) -> None:
     if item.ref is not None and item.ref in known.blocked:
         taken.blocked.append(item)
         return
@@ -227,7 +232,7 @@ def _judge(now: datetime, row: Row, item: Candidate, taken: Taken, known: Refs) 
     taken.started.append(item)
 
 
-async def _take_refs(database: Database, now: datetime, row: Row, taken: Taken) -> None:
+async def _take_refs(database: Database, now: datetime, row: LockedRow, taken: Taken) -> None:
     """Mark the refs of what is to start as active. Another lane's claim may have been faster with some of them."""
     about = [item for item in taken.started if item.ref is not None] if row.exclusive else []
     if not about:
@@ -261,14 +266,14 @@ async def _write_items(
 
 
 def _blocked_run(batch: bytes, item: Candidate, now: int) -> tuple[object, ...]:
-    message = "The workspace keeps this from being touched"
+    message = "On the workspace's do-not-call list"
     state = RunState.canceled.value
     end = (state, DO_NOT_CALL, message, None, item.tries, None, now, *UNUSED, b"{}")
     return (batch, item.seq, item.next_attempt, 1, *end)
 
 
 async def _take_slots(
-    database: Database, now: datetime, limit: Row, batch: LockedBatch, taken: Taken, starts: list[datetime]
+    database: Database, now: datetime, limit: LaneRow, batch: LockedBatch, taken: Taken, starts: list[datetime]
 ) -> None:
     """Take the slots of what is to start, and the turn: turns follow each other even where a clock was set back."""
     row, n = batch.row, len(taken.started)
@@ -299,7 +304,7 @@ async def _start_batch(database: Database, batch: LockedBatch) -> None:
         batch.event("started")
 
 
-async def _mark_probe(database: Database, now: datetime, limit: Row, batch: LockedBatch, item: Candidate) -> None:
+async def _mark_probe(database: Database, now: datetime, limit: LaneRow, batch: LockedBatch, item: Candidate) -> None:
     if limit.open_until is not None:
         probe = item_id(batch.row.id.hex(), item.seq)
         until = micros(now + PROBE_PATIENCE)

@@ -12,7 +12,8 @@ from covey.domain.batch import StopReason, stopped_state
 from covey.domain.lane import START_HORIZON, next_free
 from covey.domain.run import End
 from covey.store.operations.outbox import BATCHES, ITEMS, OutboxRow, of_batch, of_item
-from covey.store.operations.transaction import Database, Row, micros, moment, span_micros, text
+from covey.store.operations.rows import LockedRow, OfBatch
+from covey.store.operations.transaction import Database, micros, moment, span_micros, text
 from covey.store.operations.usage import Used, affordable
 
 KEPT = (
@@ -27,7 +28,7 @@ class LockedBatch:
     Times in it are microseconds; `now` is the time under the lock.
     """
 
-    def __init__(self, row: Row, now: int) -> None:
+    def __init__(self, row: LockedRow, now: int) -> None:
         self.row = row
         self.now = now
         self.codes: Counter[str] = Counter()
@@ -50,7 +51,7 @@ class LockedBatch:
 
     @property
     def may_be_dropped(self) -> bool:
-        """Whether it has active runs that harm nobody when they are dropped, and nobody told them yet."""
+        """Whether it has active runs that may be dropped without harm and were not told to end yet."""
         row = self.row
         return bool(row.repeatable and row.active and row.aborted_at is None)
 
@@ -162,7 +163,7 @@ async def _set_next(database: Database, moved: Sequence[LockedBatch]) -> None:
 
 
 def event(
-    row: Row, now: int, kind: str, actor: str | None = None, data: Mapping[str, Any] | None = None
+    row: OfBatch, now: int, kind: str, actor: str | None = None, data: Mapping[str, Any] | None = None
 ) -> tuple[Any, ...]:
-    """A row of `event_new`: `kind` happened to the batch of `row` (which has an id and a workspace)."""
+    """A row of `event_new`: `kind` happened to the batch of `row`."""
     return (row.workspace, row.id, now, kind, actor, text(data or {}))

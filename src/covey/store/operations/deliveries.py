@@ -7,6 +7,7 @@ from typing import Any
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import Delivery, DeliveryState
 from covey.store.operations.endpoints import endpoint_of, read_endpoint
+from covey.store.operations.rows import DeliveryRow
 from covey.store.operations.transaction import Database, Row, key, load, micros, moment
 from covey.store.results import Due, Tried
 
@@ -136,7 +137,7 @@ async def _read(database: Database, workspace: str, id: str) -> Delivery:
     return _delivery(row)
 
 
-def _delivery(row: Row) -> Delivery:
+def _delivery(row: DeliveryRow) -> Delivery:
     return Delivery(
         id=row.id.hex(),
         endpoint=row.endpoint,

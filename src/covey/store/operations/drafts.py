@@ -10,7 +10,8 @@ from covey.store.operations import reading
 from covey.store.operations.control import work
 from covey.store.operations.counts import event
 from covey.store.operations.outbox import record_scheduled
-from covey.store.operations.transaction import Database, Row, key, micros, span_micros, text
+from covey.store.operations.rows import DraftRow
+from covey.store.operations.transaction import Database, key, micros, span_micros, text
 
 FREE = Prices()
 
@@ -56,10 +57,10 @@ async def append(database: Database, batch: str, first_seq: int, items: Sequence
     await database.append("items_new", rows)
 
 
-async def _draft(database: Database, batch: str) -> Row:
+async def _draft(database: Database, batch: str) -> DraftRow:
     """A draft, locked."""
     await database.lock("lock_draft", {"batch": key(batch)})
-    row = await database.row("draft_row", {"batch": key(batch)})
+    row: DraftRow | None = await database.row("draft_row", {"batch": key(batch)})
     if row is None:
         raise NotFound(f"there is no draft {batch}")
     return row
@@ -84,7 +85,7 @@ async def accept(database: Database, batch: str, total: int, quota: Quota, actor
     return await reading.batch(database, batch)
 
 
-async def _check_duplicate(database: Database, row: Row, since: int, quota: Quota) -> None:
+async def _check_duplicate(database: Database, row: DraftRow, since: int, quota: Quota) -> None:
     if row.fingerprint is None or quota.allow_duplicate:
         return
     same = {"workspace": row.workspace, "fingerprint": row.fingerprint, "lane": row.lane, "since": since}
@@ -98,7 +99,7 @@ async def _check_duplicate(database: Database, row: Row, since: int, quota: Quot
         )
 
 
-async def _check_quota(database: Database, row: Row, total: int, quota: Quota) -> None:
+async def _check_quota(database: Database, row: DraftRow, total: int, quota: Quota) -> None:
     there = await database.row("open_in_workspace", {"workspace": row.workspace, "kind": row.kind})
     assert there is not None
     if row.origin == "batch" and there.batches >= quota.unended_batches:

@@ -7,7 +7,8 @@ from typing import Any
 
 from covey.domain.errors import Conflict, NotFound
 from covey.domain.webhook import ITEM_EVENTS, Endpoint
-from covey.store.operations.transaction import Database, Row, key, load, micros, moment, text
+from covey.store.operations.rows import EndpointRow
+from covey.store.operations.transaction import Database, key, load, micros, moment, text
 
 ORPHANED = timedelta(hours=1)
 """So long after it was made an endpoint of a single batch goes if there is no such batch: it was refused, or the
@@ -83,7 +84,7 @@ def _sweep_at(endpoint: Endpoint) -> datetime | None:
     return endpoint.created_at + ORPHANED
 
 
-def endpoint_of(row: Row) -> Endpoint:
+def endpoint_of(row: EndpointRow) -> Endpoint:
     """A row of the table as an endpoint."""
     return Endpoint(
         id=row.id,

@@ -8,7 +8,8 @@ from covey.domain.lane import Lane, LaneStatus
 from covey.domain.run import Progress
 from covey.store.operations.breakers import write_breaker
 from covey.store.operations.outbox import record_holding
-from covey.store.operations.transaction import Database, Row, key, micros, moment
+from covey.store.operations.rows import LaneRow
+from covey.store.operations.transaction import Database, key, micros, moment
 from covey.store.results import Dropped
 
 
@@ -47,7 +48,7 @@ async def lanes(database: Database) -> list[LaneStatus]:
     return [_status(row) for row in await database.named("lanes", {})]
 
 
-def _status(row: Row) -> LaneStatus:
+def _status(row: LaneRow) -> LaneStatus:
     return LaneStatus(
         name=row.lane,
         cap=row.cap,

@@ -30,8 +30,8 @@ def of_batch(batch: bytes, at: int, kind: str, data: str) -> list[OutboxRow]:
 
 
 def of_item(batch: bytes, seq: int, attempt: int, at: int, end: End) -> list[OutboxRow]:
-    """What is told of the end of an item, once: what is found out later about an unknown outcome changes its result,
-    but is not told again, as a receiver counts each item once, and may have been told of the batch's end."""
+    """The event of an item's end, sent once. A late truth about an unknown outcome changes the stored result and sends
+    nothing: a receiver counts each item once, and may have had the batch's end already."""
     if end.state not in ENDS:
         return []
     return [(stem(at), seq, ENDS[end.state], at, text({"code": end.code, "attempt": attempt}), batch)]
@@ -45,6 +45,6 @@ async def record_scheduled(database: Database, batch: bytes, now: int, start_at:
 
 
 async def record_holding(database: Database, lane: str, since: datetime, reason: str | None) -> None:
-    """The breaker of a lane has opened. Whoever calls this has seen that it was closed."""
+    """The breaker of a lane has opened. The caller has seen that it was closed."""
     told = {"lane": lane, "stem": stem(micros(since)), "at": micros(since), "data": text({"reason": reason})}
     await database.write("delivery_holding", told)

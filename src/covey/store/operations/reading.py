@@ -6,13 +6,14 @@ else its last run, else waiting, or canceled if the batch is stopped.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 
 from covey.domain.batch import Batch, BatchState, Counts, Event, StopReason
 from covey.domain.errors import NotFound
 from covey.domain.item import Item, ItemState, PastRun
 from covey.domain.run import RunState
-from covey.store.operations.transaction import Database, Row, key, load, micros, moment
+from covey.store.operations.rows import BatchRow, ItemRow, PastRunRow
+from covey.store.operations.transaction import Database, key, load, micros, moment
 
 UNENDED_STATES = frozenset(
     {BatchState.scheduled, BatchState.queued, BatchState.running, BatchState.paused, BatchState.stopping}
@@ -34,11 +35,11 @@ async def read_batch(
     return _batch(row, now or await database.now())
 
 
-async def _row(database: Database, id: str, bare: bool) -> Row | None:
+async def _row(database: Database, id: str, bare: bool) -> BatchRow | None:
     return await database.row("batch_facts" if bare else "batch_read", {"batch": key(id)})
 
 
-def _batch(row: Row, now: datetime) -> Batch:
+def _batch(row: BatchRow, now: datetime) -> Batch:
     return Batch(
         id=row.id.hex(),
         workspace=row.workspace,
@@ -72,7 +73,7 @@ def _batch(row: Row, now: datetime) -> Batch:
     )
 
 
-def _counts(row: Row) -> Counts:
+def _counts(row: BatchRow) -> Counts:
     return Counts(
         total=row.total,
         active=row.active,
@@ -181,9 +182,9 @@ async def _items(database: Database, found: Batch, seqs: Sequence[int], *, bare:
     return [_item(found.id, found.stopped_at is not None, row) for row in await database.named("items_read", asked)]
 
 
-def _item(batch_id: str, stopped: bool, row: Row) -> Item:
+def _item(batch_id: str, stopped: bool, row: ItemRow) -> Item:
     deferred = row.live_state == 0
-    last = _past(row) if row.run_attempt is not None else None
+    last = _past(cast("PastRunRow", row)) if row.run_attempt is not None else None
     if row.live_state == 1:
         state = ItemState.active
     elif last is not None:
@@ -202,11 +203,11 @@ def _item(batch_id: str, stopped: bool, row: Row) -> Item:
         reason=row.reason if deferred and not stopped else None,
         started_at=moment(row.live_started_at),
         last=last,
-        progress=None if row.done is None else (row.done, row.whole),
+        progress=None if row.done is None or row.whole is None else (row.done, row.whole),
     )
 
 
-def _past(row: Row) -> PastRun:
+def _past(row: PastRunRow) -> PastRun:
     return PastRun(
         attempt=row.run_attempt,
         state=RunState(row.run_state),

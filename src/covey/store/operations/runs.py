@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from covey.domain.lane import OWN_CODES, PATIENCE_CODES
 from covey.domain.run import Decision, Defer, End, ItemBudget, RunState
 from covey.store.operations.counts import LockedBatch
-from covey.store.operations.transaction import Database, Row, dump, micros
+from covey.store.operations.rows import LockedRow
+from covey.store.operations.transaction import Database, dump, micros
 from covey.store.operations.usage import cost_of
 
 UNUSED = (0.0, 0.0, 0, 0, 0)
@@ -25,7 +26,7 @@ class BudgetUsed(NamedTuple):
     dropped: int = 0
 
 
-def standing(row: Row, spent: BudgetUsed, lane_works: bool) -> ItemBudget:
+def standing(row: LockedRow, spent: BudgetUsed, lane_works: bool) -> ItemBudget:
     """What the outcome table must know of an item of the batch `row`."""
     return ItemBudget(
         stopped=row.stopped_at is not None,

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from covey.domain.run import Lost, decide
 from covey.store.operations.counts import LockedBatch, hots, save
+from covey.store.operations.rows import HeldRow, LiveRow
 from covey.store.operations.runs import BudgetUsed, Ended, RunRecorder, free_slots, standing
-from covey.store.operations.transaction import Database, Row, lock, micros, moment, pass_gates_of, span_micros
+from covey.store.operations.transaction import Database, lock, micros, moment, pass_gates_of, span_micros
 
 PIECE = 500
 """How many runs one settling deals with."""
@@ -35,7 +36,12 @@ async def settle(database: Database, worker: str, hold: Mapping[str, timedelta])
 
 
 async def _settle_run(
-    database: Database, worker: str, batch: LockedBatch, live: Row, hold: Mapping[str, timedelta], written: RunRecorder
+    database: Database,
+    worker: str,
+    batch: LockedBatch,
+    live: LiveRow,
+    hold: Mapping[str, timedelta],
+    written: RunRecorder,
 ) -> None:
     row = batch.row
     facts = standing(row, BudgetUsed(live.tries, live.returns, live.losses, 0, live.dropped), True)
@@ -51,7 +57,7 @@ async def _settle_run(
     )
 
 
-async def release_held(database: Database, rows: Iterable[Row]) -> int:
+async def release_held(database: Database, rows: Iterable[HeldRow]) -> int:
     """Give back the slots and refs of settled runs, whose lanes are locked; how many."""
     slots, shares, refs = Counter[str](), Counter[tuple[str, str]](), []
     for slot in rows:

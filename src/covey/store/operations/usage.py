@@ -7,7 +7,8 @@ from typing import Any
 
 from covey.domain.run import End
 from covey.domain.usage import Prices, Units, UsageLine
-from covey.store.operations.transaction import EPOCH, Database, Row, load
+from covey.store.operations.rows import LockedRow
+from covey.store.operations.transaction import EPOCH, Database, load
 
 _DAY = 86_400_000_000
 _FIRST_DAY = EPOCH.toordinal()
@@ -33,21 +34,21 @@ class Used:
             self.tokens_in += end.tokens_in
             self.tokens_out += end.tokens_out
 
-    def line(self, row: Row, now: int) -> tuple[Any, ...]:
+    def line(self, row: LockedRow, now: int) -> tuple[Any, ...]:
         """A row of `usage_add` about the batch of `row`."""
         day = now // _DAY
         sums = (self.items, self.micros, self.tokens_in, self.tokens_out, self.cost)
         return (row.workspace, day, row.id, row.actor, row.kind, *sums)
 
 
-def affordable(row: Row) -> int | None:
+def affordable(row: LockedRow) -> int | None:
     """How many more runs the batch of `row` can pay for, beside those that are active; None if nothing limits that."""
     if row.max_cost is None or not row.run_cost:
         return None
     return int((row.max_cost - row.spent) // row.run_cost - row.active)
 
 
-def cost_of(row: Row, end: End) -> int:
+def cost_of(row: LockedRow, end: End) -> int:
     """What an item of the batch of `row`, which has prices, costs that succeeded so. Its run is active no more: what
     is left beside what is reserved for others is the most, so that not even late truth can cost more than the batch
     may."""
