@@ -209,7 +209,7 @@ class AnalysisRunner:
         if asset.state is not AssetState.ready:
             raise _unusable(str(asset.facts.get("code") or "video_file_broken"), asset.error or "It cannot be used")
         if asset.kind != VIDEO:
-            raise _unusable("video_file_broken", f"It is no video but of the kind {asset.kind}")
+            raise _unusable("video_file_broken", f"This is a file of the kind {asset.kind}; a video is needed")
         return asset
 
     def _window(self, wanted: Wanted, asset: Asset) -> tuple[float, float]:

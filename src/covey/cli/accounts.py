@@ -59,7 +59,7 @@ def list_keys(
     workspace: Annotated[str | None, typer.Option(help="Only those of this workspace.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the keys; their secrets are kept by nobody."""
+    """List the keys; their secrets are never stored."""
     found = _with_accounts(lambda accounts: accounts.keys(workspace), as_json=as_json)
     if as_json:
         print_json(found)

@@ -25,7 +25,7 @@ class Exit(IntEnum):
     interrupted = 130
     """Ctrl-C."""
     unread = 141
-    """Whoever read what it prints went away, as `head` does; nothing is said of it."""
+    """The reader of its output went away, as `head` does; this is not reported."""
 
 
 def exit_code(error: errors.CoveyClientError) -> Exit:

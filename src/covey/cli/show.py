@@ -228,7 +228,7 @@ def export(
     batch: BatchOrNewest = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file; stdout if none.")] = None,
     format: Annotated[str, typer.Option(help="csv or jsonl.")] = "csv",
-    raw: Annotated[bool, typer.Option("--raw", help="Leave cells that a spreadsheet would run as they are.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Don't neutralise formulas: a spreadsheet may run them.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
 ) -> None:
     """Write the results of a batch: the columns of the list first, then what came of each call."""

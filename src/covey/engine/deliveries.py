@@ -29,7 +29,7 @@ GATHER_SECONDS = 0.01
 """What ends within this time is written down together."""
 
 MOST_AT_ONCE = 128
-"""So many deliveries are on their way at once. How many of one endpoint, the store knows."""
+"""The most deliveries in flight at once. The limits of one endpoint are in the store."""
 
 QUICK = timedelta(seconds=1)
 """An endpoint that answers within this time has more deliveries on their way than others."""

@@ -77,7 +77,7 @@ class LaneHealth(Loop):
         return not await self._worker.alone()
 
     async def _tell(self, lane: str) -> None:
-        """Say once in the log that a lane is held, whoever held it, and once that it goes on."""
+        """Log once that a lane is held, by whichever worker, and once that it goes on."""
         status = await self._store.lane(lane)
         held = status is not None and status.open_until is not None
         if status is not None and held and lane not in self._announced:

@@ -1,4 +1,4 @@
-"""Settles the runs of workers that are dead, whoever found them so."""
+"""Settles the runs of dead workers, whichever worker declared them dead."""
 
 from collections.abc import Mapping
 from datetime import timedelta

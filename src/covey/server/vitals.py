@@ -18,7 +18,7 @@ SHOWN_SECONDS = 60.0
 
 
 class LoopLag(Loop):
-    """Measures how late the event loop wakes whoever waits for it."""
+    """Measures how late the event loop wakes its tasks."""
 
     name = "loop lag"
     seconds = 0.1

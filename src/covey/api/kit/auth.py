@@ -191,7 +191,7 @@ _RANDOM, _CHECK = 40, 6
 def make_key(
     workspace: str | None, role: Role, name: str, now: datetime, expires_at: datetime | None = None
 ) -> tuple[Key, str]:
-    """A new key and its secret, which is shown once and kept by nobody. An admin's key has no workspace."""
+    """A new key and its secret, which is shown once and never stored. An admin's key has no workspace."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM))
     secret = f"{PREFIX}{body}{_checksum(body)}"
     key = Key(new_id(now), workspace, role, name, secret[:SHOWN], digest(secret), now, expires_at=expires_at)

@@ -31,7 +31,7 @@ INTERNAL = "Something went wrong inside the server; the log has it under this re
 
 
 class Unsure(Unavailable):
-    """The database did not answer while something was made; whether it was is found out by asking for it."""
+    """The database did not answer while something was made. Whether it was made shows when it is asked for."""
 
 
 class BodyTooLarge(HTTPException):

@@ -73,7 +73,7 @@ def _down(lane: LaneStatus, vocabulary: LaneVocabulary) -> str:
 def _full(batch: Batch, lane: LaneStatus | None, vocabulary: LaneVocabulary) -> Holding | None:
     """Everything that it may use at once is in use."""
     if batch.cap is not None and batch.counts.active >= batch.cap:
-        return Holding("limit_full", f"The batch's own {batch.cap} {vocabulary.items} at once are all taken")
+        return Holding("limit_full", f"All {batch.cap} of this batch's {vocabulary.items} at once are in use")
     if batch.max_cost is not None and batch.run_cost:
         left = batch.max_cost - batch.counts.spent - batch.counts.active * batch.run_cost
         if batch.counts.active and left < batch.run_cost:

@@ -86,7 +86,7 @@ async def resend_delivery(ctx: Ctx, endpointId: EndpointId, deliveryId: Delivery
     responses={**said(s200=SentAgain, s404=schemas.Problem), **POSTED, **WITH_BODY},
 )
 async def resend_failed(ctx: Ctx, endpointId: EndpointId, body: Resending) -> Response:
-    """Sends everything again that failed since a time. What is older than a delivery may be tried is tried once."""
+    """Sends everything again that failed since a time. Deliveries past the retry limit are retried once."""
     endpoint = await find(ctx, endpointId)
 
     async def work(_: str) -> Answer:

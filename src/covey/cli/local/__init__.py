@@ -18,7 +18,7 @@ ConfigFile = Annotated[
 
 def init(
     file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("covey.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Also over a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a commented covey.toml. COVEY_… in the environment stands above it."""
