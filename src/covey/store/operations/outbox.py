@@ -45,6 +45,6 @@ async def record_scheduled(database: Database, batch: bytes, now: int, start_at:
 
 
 async def record_holding(database: Database, lane: str, since: datetime, reason: str | None) -> None:
-    """The breaker of a lane has opened. The caller has seen that it was closed."""
+    """The breaker of a lane has opened, which was closed before."""
     told = {"lane": lane, "stem": stem(micros(since)), "at": micros(since), "data": text({"reason": reason})}
     await database.write("delivery_holding", told)
