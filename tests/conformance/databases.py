@@ -22,6 +22,9 @@ from covey.store.store import Store
 from ..patience import PATIENCE
 from ..postgres_server import session_server
 
+PATIENT = f"options=-c%20idle_in_transaction_session_timeout%3D{PATIENCE:.0f}s"
+"""Of a URL: on a busy machine a test may stand still within a transaction for longer than a server should."""
+
 Fault = Callable[[Store, Sequence[Callable[[], Awaitable[Any]]]], Awaitable[list[Any]]]
 
 
@@ -120,7 +123,9 @@ async def open_postgres(clock: Clock, heard: Heard = nobody) -> AsyncIterator[St
     server, name = session_server(), next(_names)
     while len(_left) > 1:
         server.drop(_left.pop(0))
-    store = PostgresStore(server.create_database(name, await template()), clock, heard=heard, free_seconds=0)
+    url = server.create_database(name, await template())
+    url += ("&" if "?" in url else "?") + PATIENT
+    store = PostgresStore(url, clock, heard=heard, free_seconds=0)
     await store.open()
     try:
         yield store
