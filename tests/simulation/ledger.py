@@ -13,6 +13,7 @@ from covey.domain.lane import START_HORIZON
 from covey.domain.run import Aborted, Failed, Finished, Outcome, Retry, Returned, Succeeded
 from covey.engine.reconciler import LOST_COMMITS
 from covey.engine.runner import Run
+from covey.store.operations.transaction import micros
 from covey.store.results import Claim, FinishReport, Stopped
 
 from .broken import Broken
@@ -22,6 +23,7 @@ from .loop import NOON, Loop
 from .losses import Losses
 from .script import LaneFacts, Submit
 from .takenback import TakenBack
+from .turns import Turns
 
 Key = tuple[str, int, int]
 """Batch, seq, attempt."""
@@ -113,6 +115,7 @@ class Ledger:
         self.began = 0.0
         self.losses = Losses(self)
         self.taken_back = TakenBack(self)
+        self.turns = Turns(database.connection.execute)
         self.trace: list[str] | None = None
         self.writes = 0
         self._second: dict[str, tuple[int, int]] = {}
@@ -175,6 +178,7 @@ class Ledger:
             raise Broken("who was given up claims nothing", worker=worker)
         if known.paused or known.stopped_at is not None or portion.lane != lane or len(portion.runs) > room:
             raise Broken("only open batches are claimed", batch=portion.batch, known=known)
+        self.turns.claimed(portion, micros(portion.now), self.lanes[lane].cap)
         for run in portion.runs:
             item = (portion.batch, run.seq)
             earliest = self._database.clock.now()

@@ -1,7 +1,7 @@
 """A history before it happens: the machines, what people do, what goes wrong, all drawn from one seed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from random import Random
 
@@ -157,6 +157,12 @@ class Kind(StrEnum):
     """What was acknowledged in the last moments is lost."""
     stumbling = "stumbling"
     """From end to end messages are late by themselves while others pass them, and answers are lost at once."""
+    flooding = "flooding"
+    """One workspace submits, cancels, pauses, resumes and retries without end, beside others on the same lanes."""
+
+
+FLOOD = "flood"
+"""The workspace that does so."""
 
 
 def write(seed: int, kind: Kind = Kind.any) -> Script:
@@ -183,6 +189,8 @@ def write(seed: int, kind: Kind = Kind.any) -> Script:
         acts.append(FailOver(round(dice.uniform(1, calm_at), 3), 0.5, round(dice.uniform(0, 0.2), 4)))
     if kind is Kind.stumbling:
         acts += [Weather(0.05, node, calm_at, stumbles=round(dice.uniform(0.02, 0.3), 3)) for node in range(nodes)]
+    if kind is Kind.flooding:
+        acts += _flood(dice, lanes, calm_at)
     acts.sort(key=lambda act: act.at)
     return Script(seed, nodes, dice.choice((2, 8, 20, 60)) if not bulk else 60, lanes, calm_at, tuple(acts))
 
@@ -219,6 +227,24 @@ def _order(dice: Random, submits: Sequence[Act], calm_at: float) -> Order:
     number = dice.randrange(len(submits))
     at = round(submits[number].at + dice.random() ** 2 * (calm_at - submits[number].at) + 0.3, 3)
     return Order(at, what, number, dice.randrange(10))
+
+
+def _flood(dice: Random, lanes: tuple[LaneFacts, ...], calm_at: float) -> list[Act]:
+    """Batch after batch of one workspace, each with some orders; a retry is the same batch once more."""
+    acts: list[Act] = []
+    for number in range(200, 200 + dice.randint(8, 20)):
+        drawn = _submit(dice, number, lanes, calm_at, bulk=False)
+        cap = next(lane.cap for lane in lanes if lane.name == drawn.lane)
+        items, seconds = dice.randint(1, 2 * cap + 5), min(drawn.seconds, 1.0)
+        batch = replace(drawn, workspace=FLOOD, start_in=None, items=items, seconds=seconds)
+        acts.append(batch)
+        at = batch.at
+        for _ in range(dice.randint(0, 4)):
+            at = round(at + dice.expovariate(2), 3)
+            acts.append(Order(at, dice.choice(("stop", "abort", "pause", "resume", "pause", "resume")), number))
+        if dice.random() < 0.4:
+            acts.append(replace(batch, at=round(at + dice.uniform(0.1, 1), 3), number=number + 100))
+    return acts
 
 
 def _zombie(dice: Random, lanes: tuple[LaneFacts, ...], calm_at: float) -> list[Act]:

@@ -20,6 +20,7 @@ from .world import World
 SEEDS = 1000
 FAIL_OVERS = [range(50), pytest.param(range(50, 250), marks=pytest.mark.slow)]
 STUMBLING = [range(25), pytest.param(range(25, 100), marks=pytest.mark.slow)]
+FLOODS = [range(15), pytest.param(range(15, 150), marks=pytest.mark.slow)]
 CHUNKS = 16
 """The histories come in so many tests, so that several processes share them. The first, in the default suite, has the
 seeds that docs/testing.md names."""
@@ -27,6 +28,7 @@ seeds that docs/testing.md names."""
 ROOT = Path(__file__).parents[2]
 
 SOAK_LIVES = 1_000_000
+SOAK_FLOODED_LIVES = 100_000
 SOAK_FROM = 1_000_000
 
 
@@ -115,6 +117,19 @@ def test_every_promise_holds_where_answers_are_late_by_themselves(seeds: range, 
     """A lost packet makes one answer late, and others pass it: whoever draws conclusions must know that it may come."""
     for seed in seeds:
         held.run(seed, Kind.stumbling)
+
+
+@pytest.mark.parametrize("seeds", FLOODS)
+def test_every_promise_holds_beside_a_workspace_that_floods_its_lanes(seeds: range, held: Held) -> None:
+    """And nobody starves; see `turns`."""
+    for seed in seeds:
+        held.run(seed, Kind.flooding)
+
+
+@pytest.mark.soak
+def test_every_promise_holds_beside_a_flood_for_long(held: Held) -> None:
+    held.until(range(SOAK_FROM, SOAK_FROM + 100_000_000), float("inf"), SOAK_FLOODED_LIVES)
+    print(f"\n{held}")
 
 
 @pytest.mark.soak
