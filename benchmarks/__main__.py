@@ -7,7 +7,7 @@ from pathlib import Path
 QUICK = ("engine", "postgres", "rivals", "hearing", "understanding", "intake", "calls")
 """What `make bench` runs. The others take longer: `cancels`, `kills`, `upload`, `trunk_down`, `pg_cancels`, `pg_lane`,
 `pg_fair`, `pg_growth`, `asset_upload`, `webhooks`, `analysis`, `prompts`, `checks`, `headers`,
-`stalls`."""
+`stalls`; `compare` needs other versions beside this one."""
 
 
 def main() -> None:
