@@ -148,4 +148,5 @@ def test_every_guard_can_be_taken_away() -> None:
         assert (COVEY / row["file"]).read_text(encoding="utf-8").count(row["old"]) == 1, row["what"]
         for test in row["tests"]:
             file, _, name = test.partition("::")
-            assert f"def {name.partition('[')[0]}" in (ROOT / "tests" / file).read_text(encoding="utf-8"), test
+            there = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert not name or f"def {name.partition('[')[0]}(" in there, test

@@ -12,7 +12,8 @@ from typing import Any, assert_never
 Json = Mapping[str, Any]
 
 START_LEASE_SECONDS = 0.5
-"""How long a claim allows a start, counted from before the worker asked."""
+"""How long a claim allows a start, counted from before the worker asked. A stop does not wait for workers that do not
+answer: this is the time after which nothing that they were handed can start any more."""
 
 MAX_RETURNS = 3
 MAX_LOSSES = 3

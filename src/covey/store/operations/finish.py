@@ -114,7 +114,11 @@ async def _finish_batch(
 
 
 async def _late_truth(database: Database, batch: LockedBatch, one: Finished) -> None:
-    """A run that was settled as unknown now says what came of it: the truth takes the place of the guess."""
+    """A run that was settled as unknown now says what came of it: the truth takes the place of the guess.
+
+    A worker that was declared dead may only have been cut off, and its calls went on; what they came to is worth more
+    than `outcome_unknown`. Nothing starts because of it: the item has ended either way.
+    """
     outcome = one.outcome.otherwise if isinstance(one.outcome, Retry) else one.outcome
     if not isinstance(outcome, Succeeded | Failed):
         outcome = Failed(outcome.code, "The run was settled before it was given back")

@@ -109,6 +109,7 @@ async def lock(database: Database, batches: Sequence[bytes], *, lanes: bool = Fa
 
     What was read before is to be read again. Who asks for lanes has passed their gate.
     """
+    # Batches before lanes, each by id: whoever took them in another order could wait for another for ever.
     asked = {"batches": sorted(batches)}
     await database.lock("lock_batches", asked)
     if lanes:

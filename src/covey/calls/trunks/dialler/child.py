@@ -65,6 +65,7 @@ class Dialler:
         self._settings = settings
         self._stack = Stack(settings, self._on_trace, lambda: os._exit(1))
         await self._stack.start()
+        # Should this process be killed, its parent ends the calls from the same address (decision 0007).
         self._sip_socket = self._stack.sip_socket()
         socket.send_fds(self._trace, [b"socket"], [self._sip_socket.fileno()])
         self._channel.send({"say": "ready", "pid": os.getpid()})
