@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import apsw
 import psycopg
@@ -57,7 +57,7 @@ async def test_a_type_has_the_columns_of_its_statements_on_sqlite(
 ) -> None:
     kind, pattern = STATEMENTS[name]
     for each in (found := names(pattern, sql := statements("sqlite"))):
-        assert columns_on_sqlite(tmp_path / "covey.db", sql[each]) - ALSO.get(name, set()) == set(kind.__annotations__)
+        assert columns_on_sqlite(tmp_path / "covey.db", sql[each]) - ALSO.get(name, set()) == set(get_type_hints(kind))
     assert found
 
 
@@ -66,4 +66,4 @@ async def test_a_type_has_the_columns_of_its_statements_on_postgresql(name: str)
     kind, pattern = STATEMENTS[name]
     url = session_server().url(await template())
     for each in names(pattern, sql := statements("postgres")):
-        assert columns_on_postgresql(url, sql[each]) - ALSO.get(name, set()) == set(kind.__annotations__)
+        assert columns_on_postgresql(url, sql[each]) - ALSO.get(name, set()) == set(get_type_hints(kind))

@@ -27,97 +27,6 @@ class LaneRow(Protocol):
     worked_at: int | None
 
 
-class LockedRow(Protocol):
-    """`batch_hot`: what an operation may change of a batch that it has locked, and what it needs to know for that."""
-
-    id: bytes
-    workspace: str
-    kind: str
-    lane: str
-    max_tries: int
-    repeatable: int
-    exclusive: int
-    self_pausing: int
-    hours: str | None
-    start_at: int | None
-    started_at: int | None
-    paused_at: int | None
-    stopped_at: int | None
-    stop_reason: str | None
-    aborted_at: int | None
-    completed_at: int | None
-    expires_at: int | None
-    erased_at: int | None
-    prices: str | None
-    actor: str | None
-    total: int
-    cursor: int
-    deferred: int
-    active: int
-    succeeded: int
-    failed: int
-    canceled: int
-    succeeded_seconds: float
-    last_succeeded_at: int | None
-    last_ended_at: int | None
-    cap: int | None
-    pace: float | None
-    next_start: int | None
-    next_at: int | None
-    served_at: int
-    streak: int
-    streak_code: str | None
-    stopped: int
-    spent: int
-    max_cost: int | None
-    run_cost: int
-    listeners: int
-
-
-class BatchRow(Protocol):
-    """`batch_facts`, `batches_page_…`: a batch as it is read. `batch_read` has its configuration, too."""
-
-    id: bytes
-    workspace: str
-    kind: str
-    lane: str
-    origin: str
-    name: str | None
-    notes: str
-    max_tries: int
-    hours: str | None
-    created_at: int
-    accepted_at: int | None
-    start_at: int | None
-    started_at: int | None
-    paused_at: int | None
-    pause_reason: str | None
-    stopped_at: int | None
-    stop_reason: str | None
-    stop_message: str | None
-    aborted_at: int | None
-    completed_at: int | None
-    expires_at: int | None
-    deletes_at: int | None
-    erased_at: int | None
-    max_cost: int | None
-    run_cost: int
-    spent: int
-    total: int
-    cursor: int
-    active: int
-    succeeded: int
-    failed: int
-    canceled: int
-    succeeded_seconds: float
-    last_succeeded_at: int | None
-    last_ended_at: int | None
-    cap: int | None
-    pace: float | None
-    next_at: int | None
-    state: str
-
-
 class OfBatch(Protocol):
     """Any row about one batch that names its workspace."""
 
@@ -125,11 +34,73 @@ class OfBatch(Protocol):
     workspace: str
 
 
-class DraftRow(Protocol):
+class BatchColumns(OfBatch, Protocol):
+    """The columns that `LockedRow` and `BatchRow` share."""
+
+    kind: str
+    lane: str
+    max_tries: int
+    hours: str | None
+    start_at: int | None
+    started_at: int | None
+    paused_at: int | None
+    stopped_at: int | None
+    stop_reason: str | None
+    aborted_at: int | None
+    completed_at: int | None
+    expires_at: int | None
+    erased_at: int | None
+    total: int
+    cursor: int
+    active: int
+    succeeded: int
+    failed: int
+    canceled: int
+    succeeded_seconds: float
+    last_succeeded_at: int | None
+    last_ended_at: int | None
+    cap: int | None
+    pace: float | None
+    next_at: int | None
+    spent: int
+    max_cost: int | None
+    run_cost: int
+
+
+class LockedRow(BatchColumns, Protocol):
+    """`batch_hot`: what an operation may change of a batch that it has locked, and what it needs to know for that."""
+
+    repeatable: int
+    exclusive: int
+    self_pausing: int
+    prices: str | None
+    actor: str | None
+    deferred: int
+    next_start: int | None
+    served_at: int
+    streak: int
+    streak_code: str | None
+    stopped: int
+    listeners: int
+
+
+class BatchRow(BatchColumns, Protocol):
+    """`batch_facts`, `batches_page_…`: a batch as it is read. `batch_read` has its configuration, too."""
+
+    origin: str
+    name: str | None
+    notes: str
+    created_at: int
+    accepted_at: int | None
+    pause_reason: str | None
+    stop_message: str | None
+    deletes_at: int | None
+    state: str
+
+
+class DraftRow(OfBatch, Protocol):
     """`draft_row`: a batch that is not accepted yet."""
 
-    id: bytes
-    workspace: str
     kind: str
     lane: str
     origin: str
