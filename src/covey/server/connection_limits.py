@@ -103,19 +103,22 @@ class KeylessRequests:
     LONGEST_WAIT = 1.0
     """Whoever means well may share an address with a stranger."""
     REMEMBERED = 4096
-    """So many addresses are kept before those whose buckets are empty are forgotten."""
+    """At least so many addresses are kept before those whose buckets are empty are forgotten."""
 
     def __init__(self, per_second: int) -> None:
         self._interval = 1 / per_second
         self._empty_at: dict[str, float] = {}
+        self._most = self.REMEMBERED
 
     def __len__(self) -> int:
         return len(self._empty_at)
 
     def wait(self, address: str, now: float) -> float:
         """Count a request of an address: how many seconds it has to wait. `now` by the event loop's clock."""
-        if len(self._empty_at) > self.REMEMBERED:
+        if len(self._empty_at) > self._most:
             self._empty_at = {each: at for each, at in self._empty_at.items() if at > now}
+            # Or many busy addresses would have all of them looked through at every request.
+            self._most = max(self.REMEMBERED, 2 * len(self._empty_at))
         empty_at = max(self._empty_at.get(address, now), now) + self._interval
         self._empty_at[address] = min(empty_at, now + self.BURST_SECONDS + self.LONGEST_WAIT)
         return max(0.0, self._empty_at[address] - now - self.BURST_SECONDS)

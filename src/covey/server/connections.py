@@ -77,6 +77,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._begun = False
         """Whether the parser has seen the beginning of a request line."""
         self._head_tail = b""
+        self._is_trusted = False
+        """Whether a proxy is at the other end, which stands for many clients."""
         self._keyless = True
         """Whether the last request had no valid key: then the next waits for its turn among those of its address."""
         self._counted = False
@@ -105,7 +107,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.client is not None:
             self.client = (_plain(self.client[0]), self.client[1])
             self.address = self.client[0]
-        self._keyless = not self._idle.trusts(self.address)
+        self._is_trusted = self._idle.trusts(self.address)
+        self._keyless = not self._is_trusted
         self.flow = self._parser_flow = ParserFlow(transport, self._parse_soon)
         self._start_head_timer()
         self._idle.add(self)
@@ -297,7 +300,7 @@ class HttpProtocol(HttpToolsProtocol):
         if has_key and self._counted:
             self._idle.keyless.forget(self.address)
         self._counted = False
-        self._keyless = not has_key and not self._idle.trusts(self.address)
+        self._keyless = not has_key and not self._is_trusted
         self._parser_flow.whole = False
         super().on_response_complete()
         self._idle.add(self)
