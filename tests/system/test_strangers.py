@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import multiprocessing
 import socket
-import threading
 import time
 from pathlib import Path
 
+from benchmarks.headers import KINDS, attack
 from benchmarks.serving import AGENT, ServerProcess, write_csv
 
 from covey.client import StartOptions
@@ -52,25 +52,6 @@ async def test_with_few_files_calls_and_api_go_on_beside_strangers(tmp_path: Pat
     assert '"level":"error"' not in log
 
 
-def send_without_end(port: int) -> None:
-    """Three connections full of requests without a key."""
-
-    def read(line: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while line.recv(1 << 20):
-                pass
-
-    def send() -> None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as line:
-            threading.Thread(target=read, args=(line,), daemon=True).start()
-            while True:
-                line.sendall(b"GET /livez HTTP/1.1\r\n\r\n" * 1000)
-
-    for _ in range(3):
-        threading.Thread(target=send, daemon=True).start()
-    threading.Event().wait()
-
-
 async def test_calls_start_in_time_while_the_event_loop_is_full(tmp_path: Path) -> None:
     """Who comes through a trusted proxy is not limited, and fills it: claims have to get their turn all the same."""
     log = tmp_path / "starts.log"
@@ -78,7 +59,7 @@ async def test_calls_start_in_time_while_the_event_loop_is_full(tmp_path: Path) 
     server = ServerProcess(tmp_path, f'trusted_proxies = ["127.0.0.1"]\n{settings}')
     await server.start()
     port = int(server.url.rsplit(":", 1)[1])
-    sender = multiprocessing.get_context("spawn").Process(target=send_without_end, args=(port,), daemon=True)
+    sender = multiprocessing.get_context("spawn").Process(target=attack, args=(port, *KINDS["requests"]), daemon=True)
 
     def starts() -> int:
         return len(log.read_text().splitlines()) if log.exists() else 0
