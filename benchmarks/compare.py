@@ -17,8 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ CALLS = 80
 async def api(folder: Path) -> Figures:
     """Medians over HTTP, of one request at a time: starts, looks, cancels of batches with nothing active; a large
     list."""
+    from benchmarks.engine import timed
     from benchmarks.serving import AGENT, served, write_csv
     from benchmarks.upload import big_list
     from covey.client import StartOptions
@@ -55,28 +55,19 @@ async def api(folder: Path) -> Figures:
         async def start_one() -> None:
             ids.append(await start(f"{len(ids)}.csv", 203, len(ids) * 1000, ROWS))
 
-        starts = await _times(BATCHES, start_one)
-        looks = await _times(LOOKS, lambda: covey.batches.get(ids[-1]))
+        starts = await timed(BATCHES, start_one)
+        looks = await timed(LOOKS, lambda: covey.batches.get(ids[-1]))
         left = iter(ids)
-        cancels = await _times(BATCHES, lambda: covey.batches.cancel(next(left)))
+        cancels = await timed(BATCHES, lambda: covey.batches.cancel(next(left)))
         big = folder / "big.csv"
         big_list(big)
-        (large,) = await _times(1, lambda: covey.batches.start(big, agent.id, StartOptions()))
+        large = await timed(1, lambda: covey.batches.start(big, agent.id, StartOptions()))
     return {
-        f"API: start of {ROWS} rows, ms": statistics.median(starts) * 1e3,
-        "API: status, ms": statistics.median(looks) * 1e3,
-        "API: cancel, nothing active, ms": statistics.median(cancels) * 1e3,
+        f"API: start of {ROWS} rows, ms": starts * 1e3,
+        "API: status, ms": looks * 1e3,
+        "API: cancel, nothing active, ms": cancels * 1e3,
         "API: start of 20 MiB, s": large,
     }
-
-
-async def _times(count: int, action: Callable[[], Awaitable[object]]) -> list[float]:
-    taken = []
-    for _ in range(count):
-        began = time.perf_counter()
-        await action()
-        taken.append(time.perf_counter() - began)
-    return taken
 
 
 async def engine(folder: Path) -> Figures:
@@ -155,7 +146,8 @@ def of_checkout(folder: str) -> Figures:
 
 def main() -> None:
     """Print each figure of each checkout: median, spread, and the ratio to the first's."""
-    rounds, *folders = sys.argv[1:]
+    rounds, *named = sys.argv[1:]
+    folders = [str(Path(folder).resolve()) for folder in named]
     found: dict[str, dict[str, list[float]]] = {}
     for number in range(int(rounds)):
         for folder in folders[:: -1 if number % 2 else 1]:
