@@ -1,4 +1,4 @@
-"""The completer: writes down what came of runs, a few milliseconds' worth at a time, one transaction in flight."""
+"""Records the outcomes of runs: collects them for a few milliseconds and writes them in one transaction at a time."""
 
 import asyncio
 from collections.abc import Callable

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 WAKEUP_SECONDS = 0.2
-"""So long after a wakeup the loop looks, if nothing else makes it look: most of what happens is told to nobody."""
+"""Delay after a wakeup, so that one look serves many: most events have no endpoint to go to."""
 
 GATHER_SECONDS = 0.01
 """What ends within this time is written down together."""

@@ -71,8 +71,8 @@ class Dispatcher(Loop):
         on_evicted: Callable[[], None],
         on_answer_lost: Callable[[], None],
     ) -> None:
-        """`on_finished` is called with what came of each run, `on_evicted` when the other workers declared this one
-        dead, `on_answer_lost` when an answer of the database was lost."""
+        """Callbacks: `on_finished` gets the outcome of each run, `on_evicted` is called once other workers have
+        declared this one dead, `on_answer_lost` when a connection failed before its answer came."""
         self._store = store
         self._clock = clock
         self._worker = worker

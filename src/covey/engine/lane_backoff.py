@@ -38,7 +38,7 @@ class LaneHold:
         self._reason: str | None = None
 
     async def hold(self, why: str, seconds: float) -> None:
-        """Hold the lane from now on for so long, or for longer than before."""
+        """Hold the lane for so long, from now on."""
         self._reason = why
         await self._store.open_lane(self._lane, self._clock.now() + timedelta(seconds=seconds), why)
 
@@ -89,7 +89,7 @@ class Backoff:
         return free if not self._rest else min(free, 1 - sum(run.started is None for run in in_hand))
 
     async def came_back(self, outcome: Outcome, generation: int) -> None:
-        """A run that was claimed in `lap` came to `outcome`."""
+        """A run that was claimed in `generation` came to `outcome`."""
         if not isinstance(outcome, Returned) or outcome.code != NOT_STARTED:
             self._fruitless, self._rest = 0, 0.0
             return
